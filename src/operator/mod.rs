@@ -1,0 +1,12 @@
+//! Operators: one row each in [`registry`]. An operator is built once from its argument and then asked about
+//! values.
+//!
+//! This module sees bytes only; it must not know rules, variables or transactions. What an operator needs of
+//! the world comes in through [`Resources`] when it is built and through [`Lookup`] when it is asked.
+
+mod registry;
+
+pub use registry::{
+    Argument, BuildError, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow, Outcome, Resources, all,
+    find,
+};

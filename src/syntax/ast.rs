@@ -1,0 +1,123 @@
+//! The syntax tree which SecLang and native YAML share.
+//!
+//! It is flat, as rule text is: a chain is a run of [`Rule`]s of which all but the last carry the action
+//! `chain`. Names stand as written; nothing has been resolved, defaulted or merged.
+
+use crate::source::{Span, Spanned};
+
+/// All statements of one load, in the order in which they take effect, `Include`s already spliced in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The statements.
+    pub statements: Vec<Statement>,
+}
+
+/// One directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// `SecRule VARIABLES OPERATOR [ACTIONS]`.
+    Rule(Rule),
+    /// `SecAction ACTIONS`.
+    Action(ActionStatement),
+    /// `SecDefaultAction ACTIONS`.
+    DefaultAction(ActionStatement),
+    /// `SecMarker NAME`.
+    Marker(Spanned<String>, Span),
+    /// Any other directive with its arguments, unquoted.
+    Directive(Directive),
+}
+
+impl Statement {
+    /// Where the whole statement stands.
+    pub fn span(&self) -> Span {
+        match self {
+            Statement::Rule(r) => r.span,
+            Statement::Action(a) | Statement::DefaultAction(a) => a.span,
+            Statement::Marker(_, span) => *span,
+            Statement::Directive(d) => d.span,
+        }
+    }
+}
+
+/// `SecRule`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What is looked at, in order; exclusions stand among the targets.
+    pub targets: Vec<Target>,
+    /// What it is compared with.
+    pub operator: Operator,
+    /// What to do about it.
+    pub actions: Vec<Action>,
+    /// The whole directive.
+    pub span: Span,
+}
+
+/// `SecAction` or `SecDefaultAction`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionStatement {
+    /// The action list.
+    pub actions: Vec<Action>,
+    /// The whole directive.
+    pub span: Span,
+}
+
+/// One member of a target list: `[!|&]NAME[:selector]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `!`: takes away instead of adding.
+    pub excluded: bool,
+    /// `&`: how many there are, instead of the values.
+    pub count: bool,
+    /// The variable's name as written, e.g. `ARGS`.
+    pub name: Spanned<String>,
+    /// What follows the colon.
+    pub selector: Option<Spanned<Selector>>,
+    /// The whole target.
+    pub span: Span,
+}
+
+/// What follows the colon of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// A member's name. For `XML`, an XPath expression.
+    Key(String),
+    /// `/regex/`: all members whose name matches; without the slashes, escaped slashes unescaped.
+    Regex(String),
+}
+
+/// `[!]@name argument`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// `!`: matches where the operator does not.
+    pub negated: bool,
+    /// The name without `@`; `rx` when none was written (then `implicit` is set).
+    pub name: Spanned<String>,
+    /// No `@name` was written.
+    pub implicit: bool,
+    /// The argument, after the quoting of the directive has been undone. May hold macros (`%{…}`).
+    pub argument: Spanned<String>,
+    /// The whole operator.
+    pub span: Span,
+}
+
+/// One member of an action list: `name[:value]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The name as written, e.g. `setvar`, `t`, `ctl`.
+    pub name: Spanned<String>,
+    /// What follows the colon, without its single quotes. May hold macros.
+    pub value: Option<Spanned<String>>,
+    /// The whole action.
+    pub span: Span,
+}
+
+/// A directive other than those that have a statement of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// The name in the table's spelling (directive names are case-insensitive).
+    pub name: Spanned<&'static str>,
+    /// The arguments, unquoted.
+    pub arguments: Vec<Spanned<String>>,
+    /// The whole directive.
+    pub span: Span,
+}

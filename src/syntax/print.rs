@@ -1,0 +1,1 @@
+//! AST → SecLang text.

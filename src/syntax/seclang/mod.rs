@@ -1,0 +1,1 @@
+//! SecLang: ModSecurity's and Coraza's rule language.

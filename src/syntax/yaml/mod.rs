@@ -1,0 +1,1 @@
+//! Native YAML rules, lowered to the same AST as SecLang.

@@ -1,0 +1,7 @@
+//! Transformations: one row each in [`registry`], bytes to bytes.
+//!
+//! This module must not know rules, variables or transactions.
+
+mod registry;
+
+pub use registry::{Transformation, TransformId, Trigger, all, find};
