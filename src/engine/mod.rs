@@ -1,1 +1,18 @@
-//! engine
+//! One request and its response passing the rules: phases 1 to 5, decisions and events.
+//!
+//! Synchronous, and without I/O, clock, logging or metrics: the caller feeds bytes into a [`Transaction`] and
+//! gets [`Decision`]s and, at the end, a [`Report`]. What the engine needs of the world comes in through
+//! [`World`]. It must know neither rule text nor sockets.
+
+mod decision;
+mod report;
+mod transaction;
+mod world;
+
+pub use decision::{BodyStep, Decision, Disruption, Interruption};
+pub use report::{
+    AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, MatchedValue, Report, RequestRecord,
+    ResponseRecord, RuleHit, Sanitised, Scores,
+};
+pub use transaction::{Options, Transaction};
+pub use world::{CollectionChange, Collections, NoWorld, World};
