@@ -9,3 +9,29 @@ pub const INCLUDE_FILES: usize = 4_096;
 pub const INCLUDE_DEPTH: usize = 32;
 /// Bytes of one rule or data file. CRS's largest is 130 KB.
 pub const SOURCE_FILE_BYTES: usize = 64 << 20;
+
+/// Arguments of one request (`SecArgumentsLimit`): ModSecurity's recommended value. Forms of applications have
+/// tens, imports of tables a few hundred.
+pub const ARGUMENTS: usize = 1_000;
+/// Cookies of one request. Browsers keep 180 for a site.
+pub const COOKIES: usize = 1_000;
+/// Nesting of JSON (`SecRequestBodyJsonDepthLimit`): ModSecurity's recommended value; real documents stay under 20.
+pub const JSON_DEPTH: usize = 512;
+/// Bytes that a parser which needs the whole document keeps. The proxy's own limit of a body is lower.
+pub const BODY_BUFFER_BYTES: usize = 128 << 20;
+/// Parts of one multipart body. Each costs a few hundred bytes here; browsers send one for each field and file.
+pub const MULTIPART_PARTS: usize = 1_000_000;
+/// Files of one multipart body (`SecUploadFileLimit`): ModSecurity's default.
+pub const UPLOAD_FILES: usize = 100;
+/// Bytes of one multipart part's headers: ModSecurity's line buffer.
+pub const PART_HEADER_BYTES: usize = 8_192;
+/// Nesting of XML elements: libxml2's own default limit.
+pub const XML_DEPTH: usize = 256;
+/// Elements, attributes and texts of one XML document together; a node costs about 64 bytes.
+pub const XML_NODES: usize = 1_000_000;
+/// Bytes that one compressed body may become.
+pub const INFLATE_OUTPUT_BYTES: u64 = 128 << 20;
+/// Output bytes for each input byte. Text compresses 3 to 20 times, zeros 1,000 times.
+pub const INFLATE_RATIO: u64 = 200;
+/// Output below which the ratio is not judged: small bodies of repeated lines are harmless whatever their ratio.
+pub const INFLATE_RATIO_GRACE_BYTES: u64 = 1 << 20;

@@ -11,8 +11,8 @@ mod world;
 
 pub use decision::{BodyStep, Decision, Disruption, Interruption};
 pub use report::{
-    AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, MatchedValue, Report, RequestRecord,
-    ResponseRecord, RuleHit, Sanitised, Scores,
+    AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, MatchedValue, Report,
+    RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores,
 };
 pub use transaction::{Options, Transaction};
 pub use world::{CollectionChange, Collections, NoWorld, World};

@@ -38,7 +38,15 @@ pub trait Collections: Send + Sync {
     fn load(&self, collection: &str, app: &str, key: &[u8], now: SystemTime) -> BTreeMap<String, Vec<u8>>;
 
     /// Applies one change at once, so that concurrent transactions add up.
-    fn update(&self, collection: &str, app: &str, key: &[u8], change: CollectionChange, now: SystemTime, timeout: Duration);
+    fn update(
+        &self,
+        collection: &str,
+        app: &str,
+        key: &[u8],
+        change: CollectionChange,
+        now: SystemTime,
+        timeout: Duration,
+    );
 }
 
 /// One change of a persistent collection's member.

@@ -7,6 +7,6 @@
 mod registry;
 
 pub use registry::{
-    Argument, BuildError, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow, Outcome, Resources, all,
-    find,
+    Argument, BuildError, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow, Outcome,
+    Resources, all, find,
 };

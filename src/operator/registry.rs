@@ -183,7 +183,7 @@ pub fn all() -> &'static [OperatorRow] {
 
 /// The operator called `name`, in any case, under its name or an alias.
 pub fn find(name: &str) -> Option<&'static OperatorRow> {
-    all().iter().find(|o| {
-        o.name.eq_ignore_ascii_case(name) || o.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
-    })
+    all()
+        .iter()
+        .find(|o| o.name.eq_ignore_ascii_case(name) || o.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
 }

@@ -4,4 +4,4 @@
 
 mod registry;
 
-pub use registry::{Transformation, TransformId, Trigger, all, find};
+pub use registry::{TransformId, Transformation, Trigger, all, find};

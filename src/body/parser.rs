@@ -1,0 +1,114 @@
+//! The one door to all body parsers: choose a processor, feed bytes, take the result.
+
+use super::{BodyLimits, FilePart, LimitHit, MultipartFlags, XmlDocument};
+use crate::http::{Pairs, QueryOutcome, parse_query};
+
+/// A request body processor (`REQBODY_PROCESSOR`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Processor {
+    /// `URLENCODED`.
+    Urlencoded,
+    /// `MULTIPART`.
+    Multipart,
+    /// `JSON`.
+    Json,
+    /// `XML`.
+    Xml,
+    /// `RAW`: nothing is parsed; the body is `REQUEST_BODY` only.
+    Raw,
+}
+
+impl Processor {
+    /// The name that `REQBODY_PROCESSOR` shows and `ctl:requestBodyProcessor` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Processor::Urlencoded => "URLENCODED",
+            Processor::Multipart => "MULTIPART",
+            Processor::Json => "JSON",
+            Processor::Xml => "XML",
+            Processor::Raw => "RAW",
+        }
+    }
+
+    /// The processor of that name, in any case.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        [Self::Urlencoded, Self::Multipart, Self::Json, Self::Xml, Self::Raw]
+            .into_iter()
+            .find(|p| p.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// What a body held.
+#[derive(Clone, Debug, Default)]
+pub struct ParsedBody {
+    /// Arguments in order (`ARGS_POST`).
+    pub args: Pairs,
+    /// Uploaded files in order (`FILES`, `FILES_SIZES`, …).
+    pub files: Vec<FilePart>,
+    /// Part name → `Name: value` header line (`MULTIPART_PART_HEADERS`).
+    pub part_headers: Pairs,
+    /// The last part's `name` (`MULTIPART_NAME`), when there was one.
+    pub multipart_name: Option<Vec<u8>>,
+    /// The last part's `filename` (`MULTIPART_FILENAME`), when there was one.
+    pub multipart_filename: Option<Vec<u8>>,
+    /// The `MULTIPART_*` flags.
+    pub flags: MultipartFlags,
+    /// Why the body could not be read to its end (`REQBODY_ERROR` = 1, `REQBODY_PROCESSOR_ERROR_MSG`). What was
+    /// read before the error is in the other fields all the same.
+    pub error: Option<String>,
+    /// An argument was encoded invalidly (`URLENCODED_ERROR`).
+    pub urlencoded_error: bool,
+    /// Limits that left something out, each at most once.
+    pub limits: Vec<LimitHit>,
+    /// The document, when the processor is `XML` and it was well-formed as far as it was read.
+    pub xml: Option<XmlDocument>,
+    /// Body bytes that are not file contents (`REQUEST_BODY_NO_FILES_LENGTH`).
+    pub no_files_length: u64,
+}
+
+/// A streaming parser of one body.
+///
+/// However the bytes are cut into chunks, the result is the same.
+#[derive(Debug)]
+pub struct BodyParser {
+    processor: Processor,
+    limits: BodyLimits,
+    content_type: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl BodyParser {
+    /// A parser of a body with this `Content-Type` (the header's raw value; empty when there is none).
+    pub fn new(processor: Processor, limits: &BodyLimits, content_type: &[u8]) -> Self {
+        Self { processor, limits: limits.clone(), content_type: content_type.to_vec(), buffer: Vec::new() }
+    }
+
+    /// The processor.
+    pub fn processor(&self) -> Processor {
+        self.processor
+    }
+
+    /// Takes the next bytes.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// Ends the body and gives the result.
+    pub fn finish(self) -> ParsedBody {
+        let mut body = ParsedBody { no_files_length: self.buffer.len() as u64, ..ParsedBody::default() };
+        if self.processor == Processor::Urlencoded {
+            let QueryOutcome { invalid_encoding, limit_hit } = parse_query(
+                &self.buffer,
+                self.limits.argument_separator,
+                self.limits.arguments,
+                &mut body.args,
+            );
+            body.urlencoded_error = invalid_encoding;
+            if limit_hit {
+                body.limits.push(LimitHit::Arguments);
+            }
+        }
+        let _ = self.content_type;
+        body
+    }
+}
