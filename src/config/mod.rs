@@ -1,1 +1,20 @@
-//! config
+//! The YAML configuration file: what was read → what has been checked.
+//!
+//! [`load`] reads, checks everything and reports all problems at once; [`Checked`] is what the rest of the
+//! server sees. It must know neither how rules are compiled nor how requests are served.
+
+mod checked;
+mod overrides;
+mod route;
+
+pub use checked::{
+    Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientLimits, Failure, FailureOutcome,
+    FailurePolicy, Forwarded, ForwardedPolicy, HostHeader, Listener, ListenerTls, Log, LogFormat, Process,
+    Reload, RuleInput, Secret, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2, UpstreamTls,
+};
+pub use overrides::Overrides;
+pub use route::{HostPattern, Router};
+
+/// Where the admin listener is unless the configuration says otherwise. Not 9090, which is Prometheus' own.
+pub const DEFAULT_ADMIN: std::net::SocketAddr =
+    std::net::SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 9180));

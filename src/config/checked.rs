@@ -1,0 +1,432 @@
+//! The configuration after checking: every name resolved, every default filled in, nothing left to refuse.
+
+use super::{HostPattern, Router};
+use crate::ruleset::Mode;
+use ipnetwork::IpNetwork;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole configuration. Immutable: a reload makes a new one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Where clients come in; at least one.
+    pub listeners: Vec<Listener>,
+    /// The admin listener; none when it is switched off.
+    pub admin: Option<Admin>,
+    /// Peers whose `X-Forwarded-For`, `Forwarded` and PROXY headers are believed.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// What one client connection may do before its site is known.
+    pub client: ClientLimits,
+    /// The sites in the order of the file; at least one.
+    pub sites: Vec<Arc<Site>>,
+    /// Which site a request belongs to.
+    pub router: Router,
+    /// The audit log.
+    pub audit: Audit,
+    /// The server's own log.
+    pub log: Log,
+    /// The process.
+    pub process: Process,
+    /// Watching for changes.
+    pub reload: Reload,
+    /// Persistent collections.
+    pub store: Store,
+}
+
+impl Checked {
+    /// The site that serves `host` (no port, any case) and `path` (normalised, without query).
+    pub fn site_for(&self, host: &str, path: &str) -> Option<usize> {
+        self.router.route(host, path)
+    }
+
+    /// Whether `peer` is a proxy whose word about its client is believed. IPv4 addresses in IPv6 clothing
+    /// (`::ffff:10.0.0.1`) count as IPv4.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(peer))
+    }
+}
+
+/// A socket on which clients come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// TLS; none means cleartext.
+    pub tls: Option<ListenerTls>,
+    /// Offer HTTP/2 by ALPN. Without effect on a cleartext listener, where only HTTP/1.1 is spoken.
+    pub http2: bool,
+    /// Every connection begins with a PROXY protocol header (version 1 or 2). Peers outside `trusted_proxies`
+    /// are refused.
+    pub proxy_protocol: bool,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The certificates; the first is the one for clients that name no host or an unknown one.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate chain with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// PEM file with the chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+    /// Names (SNI) for which it is chosen; empty means the names in the certificate itself.
+    pub hosts: Vec<HostPattern>,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port; [`DEFAULT_ADMIN`](super::DEFAULT_ADMIN) unless set.
+    pub address: SocketAddr,
+    /// Bearer token that changing calls must bring. Without one they are taken from loopback only.
+    pub token: Option<Secret>,
+    /// Names besides IP addresses and `localhost` under which the listener may be addressed. Anything else in
+    /// `Host` is refused, since it is how a browser is turned against a local port (DNS rebinding).
+    pub hosts: Vec<String>,
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret. Compare in constant time; never print.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// What one client connection may do before its site is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// Idle time between requests of a connection.
+    pub keep_alive: Duration,
+    /// Bytes of a request head, request line included.
+    pub head_bytes: usize,
+    /// Number of request header fields. pingora's own ceiling is 255.
+    pub headers: usize,
+    /// Bytes of a request target.
+    pub uri_bytes: usize,
+    /// Bytes of request and response bodies held for inspection, over all transactions. Beyond it a request
+    /// meets [`Failure::Overload`].
+    pub held_bytes: u64,
+}
+
+/// A host/path match with its upstreams, its ruleset, its mode and its exclusions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Unique; a label of metrics and a field of audit records.
+    pub name: String,
+    /// Hosts it serves; [`HostPattern::Any`] when the file names none.
+    pub hosts: Vec<HostPattern>,
+    /// Path prefixes it serves, each beginning with `/`; matched at segment borders.
+    pub paths: Vec<String>,
+    /// Where requests go; at least one.
+    pub upstreams: Vec<Upstream>,
+    /// Rule text in order: files and built-in rulesets, inline directives, exclusions. Sites with equal lists
+    /// share one compiled ruleset.
+    pub rules: Vec<RuleInput>,
+    /// Overrides `SecRuleEngine`.
+    pub mode: Option<Mode>,
+    /// What inner failures do to a request.
+    pub failure: FailurePolicy,
+    /// Time limits.
+    pub timeouts: SiteTimeouts,
+    /// Header in which the upstream (and a blocked client) is told the transaction's id; none when switched off.
+    pub request_id_header: Option<String>,
+    /// What the upstream is told about the client.
+    pub forwarded: Forwarded,
+    /// What the upstream gets as `Host`.
+    pub host_header: HostHeader,
+}
+
+/// One piece of rule text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RuleInput {
+    /// A file, a glob, or a built-in ruleset such as `@portcullis-core`.
+    File(String),
+    /// Text from the configuration itself.
+    Text {
+        /// A name for diagnostics.
+        name: String,
+        /// SecLang.
+        text: String,
+    },
+}
+
+/// A server behind Portcullis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The URL as configured, for people.
+    pub url: String,
+    /// Host name or IP address (IPv6 without brackets).
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS; none for `http://`.
+    pub tls: Option<UpstreamTls>,
+    /// HTTP/2 towards it.
+    pub http2: UpstreamHttp2,
+    /// Share of the requests relative to the other upstreams.
+    pub weight: NonZeroU32,
+}
+
+impl Upstream {
+    /// `host:port` as an authority, IPv6 in brackets, the scheme's own port left out.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let own = if self.tls.is_some() { 443 } else { 80 };
+        if self.port == own { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Verify certificate and name. Off only when the file says so, and then it is warned about.
+    pub verify: bool,
+    /// The name to ask for and to verify; the URL's host unless set.
+    pub sni: String,
+    /// PEM file with the authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// When HTTP/2 is spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamHttp2 {
+    /// HTTP/1.1 only.
+    Never,
+    /// When the upstream's TLS offers it (ALPN).
+    Offered,
+    /// Always; over cleartext with prior knowledge.
+    Always,
+}
+
+/// Failures inside Portcullis that are nobody's attack. What a client does wrong is not among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Failure {
+    /// The engine panicked or broke an invariant.
+    Internal,
+    /// Too much is held for inspection already ([`ClientLimits::held_bytes`]).
+    Overload,
+    /// An operator gave up at its step limit, so that a rule's answer is unknown.
+    OperatorLimit,
+    /// A response cannot be inspected though its type asks for it (unknown or broken content coding).
+    ResponseUninspectable,
+}
+
+impl Failure {
+    /// Every kind.
+    pub const ALL: [Failure; 4] =
+        [Failure::Internal, Failure::Overload, Failure::OperatorLimit, Failure::ResponseUninspectable];
+
+    /// A stable name in snake_case, as in the configuration file and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Failure::Internal => "internal",
+            Failure::Overload => "overload",
+            Failure::OperatorLimit => "operator_limit",
+            Failure::ResponseUninspectable => "response_uninspectable",
+        }
+    }
+}
+
+/// What an inner failure does to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureOutcome {
+    /// Refuse it.
+    Closed,
+    /// Let it through, counted as uninspected.
+    Open,
+}
+
+/// [`Failure`] → [`FailureOutcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailurePolicy {
+    pub(super) internal: FailureOutcome,
+    pub(super) overload: FailureOutcome,
+    pub(super) operator_limit: FailureOutcome,
+    pub(super) response_uninspectable: FailureOutcome,
+}
+
+impl FailurePolicy {
+    /// The same for every kind.
+    pub const fn all(outcome: FailureOutcome) -> Self {
+        Self {
+            internal: outcome,
+            overload: outcome,
+            operator_limit: outcome,
+            response_uninspectable: outcome,
+        }
+    }
+
+    /// What `failure` does.
+    pub fn outcome(&self, failure: Failure) -> FailureOutcome {
+        match failure {
+            Failure::Internal => self.internal,
+            Failure::Overload => self.overload,
+            Failure::OperatorLimit => self.operator_limit,
+            Failure::ResponseUninspectable => self.response_uninspectable,
+        }
+    }
+}
+
+/// Time limits of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteTimeouts {
+    /// Between two reads of a request body.
+    pub body_read: Duration,
+    /// For a whole request body that is held for inspection.
+    pub body_total: Duration,
+    /// For connecting to an upstream, TLS included.
+    pub connect: Duration,
+    /// Between two reads from an upstream.
+    pub read: Duration,
+    /// For a write to an upstream.
+    pub write: Duration,
+    /// How long an idle upstream connection is kept.
+    pub idle: Duration,
+}
+
+/// What the upstream is told about the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    pub x_forwarded: ForwardedPolicy,
+    /// `Forwarded` (RFC 7239).
+    pub rfc7239: ForwardedPolicy,
+}
+
+/// How a family of forwarding headers is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedPolicy {
+    /// From a trusted proxy: extended; from anybody else: replaced by what Portcullis saw itself.
+    Append,
+    /// Replaced by what Portcullis saw itself, with the client's address as trusted proxies report it.
+    Replace,
+    /// Removed, and none sent.
+    Remove,
+}
+
+/// What the upstream gets as `Host`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    Preserve,
+    /// The upstream's authority.
+    Upstream,
+    /// This one.
+    Fixed(String),
+}
+
+/// The audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Where records go.
+    pub target: AuditTarget,
+    /// How a record is written.
+    pub format: AuditFormat,
+    /// Rotate when the file would grow beyond this many bytes; 0 never rotates.
+    pub rotate_bytes: u64,
+    /// How many rotated files to keep (`audit.log.1` is the youngest).
+    pub rotate_keep: usize,
+    /// Records that may wait for the writer; beyond it they are dropped and counted.
+    pub queue: NonZeroUsize,
+    /// Bytes that may wait for the writer; beyond it records are dropped and counted.
+    pub queue_bytes: usize,
+    /// What must not be shown, beside the built-in lists.
+    pub redact: crate::audit::Redaction,
+}
+
+/// Where audit records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output (`-`).
+    Stdout,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// How an audit record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AuditFormat {
+    /// Portcullis' own schema, one JSON object a line.
+    #[default]
+    Native,
+    /// ModSecurity v3's JSON schema, one object a line.
+    ModSecurity,
+}
+
+/// The server's own log, on standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A `tracing` filter: `info`, `portcullis=debug,pingora_core=warn`.
+    pub filter: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// How the server's own log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Worker threads; none means as many as there are cores.
+    pub workers: Option<NonZeroUsize>,
+    /// User to change to after the sockets are bound.
+    pub user: Option<String>,
+    /// Group to change to after the sockets are bound.
+    pub group: Option<String>,
+    /// File that gets the process id.
+    pub pid_file: Option<PathBuf>,
+    /// How long transactions under way may take after SIGTERM.
+    pub grace: Duration,
+}
+
+/// Watching for changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// How often the files' contents are looked at; none when watching is off (SIGHUP and the admin API stay).
+    pub interval: Option<Duration>,
+}
+
+/// Persistent collections in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// How many collections (one an address, a session, …) are kept at most.
+    pub collections: usize,
+    /// Bytes of names and values that are kept at most.
+    pub bytes: usize,
+}
