@@ -35,3 +35,5 @@ pub const INFLATE_OUTPUT_BYTES: u64 = 128 << 20;
 pub const INFLATE_RATIO: u64 = 200;
 /// Output below which the ratio is not judged: small bodies of repeated lines are harmless whatever their ratio.
 pub const INFLATE_RATIO_GRACE_BYTES: u64 = 1 << 20;
+/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
+pub const DIAGNOSTICS: usize = 1_000;

@@ -65,6 +65,7 @@ impl Diagnostic {
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
+    errors: usize,
 }
 
 impl Diagnostics {
@@ -75,12 +76,18 @@ impl Diagnostics {
 
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
         self.all.push(diagnostic);
     }
 
     /// Whether any is an error.
     pub fn has_errors(&self) -> bool {
-        self.all.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
+    }
+
+    /// How many are errors.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// All of them.
@@ -101,6 +108,10 @@ impl Diagnostics {
 
 /// The known name nearest to `wrong`, when one is near enough to be meant.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The distance takes time by the product of both lengths, and no name is that long.
+    if wrong.len() > 64 {
+        return None;
+    }
     let wrong = wrong.to_ascii_lowercase();
     known
         .into_iter()
@@ -108,4 +119,20 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(d, k)| *d <= 1 + k.len().min(wrong.len()) / 4)
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
+}
+
+/// `text` as a message may quote it: at most 60 characters, controls made visible.
+pub fn shorten(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut out: String = characters.by_ref().take(60).flat_map(visible).collect();
+    if characters.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+fn visible(character: char) -> impl Iterator<Item = char> {
+    let escaped = character.is_control().then(|| character.escape_default());
+    let plain = escaped.is_none().then_some(character);
+    escaped.into_iter().flatten().chain(plain)
 }
