@@ -4,7 +4,19 @@
 //! This module sees bytes only; it must not know rules, variables or transactions. What an operator needs of
 //! the world comes in through [`Resources`] when it is built and through [`Lookup`] when it is asked.
 
+mod address;
+mod compare;
+mod geo;
+mod injection;
+mod pattern;
+mod phrase;
+mod program;
+mod refused;
 mod registry;
+mod rx;
+mod text;
+mod validate;
+mod verify;
 
 pub use registry::{
     Argument, BuildError, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow, Outcome,

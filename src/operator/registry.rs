@@ -1,5 +1,6 @@
 //! The table of operators, and the trait that each of them implements.
 
+use super::{address, compare, geo, injection, phrase, refused, rx, text, validate, verify};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,6 +72,11 @@ pub trait Resources {
         None
     }
 
+    /// The key of `SecHttpBlKey`, for the one block list that wants one.
+    fn http_bl_key(&self) -> Option<String> {
+        None
+    }
+
     /// The database of `SecGeoLookupDB`, whole.
     fn geo_database(&self) -> Option<Arc<[u8]>> {
         None
@@ -123,6 +129,8 @@ pub struct Found {
     pub matched: Option<Range<usize>>,
     /// Members to set in the collection `GEO`.
     pub geo: Vec<(&'static str, String)>,
+    /// Members to set in the collection `ARGS_PATH`: name, and range of the input.
+    pub path_arguments: Vec<(Arc<str>, Range<usize>)>,
 }
 
 impl Found {
@@ -131,6 +139,7 @@ impl Found {
         self.captures.clear();
         self.matched = None;
         self.geo.clear();
+        self.path_arguments.clear();
     }
 }
 
@@ -176,9 +185,9 @@ pub trait Operator: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// All rows, sorted by name.
+/// All rows, sorted by name without regard to case.
 pub fn all() -> &'static [OperatorRow] {
-    &[]
+    ROWS
 }
 
 /// The operator called `name`, in any case, under its name or an alias.
@@ -186,4 +195,318 @@ pub fn find(name: &str) -> Option<&'static OperatorRow> {
     all()
         .iter()
         .find(|o| o.name.eq_ignore_ascii_case(name) || o.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
+}
+
+static ROWS: &[OperatorRow] = &[
+    OperatorRow {
+        name: "beginsWith",
+        aliases: &[],
+        doc: "Matches when the value begins with the argument, byte by byte and with regard to case.",
+        argument: Argument::Macro,
+        build: text::begins_with,
+    },
+    OperatorRow {
+        name: "contains",
+        aliases: &[],
+        doc: "Matches when the argument occurs in the value, with regard to case.",
+        argument: Argument::Macro,
+        build: text::contains,
+    },
+    OperatorRow {
+        name: "containsWord",
+        aliases: &[],
+        doc: "Matches when the argument occurs in the value as a word: before and behind it there is no ASCII letter. Digits and underscores delimit words, as in ModSecurity v3.",
+        argument: Argument::Macro,
+        build: text::contains_word,
+    },
+    OperatorRow {
+        name: "detectSQLi",
+        aliases: &["detect_sqli"],
+        doc: "Matches when libinjection takes the value for SQL injection. `TX.0` is the fingerprint.",
+        argument: Argument::None,
+        build: injection::sqli,
+    },
+    OperatorRow {
+        name: "detectXSS",
+        aliases: &["detect_xss"],
+        doc: "Matches when libinjection takes the value for cross-site scripting. `TX.0` is the value.",
+        argument: Argument::None,
+        build: injection::xss,
+    },
+    OperatorRow {
+        name: "endsWith",
+        aliases: &[],
+        doc: "Matches when the value ends with the argument, with regard to case.",
+        argument: Argument::Macro,
+        build: text::ends_with,
+    },
+    OperatorRow {
+        name: "eq",
+        aliases: &[],
+        doc: "Matches when value and argument are equal as numbers. Text which is no number is 0.",
+        argument: Argument::Macro,
+        build: compare::eq,
+    },
+    OperatorRow {
+        name: "fuzzyHash",
+        aliases: &[],
+        doc: "Not supported: compares with ssdeep hashes, whose implementations are under the GPL.",
+        argument: Argument::Static,
+        build: refused::fuzzy_hash,
+    },
+    OperatorRow {
+        name: "ge",
+        aliases: &[],
+        doc: "Matches when the value is greater than or equal to the argument, as numbers.",
+        argument: Argument::Macro,
+        build: compare::ge,
+    },
+    OperatorRow {
+        name: "geoLookup",
+        aliases: &[],
+        doc: "Looks the address up in the database of `SecGeoLookupDB` and fills the collection `GEO`. Matches when it is found; never without a database.",
+        argument: Argument::None,
+        build: geo::geo_lookup,
+    },
+    OperatorRow {
+        name: "gsbLookup",
+        aliases: &[],
+        doc: "Not supported: Google has retired the interface that this operator used.",
+        argument: Argument::Static,
+        build: refused::gsb_lookup,
+    },
+    OperatorRow {
+        name: "gt",
+        aliases: &[],
+        doc: "Matches when the value is greater than the argument, as numbers.",
+        argument: Argument::Macro,
+        build: compare::gt,
+    },
+    OperatorRow {
+        name: "inspectFile",
+        aliases: &[],
+        doc: "Not supported: runs a program or a Lua script.",
+        argument: Argument::Static,
+        build: refused::inspect_file,
+    },
+    OperatorRow {
+        name: "ipMatch",
+        aliases: &[],
+        doc: "Matches when the value is an address in one of the argument's networks, which are separated by commas: `10.0.0.0/8,2001:db8::/32,::1`.",
+        argument: Argument::Static,
+        build: address::ip_match,
+    },
+    OperatorRow {
+        name: "ipMatchFromDataset",
+        aliases: &[],
+        doc: "Like `@ipMatch`, with the entries of a `SecDataset`.",
+        argument: Argument::Static,
+        build: address::ip_match_from_dataset,
+    },
+    OperatorRow {
+        name: "ipMatchFromFile",
+        aliases: &["ipMatchF"],
+        doc: "Like `@ipMatch`, with the lines of a file. What follows a `#` is a comment.",
+        argument: Argument::File,
+        build: address::ip_match_from_file,
+    },
+    OperatorRow {
+        name: "le",
+        aliases: &[],
+        doc: "Matches when the value is less than or equal to the argument, as numbers.",
+        argument: Argument::Macro,
+        build: compare::le,
+    },
+    OperatorRow {
+        name: "lt",
+        aliases: &[],
+        doc: "Matches when the value is less than the argument, as numbers.",
+        argument: Argument::Macro,
+        build: compare::lt,
+    },
+    OperatorRow {
+        name: "noMatch",
+        aliases: &[],
+        doc: "Never matches.",
+        argument: Argument::None,
+        build: text::no_match,
+    },
+    OperatorRow {
+        name: "pm",
+        aliases: &[],
+        doc: "Matches when one of the argument's words, which are separated by white space, occurs in the value, without regard to ASCII case. `|41 42|` is the bytes 0x41 and 0x42. `TX.0` is what was found.",
+        argument: Argument::Static,
+        build: phrase::pm,
+    },
+    OperatorRow {
+        name: "pmFromDataset",
+        aliases: &[],
+        doc: "Like `@pm`, with the entries of a `SecDataset`.",
+        argument: Argument::Static,
+        build: phrase::pm_from_dataset,
+    },
+    OperatorRow {
+        name: "pmFromFile",
+        aliases: &["pmf"],
+        doc: "Like `@pm`, with the lines of one file or several. Lines that are empty or begin with `#` are skipped.",
+        argument: Argument::File,
+        build: phrase::pm_from_file,
+    },
+    OperatorRow {
+        name: "rbl",
+        aliases: &[],
+        doc: "Matches when the DNS block list that the argument names lists the address. `TX.0` is the address.",
+        argument: Argument::Static,
+        build: address::rbl,
+    },
+    OperatorRow {
+        name: "restpath",
+        aliases: &[],
+        doc: "Matches when the value is a path like the template: `/users/{id}`. What stands for a name in braces becomes a member of `ARGS_PATH`. Of Coraza.",
+        argument: Argument::Static,
+        build: rx::rest_path,
+    },
+    OperatorRow {
+        name: "rsub",
+        aliases: &[],
+        doc: "Not supported: rewrites bodies.",
+        argument: Argument::Static,
+        build: refused::rsub,
+    },
+    OperatorRow {
+        name: "rx",
+        aliases: &[],
+        doc: "Matches when the regular expression matches somewhere in the value. The syntax is PCRE's; patterns and values are bytes, `.` matches newlines, `^` and `$` match at lines. `TX.0` is the match, `TX.1` to `TX.9` are its groups. Patterns with look-around, back-references, atomic groups or possessive quantifiers run on a slower engine with bounds.",
+        argument: Argument::Macro,
+        build: rx::rx,
+    },
+    OperatorRow {
+        name: "rxGlobal",
+        aliases: &[],
+        doc: "Like `@rx`, but goes on after a match: the groups of the next one follow in `TX`.",
+        argument: Argument::Macro,
+        build: rx::rx_global,
+    },
+    OperatorRow {
+        name: "streq",
+        aliases: &[],
+        doc: "Matches when value and argument are equal, with regard to case.",
+        argument: Argument::Macro,
+        build: text::streq,
+    },
+    OperatorRow {
+        name: "strmatch",
+        aliases: &[],
+        doc: "Matches when the argument occurs in the value, with regard to case: the same as `@contains`.",
+        argument: Argument::Macro,
+        build: text::contains,
+    },
+    OperatorRow {
+        name: "unconditionalMatch",
+        aliases: &[],
+        doc: "Always matches.",
+        argument: Argument::None,
+        build: text::unconditional_match,
+    },
+    OperatorRow {
+        name: "validateByteRange",
+        aliases: &[],
+        doc: "Matches when the value holds a byte which the argument does not list: `9,10,13,32-126`.",
+        argument: Argument::Static,
+        build: validate::byte_range,
+    },
+    OperatorRow {
+        name: "validateDTD",
+        aliases: &[],
+        doc: "Not supported: validates XML against a document type definition.",
+        argument: Argument::Static,
+        build: refused::validate_dtd,
+    },
+    OperatorRow {
+        name: "validateHash",
+        aliases: &[],
+        doc: "Not supported: validates hashes in links.",
+        argument: Argument::Static,
+        build: refused::validate_hash,
+    },
+    OperatorRow {
+        name: "validateNid",
+        aliases: &[],
+        doc: "Matches when the regular expression finds a national identifier that is valid: `cl PATTERN` for Chile's RUT, `us PATTERN` for social security numbers. `TX.0` is the number. Of Coraza.",
+        argument: Argument::Static,
+        build: verify::nid,
+    },
+    OperatorRow {
+        name: "validateSchema",
+        aliases: &[],
+        doc: "Not supported: validates XML or JSON against a schema.",
+        argument: Argument::Static,
+        build: refused::validate_schema,
+    },
+    OperatorRow {
+        name: "validateUrlEncoding",
+        aliases: &[],
+        doc: "Matches when the value holds a percent sign that two hexadecimal digits do not follow.",
+        argument: Argument::None,
+        build: validate::url_encoding,
+    },
+    OperatorRow {
+        name: "validateUtf8Encoding",
+        aliases: &[],
+        doc: "Matches when the value is not UTF-8: invalid or missing bytes, overlong forms, surrogates, code points above U+10FFFF.",
+        argument: Argument::None,
+        build: validate::utf8_encoding,
+    },
+    OperatorRow {
+        name: "verifyCC",
+        aliases: &[],
+        doc: "Matches when the regular expression finds a credit card number whose check digit is right. `TX.0` is the number.",
+        argument: Argument::Static,
+        build: verify::credit_card,
+    },
+    OperatorRow {
+        name: "verifyCPF",
+        aliases: &[],
+        doc: "Matches when the regular expression finds a Brazilian CPF number whose check digits are right. `TX.0` is the number.",
+        argument: Argument::Static,
+        build: verify::cpf,
+    },
+    OperatorRow {
+        name: "verifySSN",
+        aliases: &[],
+        doc: "Matches when the regular expression finds a plausible United States social security number. `TX.0` is the number.",
+        argument: Argument::Static,
+        build: verify::ssn,
+    },
+    OperatorRow {
+        name: "verifySVNR",
+        aliases: &[],
+        doc: "Matches when the regular expression finds an Austrian social security number whose check digit is right. `TX.0` is the number.",
+        argument: Argument::Static,
+        build: verify::svnr,
+    },
+    OperatorRow {
+        name: "within",
+        aliases: &[],
+        doc: "Matches when the value occurs in the argument, with regard to case. An empty value always does.",
+        argument: Argument::Macro,
+        build: text::within,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_unique() {
+        let names: Vec<String> = all().iter().map(|r| r.name.to_ascii_lowercase()).collect();
+        assert!(names.is_sorted());
+        for row in all() {
+            for name in std::iter::once(&row.name).chain(row.aliases) {
+                let found = find(&name.to_ascii_uppercase()).expect(name);
+                assert!(std::ptr::eq(found, row), "{name} stands for two operators");
+            }
+        }
+    }
 }
