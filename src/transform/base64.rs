@@ -20,14 +20,12 @@ pub(super) fn base64_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
         b'-' | b'_' => None,
         _ => symbol(*b),
     });
-    decode(input.len(), symbols, out);
-    !input.is_empty()
+    decode(input.len(), symbols, out)
 }
 
 /// Everything that looks like base64, of either alphabet, wherever it stands.
 pub(super) fn base64_decode_ext(input: &[u8], out: &mut Vec<u8>) -> bool {
-    decode(input.len(), input.iter().filter_map(|b| symbol(*b)), out);
-    !input.is_empty()
+    decode(input.len(), input.iter().filter_map(|b| symbol(*b)), out)
 }
 
 fn symbol(byte: u8) -> Option<u8> {
@@ -42,7 +40,11 @@ fn symbol(byte: u8) -> Option<u8> {
 }
 
 /// A last group of two or three symbols gives one or two bytes, with or without padding; one symbol gives none.
-fn decode(length: usize, symbols: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
+/// The result is shorter than the value of `length` bytes, and so another, unless that is empty.
+fn decode(length: usize, symbols: impl Iterator<Item = u8>, out: &mut Vec<u8>) -> bool {
+    if length == 0 {
+        return false;
+    }
     out.reserve(length / 4 * 3 + 3);
     let (mut group, mut bits) = (0_u32, 0);
     for symbol in symbols {
@@ -54,4 +56,5 @@ fn decode(length: usize, symbols: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
             group &= (1 << bits) - 1;
         }
     }
+    true
 }
