@@ -1,0 +1,447 @@
+//! Reads and checks a configuration: file, then overrides, then everything that must hold for the whole.
+
+use super::document::{self, Data, Node};
+use super::reader::{Section, complain, scalar, word};
+use super::schema;
+use super::site::{self, Place};
+use super::{
+    Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientLimits, DEFAULT_ADMIN,
+    DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Overrides, Process, Reload, Router, Secret, Site,
+    Store,
+};
+use crate::audit::Redaction;
+use crate::source::{SourceMap, Span};
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics, Severity};
+use ipnetwork::IpNetwork;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a load found.
+#[derive(Debug)]
+pub struct LoadedConfig {
+    /// The configuration; none when a diagnostic is an error.
+    pub config: Option<Checked>,
+    /// Everything that was complained about, over all of the file.
+    pub diagnostics: Diagnostics,
+    /// The text that the diagnostics point into.
+    pub sources: SourceMap,
+    /// Files whose content the configuration depends on, itself first; rule files are not among them.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads the configuration at `path`, if there is one, and lets `overrides` win over it.
+///
+/// A file that cannot be read is an error among the diagnostics like any other.
+pub fn load(path: Option<&Path>, overrides: &Overrides) -> LoadedConfig {
+    let Some(path) = path else { return check("", "", Path::new(""), overrides) };
+    let name = path.display().to_string();
+    let mut loaded = match read_bounded(path) {
+        Ok(text) => check(&name, &text, path.parent().unwrap_or(Path::new("")), overrides),
+        Err(error) => {
+            let mut diagnostics = Diagnostics::new();
+            diagnostics.push(unplaced("config-unreadable", format!("cannot read {name}: {error}")));
+            LoadedConfig { config: None, diagnostics, sources: SourceMap::new(), files: Vec::new() }
+        }
+    };
+    loaded.files.insert(0, path.to_owned());
+    loaded
+}
+
+/// Checks the text of a configuration. `name` is for diagnostics; relative paths are taken from `directory`.
+pub fn check(name: &str, text: &str, directory: &Path, overrides: &Overrides) -> LoadedConfig {
+    let mut sources = SourceMap::new();
+    let file = sources.add(name, text);
+    let mut out = Diagnostics::new();
+    let mut files = Vec::new();
+    let config = document::parse(&sources, file, &mut out).and_then(|root| {
+        let mut place = Place { directory, files: &mut files };
+        read_top(&root, &mut place, overrides, &mut out)
+    });
+    let config = if out.has_errors() { None } else { config };
+    LoadedConfig { config, diagnostics: out, sources, files }
+}
+
+/// Bytes of a configuration file or a file that it names.
+const FILE_BYTES: u64 = 8 << 20;
+
+fn read_bounded(path: &Path) -> Result<String, String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| e.to_string())?;
+    if read as u64 > FILE_BYTES { Err(format!("it is longer than {FILE_BYTES} bytes")) } else { Ok(text) }
+}
+
+fn unplaced(code: &'static str, message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, code, message, span: None, help: None, related: Vec::new() }
+}
+
+fn read_top(
+    root: &Node,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Option<Checked> {
+    let top = Section::new(&schema::TOP, root, out);
+    let listeners = listeners(&top, place, overrides, out);
+    let admin = admin(&top, place, overrides, out);
+    let trusted_proxies = top.list("trusted_proxies", out, network);
+    let client = client(&top, out);
+    let sites = sites(&top, place, overrides, out);
+    let router = router(&sites, out);
+    let audit = audit(&top, place, overrides, out);
+    let log = log(&top, out);
+    let process = process(&top, place, overrides, out);
+    let reload = reload(&top, out);
+    let store = store(&top, out);
+    let uses_proxy_protocol = listeners.iter().any(|l| l.proxy_protocol);
+    if uses_proxy_protocol && trusted_proxies.is_empty() {
+        let what = "`proxy_protocol` without `trusted_proxies` refuses every connection";
+        out.push(
+            Diagnostic::error("config-value", top.span(), what)
+                .help("name the load balancers' addresses in `trusted_proxies`"),
+        );
+    }
+    let sites = sites.into_iter().map(|(site, _)| Arc::new(site)).collect();
+    Some(Checked {
+        listeners,
+        admin,
+        trusted_proxies,
+        client,
+        sites,
+        router,
+        audit,
+        log,
+        process,
+        reload,
+        store,
+    })
+}
+
+fn listeners(
+    top: &Section<'_>,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Vec<Listener> {
+    let mut all: Vec<Listener> = Vec::new();
+    for node in top.items("listeners") {
+        let Some(listener) = listener(node, place, out) else { continue };
+        if all.iter().any(|l| l.address == listener.address) {
+            let what = format!("two listeners on {}", listener.address);
+            out.push(Diagnostic::error("config-conflict", node.span, what));
+        }
+        all.push(listener);
+    }
+    if let Some(address) = overrides.listen {
+        return vec![Listener { address, tls: None, http2: true, proxy_protocol: false }];
+    }
+    if all.is_empty() {
+        all.push(Listener { address: DEFAULT_LISTEN, tls: None, http2: true, proxy_protocol: false });
+    }
+    all
+}
+
+fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Listener> {
+    if let Data::Scalar(text) = &node.data {
+        let address = complain(address(text), node.span, "listeners", out)?;
+        return Some(Listener { address, tls: None, http2: true, proxy_protocol: false });
+    }
+    let section = Section::new(&schema::LISTENER, node, out);
+    let certificates: Vec<Certificate> =
+        section.items("tls").into_iter().filter_map(|n| certificate(n, place, out)).collect();
+    let http2 = section.boolean("http2", out).unwrap_or(true);
+    let proxy_protocol = section.boolean("proxy_protocol", out).unwrap_or(false);
+    let given = required(&section, "address", out);
+    let address = if given { section.value("address", out, address) } else { None };
+    let tls = (!certificates.is_empty()).then_some(ListenerTls { certificates });
+    Some(Listener { address: address?, tls, http2, proxy_protocol })
+}
+
+fn certificate(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Certificate> {
+    let section = Section::new(&schema::CERTIFICATE, node, out);
+    let hosts = section.list("hosts", out, str::parse);
+    let mut file = |key| {
+        if !required(&section, key, out) {
+            return None;
+        }
+        place.existing(&section, key, out)
+    };
+    let certificate = file("certificate");
+    let key = file("key");
+    Some(Certificate { certificate: certificate?, key: key?, hosts })
+}
+
+fn admin(
+    top: &Section<'_>,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Option<Admin> {
+    let mut admin = Admin { address: DEFAULT_ADMIN, token: None, hosts: Vec::new() };
+    let mut off = false;
+    match top.get("admin") {
+        None => {}
+        Some(Node { data: Data::Scalar(text), span }) => match text.as_str() {
+            "off" => off = true,
+            text => {
+                if let Some(read) = complain(address(text), *span, "admin", out) {
+                    admin.address = read;
+                }
+            }
+        },
+        Some(node) => {
+            let section = Section::new(&schema::ADMIN, node, out);
+            if let Some(read) = section.value("address", out, address) {
+                admin.address = read;
+            }
+            admin.hosts = section.list("hosts", out, |text| {
+                let host: super::HostPattern = text.parse()?;
+                match host {
+                    super::HostPattern::Exact(name) => Ok(name),
+                    _ => Err("expected a host name without wildcards".to_owned()),
+                }
+            });
+            admin.token = token(&section, place, out);
+        }
+    }
+    if let Some(address) = overrides.admin {
+        admin.address = address;
+        off = false;
+    }
+    (!off).then_some(admin)
+}
+
+fn token(section: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Secret> {
+    let inline = section.text("token", out);
+    let file = place.existing(section, "token_file", out);
+    let token = match (inline, file) {
+        (Some(_), Some(_)) => {
+            let what = "`token` and `token_file` are two words for one thing; give one";
+            out.push(Diagnostic::error("config-conflict", section.span(), what));
+            return None;
+        }
+        (Some(token), None) => token,
+        (None, Some(path)) => match read_bounded(&path) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) => {
+                let what = format!("cannot read {}: {error}", path.display());
+                out.push(Diagnostic::error("config-unreadable", section.span(), what));
+                return None;
+            }
+        },
+        (None, None) => return None,
+    };
+    if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        let what = "the token has at least 16 characters, printable ASCII without spaces";
+        out.push(Diagnostic::error("config-value", section.span(), what));
+        return None;
+    }
+    Some(Secret::new(token))
+}
+
+fn client(top: &Section<'_>, out: &mut Diagnostics) -> ClientLimits {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::CLIENT, top.get("client").unwrap_or(&empty), out);
+    ClientLimits {
+        head_timeout: section.duration("head_timeout", (1, 3_600), out).unwrap_or(Duration::from_secs(10)),
+        keep_alive: section.duration("keep_alive", (1, 3_600), out).unwrap_or(Duration::from_secs(60)),
+        head_bytes: to_usize(section.size("head_bytes", (1 << 10, 1 << 20), out).unwrap_or(64 << 10)),
+        headers: section.count("headers", (8, 255), out).unwrap_or(128),
+        uri_bytes: to_usize(section.size("uri_bytes", (256, 1 << 20), out).unwrap_or(16 << 10)),
+        held_bytes: section.size("held_bytes", (1 << 20, 1 << 44), out).unwrap_or(512 << 20),
+    }
+}
+
+fn sites(
+    top: &Section<'_>,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Vec<(Site, Span)> {
+    let nodes = top.items("sites");
+    let mut all: Vec<(Site, Span)> = Vec::new();
+    for node in &nodes {
+        let Some(site) = site::read(node, place, overrides, out) else { continue };
+        if let Some((_, first)) = all.iter().find(|(s, _)| s.name == site.name) {
+            let what = format!("two sites are named `{}`", site.name);
+            out.push(Diagnostic::error("config-conflict", node.span, what).related(*first, "the first one"));
+        }
+        all.push((site, node.span));
+    }
+    if nodes.is_empty() {
+        if overrides.upstreams.is_empty() {
+            let complaint =
+                Diagnostic::error("config-missing", top.span(), "there is nothing to protect: no `sites`");
+            out.push(complaint.help("add a site with a `name` and `upstreams`, or name an upstream by flag"));
+        } else if let Some(site) = site::alone(overrides, top.span(), out) {
+            all.push((site, top.span()));
+        }
+    }
+    if all.len() > SITES {
+        let what = format!("{} sites; at most {SITES} are possible", all.len());
+        out.push(Diagnostic::error("config-value", top.span(), what));
+    }
+    all
+}
+
+/// Sites of one configuration: their names are label values of metrics.
+const SITES: usize = 1_000;
+
+fn router(sites: &[(Site, Span)], out: &mut Diagnostics) -> Router {
+    let mut router = Router::default();
+    for (index, (site, span)) in sites.iter().enumerate() {
+        for host in &site.hosts {
+            for path in &site.paths {
+                let Some(taken) = router.add(host, path, index) else { continue };
+                let Some((other, first)) = sites.get(taken) else { continue };
+                let what = if taken == index {
+                    format!("site `{}` names {host}{path} twice", site.name)
+                } else {
+                    format!("{host}{path} belongs to site `{}` already", other.name)
+                };
+                out.push(Diagnostic::error("config-conflict", *span, what).related(*first, "this one"));
+            }
+        }
+    }
+    router
+}
+
+fn audit(top: &Section<'_>, place: &mut Place<'_>, overrides: &Overrides, out: &mut Diagnostics) -> Audit {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::AUDIT, top.get("audit").unwrap_or(&empty), out);
+    let target = |text: &str, directory: &Path| match text {
+        "-" => AuditTarget::Stdout,
+        "off" => AuditTarget::Off,
+        path => AuditTarget::File(directory.join(path)),
+    };
+    let from_file = section.text("log", out).map(|text| target(&text, place.directory));
+    let from_flag = overrides.audit_log.as_deref().map(|text| target(text, Path::new("")));
+    let formats = [("native", AuditFormat::Native), ("modsecurity", AuditFormat::ModSecurity)];
+    let redact = section.get("redact").map(|node| {
+        let section = Section::new(&schema::REDACT, node, out);
+        Redaction {
+            arguments: section.texts("arguments", out),
+            headers: section.texts("headers", out),
+            show: section.texts("show", out),
+        }
+    });
+    Audit {
+        target: from_flag.or(from_file).unwrap_or(AuditTarget::Off),
+        format: section.word("format", &formats, out).unwrap_or_default(),
+        rotate_bytes: section.size("rotate_size", (0, 1 << 44), out).unwrap_or(100 << 20),
+        rotate_keep: section.count("rotate_keep", (0, 1_000), out).unwrap_or(5),
+        queue: section
+            .count("queue", (1, 10_000_000), out)
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(AUDIT_QUEUE),
+        queue_bytes: to_usize(section.size("queue_bytes", (1 << 16, 1 << 40), out).unwrap_or(64 << 20)),
+        redact: redact.unwrap_or_default(),
+    }
+}
+
+const AUDIT_QUEUE: NonZeroUsize = NonZeroUsize::new(8_192).expect("8192 is not 0");
+
+fn log(top: &Section<'_>, out: &mut Diagnostics) -> Log {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::LOG, top.get("log").unwrap_or(&empty), out);
+    let filter = section.value("level", out, |text| {
+        let read: Result<tracing_subscriber::filter::Targets, _> = text.parse();
+        read.map(|_| text.to_owned()).map_err(|e| format!("not a level or filter: {e}"))
+    });
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    Log {
+        filter: filter.unwrap_or_else(|| "info".to_owned()),
+        format: section.word("format", &formats, out).unwrap_or_default(),
+    }
+}
+
+fn process(
+    top: &Section<'_>,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Process {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::PROCESS, top.get("process").unwrap_or(&empty), out);
+    let workers = section.count("workers", (1, 1_024), out).and_then(NonZeroUsize::new);
+    Process {
+        workers: overrides.workers.or(workers),
+        user: section.text("user", out),
+        group: section.text("group", out),
+        pid_file: section.text("pid_file", out).map(|text| place.directory.join(text)),
+        grace: section.duration("grace", (0, 86_400), out).unwrap_or(Duration::from_secs(30)),
+    }
+}
+
+fn reload(top: &Section<'_>, out: &mut Diagnostics) -> Reload {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::RELOAD, top.get("reload").unwrap_or(&empty), out);
+    let watch = section.boolean("watch", out).unwrap_or(true);
+    let interval = section.duration("interval", (0, 86_400), out).unwrap_or(Duration::from_secs(2));
+    Reload { interval: watch.then_some(interval) }
+}
+
+fn store(top: &Section<'_>, out: &mut Diagnostics) -> Store {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::STORE, top.get("store").unwrap_or(&empty), out);
+    Store {
+        collections: section.count("collections", (64, 100_000_000), out).unwrap_or(262_144),
+        bytes: to_usize(section.size("bytes", (1 << 16, 1 << 40), out).unwrap_or(128 << 20)),
+    }
+}
+
+/// Complains when `key` is absent; says whether it is there.
+pub(super) fn required(section: &Section<'_>, key: &str, out: &mut Diagnostics) -> bool {
+    let there = section.get(key).is_some();
+    if !there {
+        let what = format!("`{key}` is missing");
+        out.push(Diagnostic::error("config-missing", section.span(), what));
+    }
+    there
+}
+
+/// An address and port; a bare port or host name gets advice.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let colon = text.strip_prefix(':').unwrap_or(text);
+        if colon.parse::<u16>().is_ok() {
+            format!("expected address and port; write `0.0.0.0:{colon}` for all IPv4 addresses")
+        } else {
+            "expected an IP address and port such as `0.0.0.0:8080` or `[::]:8080`".to_owned()
+        }
+    })
+}
+
+fn network(text: &str) -> Result<IpNetwork, String> {
+    let bad = || "expected an IP address or a CIDR block such as `10.0.0.0/8`".to_owned();
+    let network: IpNetwork = match text.parse::<IpAddr>() {
+        Ok(address) => IpNetwork::from(address),
+        Err(_) => text.parse().map_err(|_| bad())?,
+    };
+    if network.ip() != network.network() {
+        return Err(format!(
+            "bits beyond the prefix are set; write `{}/{}`",
+            network.network(),
+            network.prefix()
+        ));
+    }
+    Ok(network)
+}
+
+fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// A scalar or a list item as words that mean something; used where one word stands for a whole section.
+pub(super) fn lone_word<T: Copy>(
+    node: &Node,
+    key: &str,
+    words: &[(&'static str, T)],
+    out: &mut Diagnostics,
+) -> Option<T> {
+    scalar(node, key, out).and_then(|text| complain(word(text, words), node.span, key, out))
+}

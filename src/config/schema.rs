@@ -1,0 +1,418 @@
+//! The settings there are: one row each, from which the reader knows the keys and `docs/configuration.md` is
+//! written.
+
+/// A section of the file.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name in messages and headings.
+    pub name: &'static str,
+    /// Where it stands, e.g. `sites[].timeouts`; empty for the top level.
+    pub path: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its settings.
+    pub keys: &'static [Key],
+}
+
+/// A setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What holds without it; empty for what must be given, `none` for nothing at all. A test writes every
+    /// other default out and expects the same configuration.
+    pub default: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+const fn key(name: &'static str, takes: &'static str, default: &'static str, about: &'static str) -> Key {
+    Key { name, takes, default, about }
+}
+
+/// The top level.
+pub const TOP: Table = Table {
+    name: "configuration",
+    path: "",
+    about: "The file is one YAML document. Relative paths in it are relative to its directory.",
+    keys: &[
+        key(
+            "listeners",
+            "list of addresses or [listeners](#listeners)",
+            "[127.0.0.1:8080]",
+            "Where clients come in.",
+        ),
+        key("admin", "`off` or [admin](#admin)", "none", "The admin listener: metrics, health, reload."),
+        key(
+            "trusted_proxies",
+            "list of addresses or CIDR blocks",
+            "[]",
+            "Peers whose `X-Forwarded-For`, `Forwarded` and PROXY headers are believed. Everybody else's are not.",
+        ),
+        key("client", "[client](#client)", "none", "Limits of client connections."),
+        key(
+            "sites",
+            "list of [sites](#sites)",
+            "",
+            "What is protected. Exact hosts win over wildcards, wildcards over `*`, then the longest path wins.",
+        ),
+        key("audit", "[audit](#audit)", "none", "The audit log."),
+        key("log", "[log](#log)", "none", "The server's own log."),
+        key("process", "[process](#process)", "none", "Threads, user, shutdown."),
+        key("reload", "[reload](#reload)", "none", "Watching for changes."),
+        key("store", "[store](#store)", "none", "Persistent collections (`IP`, `SESSION`, …)."),
+    ],
+};
+
+/// `listeners[]`.
+pub const LISTENER: Table = Table {
+    name: "listener",
+    path: "listeners[]",
+    about: "A plain address such as `0.0.0.0:80` is short for a listener with only `address`.",
+    keys: &[
+        key("address", "address and port", "", "Where to listen; IPv6 as `[::]:443`."),
+        key(
+            "tls",
+            "list of [certificates](#certificates)",
+            "[]",
+            "Makes it a TLS listener. The client's server name (SNI) chooses the certificate; the first one \
+             serves clients that name none or an unknown one.",
+        ),
+        key(
+            "http2",
+            "true or false",
+            "true",
+            "Offer HTTP/2 on TLS connections. Cleartext speaks HTTP/1.1 only.",
+        ),
+        key(
+            "proxy_protocol",
+            "true or false",
+            "false",
+            "Every connection begins with a PROXY protocol header, version 1 or 2. Peers that are not in \
+             `trusted_proxies` are refused.",
+        ),
+    ],
+};
+
+/// `listeners[].tls[]`.
+pub const CERTIFICATE: Table = Table {
+    name: "certificate",
+    path: "listeners[].tls[]",
+    about: "",
+    keys: &[
+        key("certificate", "PEM file", "", "The chain, leaf first."),
+        key("key", "PEM file", "", "The private key."),
+        key(
+            "hosts",
+            "list of host patterns",
+            "[]",
+            "Server names it is for; by default those it contains itself.",
+        ),
+    ],
+};
+
+/// `admin`.
+pub const ADMIN: Table = Table {
+    name: "admin",
+    path: "admin",
+    about: "Serves `/metrics`, `/healthz`, `/readyz`, `/api/posture`, `/api/generation` and `/api/reload`.",
+    keys: &[
+        key("address", "address and port", "127.0.0.1:9180", "Where to listen."),
+        key(
+            "token",
+            "text",
+            "none",
+            "Bearer token which `POST /api/reload` must bring. Without one it is taken from loopback only.",
+        ),
+        key("token_file", "file", "none", "The same, from a file, surrounding white space removed."),
+        key(
+            "hosts",
+            "list of host names",
+            "[]",
+            "Names besides IP addresses and `localhost` under which it may be addressed. Requests with another \
+             `Host` are refused, which keeps web pages from reaching it through a visitor's browser.",
+        ),
+    ],
+};
+
+/// `client`.
+pub const CLIENT: Table = Table {
+    name: "client",
+    path: "client",
+    about: "What a client connection may do before its site is known.",
+    keys: &[
+        key("head_timeout", "duration", "10s", "From the first byte of a request to the end of its head."),
+        key("keep_alive", "duration", "60s", "Idle time between two requests of a connection."),
+        key("head_bytes", "size", "64KiB", "A request's line and headers together; at most 1 MiB."),
+        key("headers", "number", "128", "Request header fields; at most 255."),
+        key("uri_bytes", "size", "16KiB", "A request target."),
+        key(
+            "held_bytes",
+            "size",
+            "512MiB",
+            "Bodies held for inspection over all transactions. Beyond it requests meet the failure `overload`.",
+        ),
+    ],
+};
+
+/// `sites[]`.
+pub const SITE: Table = Table {
+    name: "site",
+    path: "sites[]",
+    about: "A host and path match with its upstreams, its rules, its mode and its exclusions. Sites with the \
+            same rules share one compiled ruleset.",
+    keys: &[
+        key(
+            "name",
+            "text",
+            "",
+            "A unique name, for metrics and the audit log: letters, digits, `-`, `_`, `.`.",
+        ),
+        key("hosts", "list of host patterns", "['*']", "`www.example.com`, `*.example.com` or `*`."),
+        key("paths", "list of path prefixes", "[/]", "`/app` covers `/app` and `/app/x`, not `/apple`."),
+        key("upstreams", "list of URLs or [upstreams](#upstreams)", "", "The servers behind it."),
+        key(
+            "rules",
+            "list of files, globs or [texts](#rule-texts)",
+            "['@portcullis-core']",
+            "Rule text in order: SecLang (`.conf`), native YAML (`.yaml`), or a built-in ruleset (`@…`).",
+        ),
+        key("directives", "SecLang text", "none", "Directives after all `rules`."),
+        key("exclusions", "list of [exclusions](#exclusions)", "[]", "What must not be inspected, and why."),
+        key("mode", "`On`, `DetectionOnly` or `Off`", "none", "Overrides `SecRuleEngine` of the rules."),
+        key(
+            "fail",
+            "`open`, `closed` or [fail](#fail)",
+            "closed",
+            "What a failure inside Portcullis does to a request.",
+        ),
+        key("timeouts", "[timeouts](#timeouts)", "none", "Time limits."),
+        key(
+            "request_id_header",
+            "header name or `off`",
+            "X-Request-Id",
+            "Header in which the upstream learns the transaction's id. One from the client is replaced.",
+        ),
+        key("forwarded", "[forwarded](#forwarded)", "none", "What the upstream is told about the client."),
+        key(
+            "host_header",
+            "`preserve`, `upstream` or a host",
+            "preserve",
+            "What the upstream gets as `Host`.",
+        ),
+    ],
+};
+
+/// `sites[].upstreams[]`.
+pub const UPSTREAM: Table = Table {
+    name: "upstream",
+    path: "sites[].upstreams[]",
+    about: "A plain URL is short for an upstream with only `url`.",
+    keys: &[
+        key(
+            "url",
+            "`http://host[:port]` or `https://host[:port]`",
+            "",
+            "Where it is. No path: the request's is used.",
+        ),
+        key("weight", "number", "1", "Its share relative to the others, 1 to 1000."),
+        key(
+            "http2",
+            "`never`, `offered` or `always`",
+            "never",
+            "HTTP/2 towards it: when its TLS offers it, or always (with prior knowledge on cleartext).",
+        ),
+        key("verify", "true or false", "true", "Verify certificate and name of an `https` upstream."),
+        key("sni", "host name", "none", "Name to ask for and to verify instead of the URL's host."),
+        key("ca", "PEM file", "none", "Authorities to trust instead of the system's."),
+    ],
+};
+
+/// A member of `sites[].rules` that is no file name.
+pub const RULE_TEXT: Table = Table {
+    name: "rule text",
+    path: "sites[].rules[]",
+    about: "Rule text that stands in the configuration, at its place among the files.",
+    keys: &[key("text", "SecLang text", "", "The directives.")],
+};
+
+/// `sites[].exclusions[]`.
+pub const EXCLUSION: Table = Table {
+    name: "exclusion",
+    path: "sites[].exclusions[]",
+    about: "Without `targets` the named rules are switched off; with `targets` they stop looking at those. \
+            With `paths` that holds only for requests below these path prefixes.",
+    keys: &[
+        key("rules", "list of ids or ranges (`942100-942199`)", "[]", "Rules by id."),
+        key("tags", "list of tags", "[]", "Rules by tag."),
+        key("targets", "list of targets (`ARGS:comment`)", "[]", "What they must not look at."),
+        key("paths", "list of path prefixes", "[]", "Where it holds; everywhere without it."),
+        key("reason", "text", "none", "Why. An exclusion without a reason is warned about."),
+    ],
+};
+
+/// `sites[].fail`.
+pub const FAIL: Table = Table {
+    name: "fail",
+    path: "sites[].fail",
+    about: "`open` lets a request through uninspected, and counts it; `closed` refuses it. A single word holds \
+            for every kind. What a client does wrong is no failure and is always refused.",
+    keys: &[
+        key("internal", "`open` or `closed`", "closed", "The engine failed."),
+        key("overload", "`open` or `closed`", "closed", "`client.held_bytes` is used up."),
+        key("operator_limit", "`open` or `closed`", "closed", "A pattern gave up at its step limit."),
+        key(
+            "response_uninspectable",
+            "`open` or `closed`",
+            "closed",
+            "A response to be inspected has an unknown or broken content coding.",
+        ),
+    ],
+};
+
+/// `sites[].timeouts`.
+pub const TIMEOUTS: Table = Table {
+    name: "timeouts",
+    path: "sites[].timeouts",
+    about: "",
+    keys: &[
+        key("body_read", "duration", "30s", "Between two reads of a request body."),
+        key("body_total", "duration", "5m", "For a request body that is held for inspection."),
+        key("connect", "duration", "5s", "For connecting to an upstream, TLS included."),
+        key("read", "duration", "60s", "Between two reads from an upstream."),
+        key("write", "duration", "60s", "For a write to an upstream."),
+        key("idle", "duration", "60s", "How long an idle upstream connection is kept."),
+    ],
+};
+
+/// `sites[].forwarded`.
+pub const FORWARDED: Table = Table {
+    name: "forwarded",
+    path: "sites[].forwarded",
+    about: "`append` extends what a trusted proxy sent and replaces what anybody else sent; `replace` always \
+            replaces; `remove` removes and sends none.",
+    keys: &[
+        key(
+            "x_forwarded",
+            "`append`, `replace` or `remove`",
+            "append",
+            "`X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.",
+        ),
+        key("rfc7239", "`append`, `replace` or `remove`", "remove", "`Forwarded`."),
+    ],
+};
+
+/// `audit`.
+pub const AUDIT: Table = Table {
+    name: "audit",
+    path: "audit",
+    about: "What is recorded is the rules' business (`SecAuditEngine`, `SecAuditLogRelevantStatus`, \
+            `SecAuditLogParts`); where and how it is written is said here. See `docs/audit-log.md`.",
+    keys: &[
+        key("log", "file, `-` or `off`", "off", "Where records go; `-` is standard output."),
+        key("format", "`native` or `modsecurity`", "native", "The schema."),
+        key("rotate_size", "size", "100MiB", "Rotate when the file would grow beyond it; 0 never rotates."),
+        key("rotate_keep", "number", "5", "Rotated files to keep; `.1` is the youngest."),
+        key(
+            "queue",
+            "number",
+            "8192",
+            "Records that may wait for the writer; what comes on top is dropped and counted.",
+        ),
+        key("queue_bytes", "size", "64MiB", "The same in bytes."),
+        key("redact", "[redact](#redact)", "none", "What must not be shown, beside the built-in lists."),
+    ],
+};
+
+/// `audit.redact`.
+pub const REDACT: Table = Table {
+    name: "redact",
+    path: "audit.redact",
+    about: "",
+    keys: &[
+        key(
+            "arguments",
+            "list of names",
+            "[]",
+            "Arguments, form fields and JSON members. `*` at either end stands for anything.",
+        ),
+        key("headers", "list of names", "[]", "Request and response headers."),
+        key("show", "list of names", "[]", "Built-in names that may be shown after all."),
+    ],
+};
+
+/// `log`.
+pub const LOG: Table = Table {
+    name: "log",
+    path: "log",
+    about: "Goes to standard error.",
+    keys: &[
+        key(
+            "level",
+            "`error`, `warn`, `info`, `debug`, `trace` or a filter",
+            "info",
+            "A filter names modules: `info,portcullis::proxy=debug`.",
+        ),
+        key("format", "`text` or `json`", "text", "For people, or one JSON object a line."),
+    ],
+};
+
+/// `process`.
+pub const PROCESS: Table = Table {
+    name: "process",
+    path: "process",
+    about: "",
+    keys: &[
+        key("workers", "number", "none", "Worker threads; by default one for each core."),
+        key("user", "name", "none", "User to change to once the sockets are bound."),
+        key("group", "name", "none", "Group to change to once the sockets are bound."),
+        key("pid_file", "file", "none", "Gets the process id."),
+        key("grace", "duration", "30s", "How long transactions under way may take after SIGTERM."),
+    ],
+};
+
+/// `reload`.
+pub const RELOAD: Table = Table {
+    name: "reload",
+    path: "reload",
+    about: "SIGHUP and the admin API reload whatever this says.",
+    keys: &[
+        key("watch", "true or false", "true", "Reload when a file's content changes."),
+        key("interval", "duration", "2s", "How often contents are looked at."),
+    ],
+};
+
+/// `store`.
+pub const STORE: Table = Table {
+    name: "store",
+    path: "store",
+    about: "When a bound is reached, the collections that were used longest ago go.",
+    keys: &[
+        key("collections", "number", "262144", "Collections kept (one an address, a session, …)."),
+        key("bytes", "size", "128MiB", "Names and values kept."),
+    ],
+};
+
+/// All sections in the order of the documentation.
+pub const TABLES: [&Table; 18] = [
+    &TOP,
+    &LISTENER,
+    &CERTIFICATE,
+    &ADMIN,
+    &CLIENT,
+    &SITE,
+    &UPSTREAM,
+    &RULE_TEXT,
+    &EXCLUSION,
+    &FAIL,
+    &TIMEOUTS,
+    &FORWARDED,
+    &AUDIT,
+    &REDACT,
+    &LOG,
+    &PROCESS,
+    &RELOAD,
+    &STORE,
+];

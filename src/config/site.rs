@@ -1,0 +1,383 @@
+//! Reads one site.
+
+use super::document::{Data, Node};
+use super::exclusion;
+use super::load::{lone_word, required};
+use super::reader::{Section, complain, scalar};
+use super::schema;
+use super::{
+    EMBEDDED_RULESET, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy, HostHeader,
+    HostPattern, Overrides, RuleInput, Site, SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
+};
+use crate::ruleset::Mode;
+use crate::source::Span;
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where relative paths start, and which files have been named.
+pub(super) struct Place<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) files: &'a mut Vec<PathBuf>,
+}
+
+impl Place<'_> {
+    /// The file that `key` names; it must exist, and is noted as one that the configuration depends on.
+    pub(super) fn existing(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        out: &mut Diagnostics,
+    ) -> Option<PathBuf> {
+        let path = section.value(key, out, |text| {
+            let path = self.directory.join(text);
+            match std::fs::File::open(&path) {
+                Ok(_) => Ok(path),
+                Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+            }
+        })?;
+        self.files.push(path.clone());
+        Some(path)
+    }
+
+    /// `text` as the name of a rule file: built-in names stay, others are taken from the file's directory.
+    fn rule_file(&self, text: &str) -> String {
+        if text.starts_with('@') { text.to_owned() } else { self.directory.join(text).display().to_string() }
+    }
+}
+
+/// The site at `node`. Complaints about it do not keep the rest of it from being read.
+pub(super) fn read(
+    node: &Node,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Option<Site> {
+    let section = Section::new(&schema::SITE, node, out);
+    let given = required(&section, "name", out);
+    let name = if given { section.value("name", out, name) } else { None };
+    let mut hosts = section.list("hosts", out, str::parse::<HostPattern>);
+    if hosts.is_empty() {
+        hosts.push(HostPattern::Any);
+    }
+    let mut paths = section.list("paths", out, path);
+    if paths.is_empty() {
+        paths.push("/".to_owned());
+    }
+    let upstreams = upstreams(&section, place, overrides, out);
+    let label = name.as_deref().unwrap_or("?");
+    let rules = rules(&section, label, place, overrides, out);
+    let modes = [("On", Mode::On), ("DetectionOnly", Mode::DetectionOnly), ("Off", Mode::Off)];
+    let mode = section.word("mode", &modes, out);
+    let request_id_header = match section.text("request_id_header", out).as_deref() {
+        None => Some(REQUEST_ID.to_owned()),
+        Some("off") => None,
+        Some(text) => {
+            let span = section.get("request_id_header").map_or(section.span(), |n| n.span);
+            complain(header_name(text), span, "request_id_header", out)
+        }
+    };
+    let host_header = section.value("host_header", out, |text| match text {
+        "preserve" => Ok(HostHeader::Preserve),
+        "upstream" => Ok(HostHeader::Upstream),
+        text => fixed_host(text),
+    });
+    let site = Site {
+        name: name.unwrap_or_default(),
+        hosts,
+        paths,
+        upstreams,
+        rules,
+        mode: overrides.mode.or(mode),
+        failure: failure(&section, out),
+        timeouts: timeouts(&section, out),
+        request_id_header,
+        forwarded: forwarded(&section, out),
+        host_header: host_header.unwrap_or(HostHeader::Preserve),
+    };
+    (!site.name.is_empty()).then_some(site)
+}
+
+/// The one site there is when everything is said by flags.
+pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) -> Option<Site> {
+    let empty = Node { span, data: Data::Null };
+    let section = Section::new(&schema::SITE, &empty, out);
+    let mut files = Vec::new();
+    let mut place = Place { directory: Path::new(""), files: &mut files };
+    Some(Site {
+        name: "default".to_owned(),
+        hosts: vec![HostPattern::Any],
+        paths: vec!["/".to_owned()],
+        upstreams: upstreams(&section, &mut place, overrides, out),
+        rules: rules(&section, "default", &mut place, overrides, out),
+        mode: overrides.mode,
+        failure: FailurePolicy::all(FailureOutcome::Closed),
+        timeouts: timeouts(&section, out),
+        request_id_header: Some(REQUEST_ID.to_owned()),
+        forwarded: forwarded(&section, out),
+        host_header: HostHeader::Preserve,
+    })
+}
+
+const REQUEST_ID: &str = "X-Request-Id";
+
+fn upstreams(
+    section: &Section<'_>,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Vec<Upstream> {
+    let nodes = section.items("upstreams");
+    let from_file: Vec<Upstream> = nodes.iter().filter_map(|node| upstream(node, place, out)).collect();
+    if overrides.upstreams.is_empty() {
+        if nodes.is_empty() {
+            out.push(Diagnostic::error("config-missing", section.span(), "`upstreams` is missing or empty"));
+        }
+        return from_file;
+    }
+    let mut all = Vec::new();
+    for url in &overrides.upstreams {
+        all.extend(complain(parse_url(url), section.span(), "upstream flag", out).map(|u| u.upstream(url)));
+    }
+    all
+}
+
+fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Upstream> {
+    if let Data::Scalar(url) = &node.data {
+        return complain(parse_url(url), node.span, "upstreams", out).map(|u| u.upstream(url));
+    }
+    let section = Section::new(&schema::UPSTREAM, node, out);
+    let weight = section.value("weight", out, |text| {
+        let weight = text.parse::<NonZeroU32>().ok().filter(|w| w.get() <= 1_000);
+        weight.ok_or("expected a whole number from 1 to 1000")
+    });
+    let http2 = [
+        ("never", UpstreamHttp2::Never),
+        ("offered", UpstreamHttp2::Offered),
+        ("always", UpstreamHttp2::Always),
+    ];
+    let http2 = section.word("http2", &http2, out);
+    let verify = section.boolean("verify", out);
+    let sni = section.value("sni", out, |text| match text.parse::<HostPattern>() {
+        Ok(HostPattern::Exact(name)) => Ok(name),
+        _ => Err("expected a host name"),
+    });
+    let ca = place.existing(&section, "ca", out);
+    if !required(&section, "url", out) {
+        return None;
+    }
+    let url = section.text("url", out)?;
+    let span = section.get("url").map_or(section.span(), |n| n.span);
+    let mut upstream = complain(parse_url(&url), span, "url", out)?.upstream(&url);
+    match &mut upstream.tls {
+        Some(tls) => {
+            tls.verify = verify.unwrap_or(true);
+            tls.ca = ca;
+            if let Some(sni) = sni {
+                tls.sni = sni;
+            }
+            if !tls.verify {
+                let what =
+                    format!("the certificate of {url} is not verified: anybody in between can read along");
+                let complaint = Diagnostic::warning("config-unverified-upstream", section.span(), what);
+                out.push(complaint.help("give its authority as `ca` instead"));
+            }
+        }
+        None => {
+            for key in ["verify", "sni", "ca"] {
+                if let Some(node) = section.get(key) {
+                    let what = format!("`{key}` has no meaning for an `http` upstream");
+                    out.push(Diagnostic::error("config-conflict", node.span, what));
+                }
+            }
+        }
+    }
+    if let Some(http2) = http2 {
+        if http2 == UpstreamHttp2::Offered && upstream.tls.is_none() {
+            let span = section.get("http2").map_or(section.span(), |n| n.span);
+            let complaint = Diagnostic::error("config-conflict", span, "only TLS can offer HTTP/2");
+            out.push(complaint.help("write `always` if the upstream speaks HTTP/2 with prior knowledge"));
+        }
+        upstream.http2 = http2;
+    }
+    upstream.weight = weight.unwrap_or(NonZeroU32::MIN);
+    Some(upstream)
+}
+
+/// The parts of an upstream's URL.
+struct UpstreamUrl {
+    tls: bool,
+    host: String,
+    port: u16,
+}
+
+impl UpstreamUrl {
+    fn upstream(self, url: &str) -> Upstream {
+        Upstream {
+            url: url.to_owned(),
+            tls: self.tls.then(|| UpstreamTls { verify: true, sni: self.host.clone(), ca: None }),
+            host: self.host,
+            port: self.port,
+            http2: UpstreamHttp2::Never,
+            weight: NonZeroU32::MIN,
+        }
+    }
+}
+
+fn parse_url(url: &str) -> Result<UpstreamUrl, String> {
+    let (tls, rest) = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+        Some(_) => return Err("the scheme is `http` or `https`".to_owned()),
+        None => return Err(format!("expected a URL; write `http://{url}`")),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        return Err("an upstream has no path: requests keep their own".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("an upstream's URL has no user name or password".to_owned());
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            let port = port.parse::<u16>().ok().filter(|p| *p != 0);
+            (host, port.ok_or("the port is a number from 1 to 65535")?)
+        }
+        _ => (authority, if tls { 443 } else { 80 }),
+    };
+    if host.contains(':') && !host.starts_with('[') {
+        return Err("an IPv6 address stands in brackets".to_owned());
+    }
+    match host.parse::<HostPattern>()? {
+        HostPattern::Exact(host) => Ok(UpstreamUrl { tls, host, port }),
+        HostPattern::Any | HostPattern::Wildcard(_) => Err("an upstream is one host".to_owned()),
+    }
+}
+
+fn rules(
+    section: &Section<'_>,
+    label: &str,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Vec<RuleInput> {
+    let exclusions = exclusion::read(section, out);
+    let mut all = Vec::new();
+    let text = |what: &str, text: String| RuleInput::Text { name: format!("site {label}: {what}"), text };
+    all.extend(exclusions.before.map(|t| text("exclusions by path", t)));
+    let nodes = section.items("rules");
+    let mut from_file = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        match &node.data {
+            Data::Mapping(_) => {
+                let inner = Section::new(&schema::RULE_TEXT, node, out);
+                if required(&inner, "text", out) {
+                    let read = inner.text("text", out);
+                    from_file.extend(read.map(|t| text(&format!("rules[{index}]"), t)));
+                }
+            }
+            _ => from_file.extend(scalar(node, "rules", out).map(|t| RuleInput::File(place.rule_file(t)))),
+        }
+    }
+    if nodes.is_empty() {
+        from_file.push(RuleInput::File(EMBEDDED_RULESET.to_owned()));
+    }
+    if overrides.rules.is_empty() {
+        all.extend(from_file);
+    } else {
+        all.extend(overrides.rules.iter().map(|file| RuleInput::File(file.clone())));
+    }
+    all.extend(section.text("directives", out).map(|t| text("directives", t)));
+    all.extend(exclusions.after.map(|t| text("exclusions", t)));
+    all
+}
+
+fn failure(section: &Section<'_>, out: &mut Diagnostics) -> FailurePolicy {
+    let words = [("closed", FailureOutcome::Closed), ("open", FailureOutcome::Open)];
+    match section.get("fail") {
+        None => FailurePolicy::all(FailureOutcome::Closed),
+        Some(node @ Node { data: Data::Mapping(_), .. }) => {
+            let inner = Section::new(&schema::FAIL, node, out);
+            let mut read =
+                |failure: Failure| inner.word(failure.name(), &words, out).unwrap_or(FailureOutcome::Closed);
+            FailurePolicy {
+                internal: read(Failure::Internal),
+                overload: read(Failure::Overload),
+                operator_limit: read(Failure::OperatorLimit),
+                response_uninspectable: read(Failure::ResponseUninspectable),
+            }
+        }
+        Some(node) => {
+            FailurePolicy::all(lone_word(node, "fail", &words, out).unwrap_or(FailureOutcome::Closed))
+        }
+    }
+}
+
+fn timeouts(section: &Section<'_>, out: &mut Diagnostics) -> SiteTimeouts {
+    let empty = Node { span: section.span(), data: Data::Null };
+    let inner = Section::new(&schema::TIMEOUTS, section.get("timeouts").unwrap_or(&empty), out);
+    let mut read =
+        |key, default| inner.duration(key, (0, 86_400), out).unwrap_or(Duration::from_secs(default));
+    SiteTimeouts {
+        body_read: read("body_read", 30),
+        body_total: read("body_total", 300),
+        connect: read("connect", 5),
+        read: read("read", 60),
+        write: read("write", 60),
+        idle: read("idle", 60),
+    }
+}
+
+fn forwarded(section: &Section<'_>, out: &mut Diagnostics) -> Forwarded {
+    let empty = Node { span: section.span(), data: Data::Null };
+    let inner = Section::new(&schema::FORWARDED, section.get("forwarded").unwrap_or(&empty), out);
+    let words = [
+        ("append", ForwardedPolicy::Append),
+        ("replace", ForwardedPolicy::Replace),
+        ("remove", ForwardedPolicy::Remove),
+    ];
+    Forwarded {
+        x_forwarded: inner.word("x_forwarded", &words, out).unwrap_or(ForwardedPolicy::Append),
+        rfc7239: inner.word("rfc7239", &words, out).unwrap_or(ForwardedPolicy::Remove),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(good) {
+        return Err("expected 1 to 64 letters, digits, `-`, `_` or `.`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn path(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') {
+        return Err(format!("a path begins with `/`; write `/{text}`"));
+    }
+    let dots = text.split('/').any(|segment| matches!(segment, "." | ".."));
+    let good = |b: u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'\\');
+    if dots || text.contains("//") || !text.bytes().all(good) {
+        return Err(
+            "a path prefix is written as it is after normalisation: no `//`, `.`, `..`, `?`, `#`, quotes, \
+                    backslashes, spaces or bytes beyond ASCII"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn header_name(text: &str) -> Result<String, String> {
+    http::HeaderName::from_bytes(text.as_bytes())
+        .map(|_| text.to_owned())
+        .map_err(|_| "expected a header's name or `off`".to_owned())
+}
+
+fn fixed_host(text: &str) -> Result<HostHeader, String> {
+    let bad = |_| "expected `preserve`, `upstream`, or a host with an optional port".to_owned();
+    let authority: http::uri::Authority = text.parse().map_err(bad)?;
+    if authority.as_str().contains('@') {
+        return Err("a host has no user name".to_owned());
+    }
+    Ok(HostHeader::Fixed(text.to_owned()))
+}
