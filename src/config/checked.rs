@@ -2,7 +2,7 @@
 
 use super::{HostPattern, Router};
 use crate::ruleset::Mode;
-use ipnetwork::IpNetwork;
+use ip_network::IpNetwork;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use super::{
 use crate::audit::Redaction;
 use crate::source::{SourceMap, Span};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, Severity};
-use ipnetwork::IpNetwork;
+use ip_network::{IpNetwork, IpNetworkError};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -418,18 +418,19 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn network(text: &str) -> Result<IpNetwork, String> {
     let bad = || "expected an IP address or a CIDR block such as `10.0.0.0/8`".to_owned();
-    let network: IpNetwork = match text.parse::<IpAddr>() {
-        Ok(address) => IpNetwork::from(address),
-        Err(_) => text.parse().map_err(|_| bad())?,
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| bad())?)),
+        None => (text, None),
     };
-    if network.ip() != network.network() {
-        return Err(format!(
-            "bits beyond the prefix are set; write `{}/{}`",
-            network.network(),
-            network.prefix()
-        ));
-    }
-    Ok(network)
+    let address: IpAddr = address.parse().map_err(|_| bad())?;
+    let prefix = prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
+    IpNetwork::new(address, prefix).map_err(|error| match error {
+        IpNetworkError::HostBitsSet => match IpNetwork::new_truncate(address, prefix) {
+            Ok(network) => format!("bits beyond the prefix are set; write `{network}`"),
+            Err(_) => bad(),
+        },
+        _ => bad(),
+    })
 }
 
 fn to_usize(n: u64) -> usize {
