@@ -9,6 +9,8 @@ pub const INCLUDE_FILES: usize = 4_096;
 pub const INCLUDE_DEPTH: usize = 32;
 /// Bytes of one rule or data file. CRS's largest is 130 KB.
 pub const SOURCE_FILE_BYTES: usize = 64 << 20;
+/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
+pub const DIAGNOSTICS: usize = 1_000;
 
 /// Arguments of one request (`SecArgumentsLimit`): ModSecurity's recommended value. Forms of applications have
 /// tens, imports of tables a few hundred.
@@ -35,5 +37,3 @@ pub const INFLATE_OUTPUT_BYTES: u64 = 128 << 20;
 pub const INFLATE_RATIO: u64 = 200;
 /// Output below which the ratio is not judged: small bodies of repeated lines are harmless whatever their ratio.
 pub const INFLATE_RATIO_GRACE_BYTES: u64 = 1 << 20;
-/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
-pub const DIAGNOSTICS: usize = 1_000;

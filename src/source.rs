@@ -143,6 +143,13 @@ impl SourceMap {
         Position { line, column: String::from_utf8_lossy(before).chars().count() + 1 }
     }
 
+    /// Offset of the first byte of the line in which `span` begins.
+    pub fn line_start(&self, span: Span) -> usize {
+        let starts = &self.file(span.file).line_starts;
+        let line = starts.partition_point(|&s| s <= span.start);
+        starts.get(line.saturating_sub(1)).map_or(0, |&s| s as usize)
+    }
+
     /// The bytes that `span` covers, or nothing when it does not lie on character boundaries.
     pub fn text(&self, span: Span) -> &str {
         self.file(span.file).text.get(span.range()).unwrap_or("")

@@ -1,6 +1,10 @@
 //! Complaints about rule text and configuration: what is wrong, where, and what to write instead.
 
-use crate::source::Span;
+use std::collections::HashMap;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::source::{SourceMap, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +15,17 @@ pub enum Severity {
     Warning,
     /// The text cannot be used.
     Error,
+}
+
+impl Severity {
+    /// `note`, `warning` or `error`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
 }
 
 /// One complaint.
@@ -105,6 +120,144 @@ impl Diagnostics {
         self.all.is_empty()
     }
 }
+
+/// `diagnostics` for a person: for each `file:line:column`, the source line, a mark under the fault, and advice;
+/// at the end, how many there are. `color` writes ANSI escapes.
+///
+/// What was said already in the same words is said once, with the other places in a list.
+pub fn render(diagnostics: &Diagnostics, sources: &SourceMap, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let mut alike: Vec<(&Diagnostic, Vec<Span>)> = Vec::new();
+    let mut known: HashMap<(Severity, &str, &str), usize> = HashMap::new();
+    for one in diagnostics.iter() {
+        let at = *known.entry((one.severity, one.code, one.message.as_str())).or_insert(alike.len());
+        match alike.get_mut(at) {
+            Some((_, others)) => others.extend(one.span),
+            None => alike.push((one, Vec::new())),
+        }
+    }
+    let mut out = String::new();
+    for (one, others) in alike {
+        out.push_str(&renderer.render(&[group(one, &others, sources)]));
+        out.push_str("\n\n");
+    }
+    out.push_str(&summary(diagnostics));
+    out
+}
+
+/// `diagnostics` for a program: an array of objects with `severity`, `code`, `message`, and where there are such
+/// `file`, `line`, `column`, `end_line`, `end_column` (from 1, the end exclusive), `help` and `related`.
+pub fn to_json(diagnostics: &Diagnostics, sources: &SourceMap) -> serde_json::Value {
+    let place = |span: Span| {
+        let start = sources.position(span);
+        let end = sources.position(Span { start: span.end, ..span });
+        serde_json::json!({
+            "file": sources.file(span.file).name(),
+            "line": start.line, "column": start.column,
+            "end_line": end.line, "end_column": end.column,
+        })
+    };
+    let object = |one: &Diagnostic| {
+        let mut object = one.span.map_or_else(|| serde_json::json!({}), place);
+        object["severity"] = one.severity.name().into();
+        object["code"] = one.code.into();
+        object["message"] = one.message.as_str().into();
+        if let Some(help) = &one.help {
+            object["help"] = help.as_str().into();
+        }
+        if !one.related.is_empty() {
+            let related = one.related.iter().map(|(span, label)| {
+                let mut object = place(*span);
+                object["message"] = label.as_str().into();
+                object
+            });
+            object["related"] = related.collect();
+        }
+        object
+    };
+    diagnostics.iter().map(object).collect()
+}
+
+/// `3 errors, 1 warning`.
+pub fn summary(diagnostics: &Diagnostics) -> String {
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let number = diagnostics.iter().filter(|d| d.severity == severity).count();
+        let plural = if number == 1 { "" } else { "s" };
+        (number, format!("{number} {}{plural}", severity.name()))
+    });
+    let told: Vec<_> = counts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text).collect();
+    if told.is_empty() { "no faults\n".to_owned() } else { format!("{}\n", told.join(", ")) }
+}
+
+fn group<'a>(one: &'a Diagnostic, others: &[Span], sources: &'a SourceMap) -> Group<'a> {
+    let level = match one.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group = Group::with_title(level.primary_title(one.message.as_str()).id(one.code));
+    if let Some(span) = one.span {
+        let (mut snippet, line) = snippet(span, None, sources);
+        // Places on the same line go into the same picture.
+        for (place, label) in &one.related {
+            if place.file == span.file && sources.position(*place).line == line {
+                snippet = snippet.annotation(mark(*place, AnnotationKind::Context, sources).label(label));
+            }
+        }
+        group = group.element(snippet);
+        for (place, label) in &one.related {
+            if place.file != span.file || sources.position(*place).line != line {
+                group = group.element(self::snippet(*place, Some(label), sources).0);
+            }
+        }
+    }
+    if let Some(help) = &one.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    if !others.is_empty() {
+        let mut text = "the same at ".to_owned();
+        for (i, span) in others.iter().take(PLACES).enumerate() {
+            text.push_str(if i == 0 { "" } else { ", " });
+            text.push_str(&sources.locate(*span).to_string());
+        }
+        if others.len() > PLACES {
+            text.push_str(&format!(" and {} other places", others.len() - PLACES));
+        }
+        group = group.element(Level::NOTE.message(text));
+    }
+    group
+}
+
+/// The line where `span` begins, and its number.
+fn snippet<'a>(
+    span: Span,
+    label: Option<&'a str>,
+    sources: &'a SourceMap,
+) -> (Snippet<'a, annotate_snippets::Annotation<'a>>, usize) {
+    let file = sources.file(span.file);
+    let line = sources.position(span).line;
+    let snippet = Snippet::source(file.line(line)).path(file.name()).line_start(line);
+    (snippet.annotation(mark(span, AnnotationKind::Primary, sources).label(label)), line)
+}
+
+/// A mark under the part of `span` that lies on its first line.
+fn mark<'a>(span: Span, kind: AnnotationKind, sources: &SourceMap) -> annotate_snippets::Annotation<'a> {
+    let file = sources.file(span.file);
+    let text = file.line(sources.position(span).line);
+    let begin = sources.line_start(span);
+    let inside = |at: usize| {
+        let mut at = at.saturating_sub(begin).min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let range = span.range();
+    kind.span(inside(range.start)..inside(range.end))
+}
+
+/// How many further places of the same complaint are told.
+const PLACES: usize = 4;
 
 /// The known name nearest to `wrong`, when one is near enough to be meant.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! Rule text → logical lines → arguments. Knows quoting and continuation, no directive.
 
-use super::mapped::Mapped;
+use super::mapped::{BLANKS, Mapped};
 use crate::source::{FileId, Span};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
 
@@ -26,7 +26,7 @@ impl<'a> Lines<'a> {
     pub(crate) fn next(&mut self, diagnostics: &mut Diagnostics) -> Option<Mapped> {
         loop {
             let first = self.physical()?;
-            let content = self.text[first.start..first.end].trim_start();
+            let content = self.text[first.start..first.end].trim_start_matches(BLANKS);
             if content.is_empty() {
                 continue;
             }
@@ -85,7 +85,7 @@ impl<'a> Lines<'a> {
         if !first.continues {
             return;
         }
-        let words = content.trim_start_matches('#').trim_start();
+        let words = content.trim_start_matches('#').trim_start_matches(BLANKS);
         let is_rule = ["SecRule", "SecAction"]
             .iter()
             .any(|name| words.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
@@ -93,7 +93,7 @@ impl<'a> Lines<'a> {
             while self.physical().is_some_and(|line| line.continues) {}
             return;
         }
-        let next = self.text[self.at..].split('\n').next().unwrap_or("").trim();
+        let next = self.text[self.at..].split('\n').next().unwrap_or("").trim_matches(BLANKS);
         if !next.is_empty() && !next.starts_with('#') {
             diagnostics.push(
                 Diagnostic::warning(
@@ -213,7 +213,7 @@ pub(crate) fn closing(text: &Mapped, mut at: usize, quote: u8) -> Option<usize> 
     None
 }
 
-/// White space that separates arguments. A newline can only stand in a backtick argument's line.
+/// Whether `byte` is one of [`BLANKS`].
 pub(crate) fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
+    BLANKS.contains(&char::from(byte))
 }

@@ -124,11 +124,11 @@ impl Mapped {
         out
     }
 
-    /// `range` without white space at its ends.
+    /// `range` without blanks at its ends.
     pub(crate) fn trim(&self, range: Range<usize>) -> Range<usize> {
         let part = self.get(range.clone());
-        let start = range.start + (part.len() - part.trim_start().len());
-        start..start + part.trim().len()
+        let start = range.start + (part.len() - part.trim_start_matches(BLANKS).len());
+        start..start + part.trim_matches(BLANKS).len()
     }
 
     fn append(&mut self, other: &Mapped, range: Range<usize>) {
@@ -147,6 +147,9 @@ impl Mapped {
         run.source + (at - run.at)
     }
 }
+
+/// White space that separates. Other characters that Unicode calls white space are text.
+pub(crate) const BLANKS: [char; 6] = [' ', '\t', '\r', '\n', '\u{b}', '\u{c}'];
 
 #[cfg(test)]
 mod tests {

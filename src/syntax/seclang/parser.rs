@@ -224,6 +224,7 @@ impl<'a> Parser<'a> {
             (1, 1) => "one argument".to_owned(),
             (a, b) if a == b => format!("{a} arguments"),
             (a, 255) => format!("at least {a} argument{}", if a == 1 { "" } else { "s" }),
+            (a, b) if a + 1 == b => format!("{a} or {b} arguments"),
             (a, b) => format!("{a} to {b} arguments"),
         };
         if arguments.len() < least {
@@ -233,10 +234,15 @@ impl<'a> Parser<'a> {
         }
         let Some(extra) = arguments.get(most) else { return true };
         let message = format!("{} takes {wants}, and here {}", row.name, counted(arguments.len()));
-        let help = if extra.text.as_str().starts_with('#') {
-            "a comment needs a line of its own, and cannot stand inside a continued directive"
-        } else {
-            "put double quotes round an argument with white space in it"
+        let comment = arguments.iter().find(|argument| argument.text.as_str().starts_with('#'));
+        let (extra, help) = match comment {
+            Some(comment) => {
+                (comment, "a comment needs a line of its own, and cannot stand inside a continued directive")
+            }
+            None => (
+                extra,
+                "put double quotes round an argument with white space in it, and write \\\" for a quote inside",
+            ),
         };
         self.diagnostics.push(Diagnostic::error("extra-argument", extra.span, message).help(help));
         false

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::lexer::{closing, is_blank};
 use super::mapped::Mapped;
+use crate::limits;
 use crate::source::{SourceMap, Spanned};
 use crate::syntax::ast::{Action, Operator, Selector, Target};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, shorten};
@@ -38,6 +39,7 @@ pub fn parse_actions(
 pub(crate) fn targets(text: &Mapped, diagnostics: &mut Diagnostics) -> Vec<Target> {
     let mut found = Vec::new();
     let mut at = 0;
+    let before = diagnostics.len();
     if text.trim(0..text.len()).is_empty() {
         diagnostics.push(
             Diagnostic::error("no-target", text.full_span(), "there is no variable to look at")
@@ -58,6 +60,7 @@ pub(crate) fn targets(text: &Mapped, diagnostics: &mut Diagnostics) -> Vec<Targe
         at = skip_blanks(text, at);
         match text.byte(at) {
             None => return found,
+            _ if diagnostics.len() - before > limits::DIAGNOSTICS => return found,
             Some(b) if is_separator(b) => at += 1,
             // White space alone separates too, as in ModSecurity v2.
             Some(_) => {}
@@ -94,9 +97,10 @@ pub(crate) fn operator(text: &Mapped) -> Operator {
 pub(crate) fn actions(text: &Mapped, diagnostics: &mut Diagnostics) -> Vec<Action> {
     let mut found = Vec::new();
     let mut at = 0;
+    let before = diagnostics.len();
     loop {
         at = skip_blanks(text, at);
-        if at >= text.len() {
+        if at >= text.len() || diagnostics.len() - before > limits::DIAGNOSTICS {
             return found;
         }
         if text.byte(at) == Some(b',') {
@@ -292,7 +296,7 @@ fn action(text: &Mapped, at: &mut usize) -> Result<Action, Diagnostic> {
                 text.span(stop),
                 format!("a comma or a colon is missing after `{}`", shorten(text.get(name))),
             )
-            .help("actions are separated by commas"));
+            .help("actions are separated by commas; put single quotes round a value with a comma in it"));
         }
     }
     Ok(Action { name: text.spanned(name), value, span: text.span(start..end) })

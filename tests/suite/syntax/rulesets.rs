@@ -1,10 +1,11 @@
 //! Whole rulesets parse without a complaint, and nothing in them is lost.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use portcullis::syntax::ast::Statement;
+use portcullis::syntax::diagnostic::Severity;
 
-use crate::support::{Parsed, crs};
+use crate::support::{Parsed, crs, rule_files, shared};
 
 #[test]
 fn crs_parses_without_a_diagnostic() {
@@ -48,6 +49,32 @@ fn the_sum_of_crs_is_known() {
     // Counted with grep: lines that begin with SecRule and a blank, that hold the word chain as an action,
     // that begin with SecMarker.
     assert_eq!((rules, chained, markers), (RULES, CHAINED, MARKERS));
+}
+
+/// What ModSecurity's own engine tests load, this parser reads; what is left for the compiler to refuse is not
+/// refused here.
+#[test]
+fn the_rules_of_modsecuritys_tests_parse() {
+    use std::io::Read;
+    let path = shared().join("engine-cases/regression_dev.jsonl.gz");
+    let file = std::fs::File::open(path).expect("the cases can be read");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("the cases are gzipped UTF-8");
+    let mut faults = Vec::new();
+    let mut cases = 0;
+    for line in text.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+        let id = case["id"].as_str().expect("each case has an id");
+        let rules = case["test"]["rules"].as_array().expect("each case has rules");
+        let rules: Vec<_> = rules.iter().filter_map(|r| r.as_str()).collect();
+        let parsed = Parsed::text(&rules.join("\n"));
+        cases += 1;
+        let errors = parsed.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        faults.extend(errors.map(|d| format!("{id}: {}", d.message)));
+    }
+    assert!(cases > 200);
+    faults.sort();
+    insta::assert_snapshot!(faults.join("\n"));
 }
 
 const RULES: usize = 695;
@@ -96,22 +123,4 @@ fn directive(statement: &Statement) -> &str {
         Statement::Marker(..) => "SecMarker",
         Statement::Directive(directive) => directive.name.node,
     }
-}
-
-fn rule_files(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut directories = vec![root.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(&directory).expect("the directory can be read") {
-            let path = entry.expect("the entry can be read").path();
-            let name = path.to_string_lossy().into_owned();
-            if path.is_dir() {
-                directories.push(path);
-            } else if name.ends_with(".conf") || name.ends_with(".conf.example") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
 }
