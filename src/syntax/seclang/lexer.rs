@@ -63,7 +63,7 @@ impl<'a> Lines<'a> {
 
     /// Appends what follows up to the next backtick, newlines included and without joining lines; `false` when
     /// there is none.
-    pub(crate) fn to_backtick(&mut self, line: &mut Mapped) -> bool {
+    pub(crate) fn read_to_backtick(&mut self, line: &mut Mapped) -> bool {
         let rest = &self.text[self.at..];
         let Some(end) = rest.find('`') else { return false };
         // The newline that ended the line stands just before.

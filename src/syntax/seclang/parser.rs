@@ -148,7 +148,7 @@ impl<'a> Parser<'a> {
         };
         if row.name == "SecDataset" && line.as_str().bytes().filter(|b| *b == b'`').count() == 1 {
             // Without a second backtick anywhere, the missing quote is told below.
-            lines.to_backtick(&mut line);
+            lines.read_to_backtick(&mut line);
         }
         let span = line.full_span();
         let Some(arguments) = lexer::arguments(&line, end, self.diagnostics) else { return };

@@ -39,7 +39,8 @@ fn targets() {
 
 #[test]
 fn operators() {
-    let cases: &[(&str, (bool, &str, bool, &str))] = &[
+    type Shape<'a> = (bool, &'a str, bool, &'a str);
+    let cases: &[(&str, Shape<'_>)] = &[
         (r#""@rx ^a b""#, (false, "rx", false, "^a b")),
         (r#""!@rx  x ""#, (true, "rx", false, "x ")),
         (r#""! @within a b""#, (true, "within", false, "a b")),
