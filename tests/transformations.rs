@@ -194,7 +194,7 @@ proptest! {
         for row in transform::all() {
             let Some(bytes) = row.trigger.bytes() else { continue };
             let without: Vec<u8> = value.iter().copied().filter(|b| !bytes.contains(*b)).collect();
-            prop_assert!(!row.trigger.may_change(&ByteSet::of(&without)));
+            prop_assert!(!row.trigger.may_change(&ByteSet::present_in(&without)));
             prop_assert_eq!(apply(row, &without), None, "{} of {}", row.name, show(&without));
         }
     }
@@ -274,7 +274,8 @@ fn every_trigger_byte_that_is_listed_one_by_one_is_needed() {
 
 #[test]
 fn time_is_linear() {
-    // In linear time a row takes a few milliseconds, unoptimised; in quadratic time these sizes take many seconds.
+    // In linear time a row takes a few milliseconds, unoptimised. In quadratic time it takes seconds, or a good part
+    // of one where what is repeated is an optimised search. The best of three, as other work may disturb.
     const SIZE: usize = 128 * 1024;
     let hostile: &[&[u8]] = &[
         b"/*",
@@ -328,11 +329,16 @@ fn time_is_linear() {
     for row in transform::all() {
         for part in hostile {
             let value = part.repeat(SIZE / part.len());
-            let start = Instant::now();
             let mut out = Vec::new();
-            let changed = (row.apply)(&value, &mut out);
-            let spent = start.elapsed();
-            assert!(spent < Duration::from_secs(1), "{} of {} × n: {spent:?}", row.name, show(part));
+            let mut changed = false;
+            let limit = Duration::from_millis(100);
+            let in_time = (0..3).any(|_| {
+                out = Vec::new();
+                let start = Instant::now();
+                changed = (row.apply)(&value, &mut out);
+                start.elapsed() < limit
+            });
+            assert!(in_time, "{} of {} × n takes more than {limit:?}", row.name, show(part));
             assert!(!changed || out.len() <= 4 * value.len() + 20, "{} of {} × n", row.name, show(part));
         }
     }

@@ -9,6 +9,9 @@ const QUOTES: ByteSet = ByteSet::of(b"\"'\\^");
 const SEPARATORS: ByteSet = ByteSet::of(b" ,;\t\r\n");
 const GAP: ByteSet = QUOTES.union(SEPARATORS);
 
+/// A space before any other byte stays as it is, which is the common case.
+const AFTER_A_CHANGED_SPACE: ByteSet = GAP.union(ByteSet::of(b"/("));
+
 /// The bytes that can make a difference.
 pub(super) const CHANGEABLE: ByteSet = GAP.union(ByteSet::range(b'A', b'Z'));
 
@@ -17,6 +20,12 @@ pub(super) fn cmd_line(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut from = 0;
     while let Some(start) = CHANGEABLE.find(input, from) {
         let text = input.get(start..).unwrap_or_default();
+        if let [b' ', next, ..] = text
+            && !AFTER_A_CHANGED_SPACE.contains(*next)
+        {
+            from = start + 1;
+            continue;
+        }
         // Removed bytes do not interrupt a run of separators.
         let length = text.iter().take_while(|b| GAP.contains(**b)).count();
         let (gap, rest) = text.split_at(length);

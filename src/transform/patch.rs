@@ -46,6 +46,10 @@ pub(super) fn find_in_range(value: &[u8], from: usize, low: u8, high: u8) -> Opt
     let rest = value.get(from..)?;
     let span = high.wrapping_sub(low);
     let inside = |b: &u8| b.wrapping_sub(low) <= span;
+    // Where one is found, the next is often its neighbour.
+    if rest.first().is_some_and(inside) {
+        return Some(from);
+    }
     // Without an early exit inside a chunk the test compiles to vector instructions.
     let (chunks, tail) = rest.as_chunks::<32>();
     let skipped =

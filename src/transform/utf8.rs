@@ -56,7 +56,11 @@ fn code_point(sequence: &[u8], length: usize) -> Option<u32> {
 
 /// Appends `%u` and at least four lower-case digits.
 fn push_code(code: u32, out: &mut Vec<u8>) {
+    let digit = |place: u32| LOWER_DIGITS[(code >> (4 * place) & 15) as usize];
+    if code <= 0xffff {
+        return out.extend_from_slice(&[b'%', b'u', digit(3), digit(2), digit(1), digit(0)]);
+    }
     out.extend_from_slice(b"%u");
-    let digits = (32 - code.leading_zeros()).div_ceil(4).max(4);
-    out.extend((0..digits).rev().map(|i| LOWER_DIGITS[(code >> (4 * i) & 15) as usize]));
+    let digits = (32 - code.leading_zeros()).div_ceil(4);
+    out.extend((0..digits).rev().map(digit));
 }

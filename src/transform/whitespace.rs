@@ -13,6 +13,12 @@ pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut patch = Patch::new(input, out);
     let mut from = 0;
     while let Some(start) = SPACE.find(input, from) {
+        if let Some([b' ', next]) = input.get(start..start + 2)
+            && !SPACE.contains(*next)
+        {
+            from = start + 2;
+            continue;
+        }
         let run = input.iter().skip(start).take_while(|b| SPACE.contains(**b)).count();
         if run > 1 || input.get(start) != Some(&b' ') {
             patch.replace(start, start + run, b' ');
