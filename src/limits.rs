@@ -37,3 +37,9 @@ pub const INFLATE_OUTPUT_BYTES: u64 = 128 << 20;
 pub const INFLATE_RATIO: u64 = 200;
 /// Output below which the ratio is not judged: small bodies of repeated lines are harmless whatever their ratio.
 pub const INFLATE_RATIO_GRACE_BYTES: u64 = 1 << 20;
+/// Bytes of a request head. Browsers' cookies of one site may reach 40 KB; common servers stop at 8 to 64 KB.
+pub const HEAD_BYTES: usize = 128 << 10;
+/// Bytes of a request line. RFC 9112 §3 asks for 8,000 at least.
+pub const REQUEST_LINE_BYTES: usize = 64 << 10;
+/// Header fields of one request head. The HTTP library behind the proxy ends at 255.
+pub const HEADER_FIELDS: usize = 200;

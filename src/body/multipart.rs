@@ -31,7 +31,8 @@ pub struct MultipartFlags {
     pub invalid_part: bool,
     pub invalid_header_folding: bool,
     pub file_limit_exceeded: bool,
-    pub unmatched_boundary: bool,
+    /// 0, 1 (a line looked like a boundary and was none), or 2 (so, and a real boundary followed).
+    pub unmatched_boundary: u8,
     /// The parser failed (`MULTIPART_STRICT_ERROR` includes it).
     pub error: bool,
 }

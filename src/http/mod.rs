@@ -2,12 +2,20 @@
 //!
 //! Must not know sockets, bodies' formats, rules or transactions: bytes go in, pieces of them come out.
 
+mod charset;
 mod cookie;
+mod fault;
+mod head;
+mod media_type;
 mod pairs;
 mod query;
 mod target;
 
-pub use cookie::{CookieFormat, parse_cookies};
+pub use charset::Charset;
+pub use cookie::{COOKIE_SEPARATOR, CookieFormat, parse_cookies};
+pub use fault::Fault;
+pub use head::{Framing, HeadLimits, HeadScan, RequestHead, find_head_end};
+pub use media_type::MediaType;
 pub use pairs::Pairs;
 pub use query::{DEFAULT_SEPARATOR, QueryOutcome, decode_into, parse_query};
-pub use target::{Target, TargetForm};
+pub use target::{Target, TargetForm, percent_decode};

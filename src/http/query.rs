@@ -94,6 +94,6 @@ fn has_invalid_encoding(input: &[u8]) -> bool {
 }
 
 /// The value of an ASCII hexadecimal digit; 0 for anything else.
-fn hex(digit: u8) -> u8 {
+pub(super) fn hex(digit: u8) -> u8 {
     char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0)
 }

@@ -1,0 +1,483 @@
+//! A raw HTTP/1 request head → its parts and its faults, without any I/O.
+//!
+//! It reads what can be read even when the request will be refused, so that rules see what came. Whether a head
+//! may be served at all is [`RequestHead::is_acceptable`].
+
+use super::{Fault, Target, TargetForm};
+use crate::limits;
+use memchr::memchr;
+use std::borrow::Cow;
+
+/// How much a head may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the whole head.
+    pub bytes: usize,
+    /// Bytes of the request line.
+    pub line: usize,
+    /// Header fields; what follows is not read.
+    pub fields: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { bytes: limits::HEAD_BYTES, line: limits::REQUEST_LINE_BYTES, fields: limits::HEADER_FIELDS }
+    }
+}
+
+/// How the body's end is told (RFC 9112 §6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    #[default]
+    None,
+    /// `Content-Length`.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// It cannot be told; one of the faults says why.
+    Ambiguous,
+}
+
+/// A request head as it was received.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The request line without its line end (`REQUEST_LINE`).
+    pub line: Vec<u8>,
+    /// The method; may be empty or no token when there are faults.
+    pub method: Vec<u8>,
+    /// The request target.
+    pub target: Vec<u8>,
+    /// The last word of the request line (`HTTP/1.1`); empty when there is none.
+    pub protocol: Vec<u8>,
+    /// Header fields in order: names as received, values without the white space around them. A folded value is
+    /// joined with one space.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How the body's end is told.
+    pub framing: Framing,
+    /// What is wrong, each kind once, in the order of [`Fault::ALL`].
+    pub faults: Vec<Fault>,
+}
+
+impl RequestHead {
+    /// Reads a head: everything up to and including the empty line, as [`find_head_end`] finds it.
+    pub fn parse(bytes: &[u8], limits: &HeadLimits) -> Self {
+        let mut reader = Reader { head: RequestHead::default(), limits: *limits };
+        reader.read(bytes);
+        let mut head = reader.head;
+        head.faults.sort_unstable();
+        head.faults.dedup();
+        head
+    }
+
+    /// Whether no fault is fatal.
+    pub fn is_acceptable(&self) -> bool {
+        !self.faults.iter().any(|f| f.is_fatal())
+    }
+
+    /// The first fatal fault.
+    pub fn fatal(&self) -> Option<Fault> {
+        self.faults.iter().copied().find(|f| f.is_fatal())
+    }
+
+    /// The values of all fields of that name, in any case.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.headers
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value.as_slice())
+    }
+
+    /// The target as it may go upstream: without fragment, and with everything percent-encoded that RFC 3986 does
+    /// not allow as it is. An existing `%` is never touched, so that rules and origin decode the same bytes.
+    pub fn normalised_target(&self) -> Cow<'_, [u8]> {
+        let end = memchr(b'#', &self.target).unwrap_or(self.target.len());
+        let target = self.target.get(..end).unwrap_or_default();
+        if !target.iter().any(|b| must_be_encoded(*b)) {
+            return Cow::Borrowed(target);
+        }
+        let mut out = Vec::with_capacity(target.len() + 16);
+        for &byte in target {
+            if must_be_encoded(byte) {
+                out.push(b'%');
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            } else {
+                out.push(byte);
+            }
+        }
+        Cow::Owned(out)
+    }
+}
+
+/// The offset after the empty line that ends a head, if it has come. Bare LF ends lines too, so that a head with
+/// them is read and refused instead of waited for. Empty lines at the beginning end nothing.
+pub fn find_head_end(bytes: &[u8]) -> Option<usize> {
+    HeadScan::default().find(bytes)
+}
+
+/// [`find_head_end`] for a growing buffer: each call looks only at what is new.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScan {
+    seen: usize,
+    started: bool,
+}
+
+impl HeadScan {
+    /// Looks at `bytes`, which must begin with what the last call was given.
+    pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !self.started {
+            let fresh = bytes.get(self.seen..).unwrap_or_default();
+            let empty = fresh.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            self.seen += empty;
+            self.started = empty < fresh.len();
+        }
+        while let Some(at) = memchr(b'\n', bytes.get(self.seen..).unwrap_or_default()) {
+            let lf = self.seen + at;
+            match bytes.get(lf + 1..).unwrap_or_default() {
+                [b'\n', ..] => return Some(lf + 2),
+                [b'\r', b'\n', ..] => return Some(lf + 3),
+                // Too little to tell: look at this LF again when there is more.
+                [] | [b'\r'] => {
+                    self.seen = lf;
+                    return None;
+                }
+                _ => self.seen = lf + 1,
+            }
+        }
+        self.seen = self.seen.max(bytes.len());
+        None
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Bytes that stand in no URI as they are (RFC 3986 §2), but for `%`, `#` and those that are always refused.
+fn must_be_encoded(byte: u8) -> bool {
+    byte >= 0x80 || matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(word: &[u8]) -> bool {
+    let is_token_byte = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !word.is_empty() && word.iter().all(is_token_byte)
+}
+
+struct Reader {
+    head: RequestHead,
+    limits: HeadLimits,
+}
+
+impl Reader {
+    fn fault(&mut self, fault: Fault) {
+        if !self.head.faults.contains(&fault) {
+            self.head.faults.push(fault);
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let mut rest = match bytes.get(..self.limits.bytes) {
+            Some(part) if part.len() < bytes.len() => {
+                self.fault(Fault::HeadTooLong);
+                part
+            }
+            _ => bytes,
+        };
+        if memchr(0, rest).is_some() {
+            self.fault(Fault::NulByte);
+        }
+        let mut has_line = false;
+        let mut ended = false;
+        while !rest.is_empty() {
+            let (line, after) = self.next_line(rest);
+            rest = after;
+            if !has_line {
+                if line.is_empty() {
+                    self.fault(Fault::LeadingEmptyLine);
+                } else {
+                    has_line = true;
+                    self.request_line(line);
+                }
+            } else if line.is_empty() {
+                ended = true;
+                break;
+            } else if self.head.headers.len() >= self.limits.fields {
+                self.fault(Fault::TooManyHeaders);
+                ended = true;
+                break;
+            } else {
+                self.header_line(line);
+            }
+        }
+        if !has_line {
+            self.fault(Fault::WordsMissing);
+        }
+        if !ended {
+            self.fault(Fault::Unterminated);
+        }
+        self.check_host();
+        self.check_framing();
+    }
+
+    /// The first line of `rest` without its end, and what follows it.
+    fn next_line<'b>(&mut self, rest: &'b [u8]) -> (&'b [u8], &'b [u8]) {
+        let Some(lf) = memchr(b'\n', rest) else {
+            self.fault(Fault::Unterminated);
+            return (rest, &[]);
+        };
+        let (line, after) = (rest.get(..lf).unwrap_or_default(), rest.get(lf + 1..).unwrap_or_default());
+        let line = match line {
+            [line @ .., b'\r'] => line,
+            line => {
+                self.fault(Fault::BareLf);
+                line
+            }
+        };
+        if memchr(b'\r', line).is_some() {
+            self.fault(Fault::BareCr);
+        }
+        (line, after)
+    }
+
+    fn request_line(&mut self, line: &[u8]) {
+        if line.len() > self.limits.line {
+            self.fault(Fault::RequestLineTooLong);
+        }
+        self.head.line = line.to_vec();
+        if line.iter().any(|b| matches!(b, b'\t' | 0x0B | 0x0C))
+            || line.starts_with(b" ")
+            || line.ends_with(b" ")
+        {
+            self.fault(Fault::WordsSpacing);
+        }
+        let words: Vec<&[u8]> =
+            line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).take(4).collect();
+        if line.windows(2).any(|w| w == b"  ") {
+            self.fault(Fault::WordsSpacing);
+        }
+        // With too many words, the target is everything between the first and a last one that is a version: rules
+        // should see what a lenient origin would take for it.
+        let first = words.first().copied().unwrap_or_default();
+        let after_first = line.trim_ascii().get(first.len()..).unwrap_or_default().trim_ascii_start();
+        let last_at = after_first.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+        let last = after_first.get(last_at..).unwrap_or_default();
+        let (target, protocol) = match words.len() {
+            0 | 1 => {
+                self.fault(Fault::WordsMissing);
+                (&b""[..], &b""[..])
+            }
+            2 => {
+                self.fault(Fault::VersionMissing);
+                (after_first, &b""[..])
+            }
+            n => {
+                if n > 3 {
+                    self.fault(Fault::WordsExtra);
+                }
+                (after_first.get(..last_at).unwrap_or_default().trim_ascii_end(), last)
+            }
+        };
+        self.head.method = first.to_vec();
+        self.head.target = target.to_vec();
+        self.head.protocol = protocol.to_vec();
+        if !is_token(first) {
+            self.fault(Fault::BadMethod);
+        }
+        match protocol {
+            b"HTTP/1.0" | b"HTTP/1.1" | b"" => {}
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                self.fault(Fault::UnsupportedVersion);
+            }
+            _ => self.fault(Fault::BadVersion),
+        }
+        self.check_target();
+    }
+
+    fn check_target(&mut self) {
+        if self.head.target.is_empty() {
+            return;
+        }
+        let raw = std::mem::take(&mut self.head.target);
+        let target = Target::parse(&self.head.method, &raw);
+        if raw.iter().any(|b| *b < b' ' || *b == 0x7F) {
+            self.fault(Fault::TargetControl);
+        }
+        if target.fragment.is_some() {
+            self.fault(Fault::TargetFragment);
+        }
+        if raw.iter().any(|b| must_be_encoded(*b)) {
+            self.fault(Fault::TargetUnencoded);
+        }
+        let is_http = |s: &[u8]| s.eq_ignore_ascii_case(b"http") || s.eq_ignore_ascii_case(b"https");
+        let is_permitted = match target.form {
+            TargetForm::Origin | TargetForm::Asterisk => true,
+            TargetForm::Authority => true,
+            TargetForm::Absolute => target.scheme.is_some_and(is_http) && target.authority != Some(b""),
+            TargetForm::Other => false,
+        };
+        if !is_permitted {
+            self.fault(Fault::BadTarget);
+        }
+        if target.authority.is_some_and(|a| memchr(b'@', a).is_some()) {
+            self.fault(Fault::TargetUserinfo);
+        }
+        self.head.target = raw;
+    }
+
+    fn header_line(&mut self, line: &[u8]) {
+        let (name, value) = match line {
+            [b' ' | b'\t', ..] => {
+                self.continuation(line);
+                return;
+            }
+            line => match memchr(b':', line) {
+                Some(at) => (line.get(..at).unwrap_or_default(), line.get(at + 1..).unwrap_or_default()),
+                None => {
+                    self.fault(Fault::NoColon);
+                    (line, &[][..])
+                }
+            },
+        };
+        let bare = trim_blanks(name);
+        if bare.len() < name.len() {
+            self.fault(Fault::SpaceBeforeColon);
+        }
+        if bare.is_empty() {
+            self.fault(Fault::EmptyName);
+        } else if !is_token(bare) {
+            self.fault(Fault::BadName);
+        }
+        let value = trim_blanks(value);
+        self.check_value(value);
+        self.head.headers.push((bare.to_vec(), value.to_vec()));
+    }
+
+    /// A line that begins with white space: part of the value before it for some, a field of its own for others.
+    fn continuation(&mut self, line: &[u8]) {
+        let more = trim_blanks(line);
+        self.check_value(more);
+        match self.head.headers.last_mut() {
+            Some((_, value)) => {
+                value.push(b' ');
+                value.extend_from_slice(more);
+                self.fault(Fault::ObsoleteFolding);
+            }
+            None => {
+                self.fault(Fault::SpaceBeforeHeaders);
+                self.head.headers.push((Vec::new(), more.to_vec()));
+            }
+        }
+    }
+
+    fn check_value(&mut self, value: &[u8]) {
+        // NUL and CR have faults of their own.
+        let is_bad = |b: &u8| (*b < b' ' && !matches!(b, b'\t' | 0 | b'\r')) || *b == 0x7F;
+        if value.iter().any(is_bad) {
+            self.fault(Fault::BadValue);
+        }
+    }
+
+    fn check_host(&mut self) {
+        let hosts: Vec<Vec<u8>> = self.head.values("host").map(<[u8]>::to_vec).collect();
+        if hosts.len() > 1 {
+            self.fault(Fault::HostDuplicate);
+        }
+        let Some(host) = hosts.first() else {
+            if self.head.protocol == b"HTTP/1.1" {
+                self.fault(Fault::HostMissing);
+            }
+            return;
+        };
+        if host.is_empty() {
+            self.fault(Fault::HostEmpty);
+        } else if !is_host(host) {
+            self.fault(Fault::HostInvalid);
+        }
+        let target = Target::parse(&self.head.method, &self.head.target);
+        if target.form == TargetForm::Absolute
+            && target.authority.is_some_and(|a| !a.eq_ignore_ascii_case(host))
+        {
+            self.fault(Fault::HostMismatch);
+        }
+    }
+
+    fn check_framing(&mut self) {
+        let lengths: Vec<Vec<u8>> = self.head.values("content-length").map(<[u8]>::to_vec).collect();
+        let codings: Vec<Vec<u8>> = self.head.values("transfer-encoding").map(<[u8]>::to_vec).collect();
+        let before = self.head.faults.len();
+        let mut framing = Framing::None;
+        for length in &lengths {
+            if memchr(b',', length).is_some() {
+                self.fault(Fault::ContentLengthList);
+            } else if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
+                self.fault(Fault::BadContentLength);
+            } else {
+                let number = std::str::from_utf8(length).ok().and_then(|s| s.parse::<u64>().ok());
+                match number {
+                    Some(n) if n <= i64::MAX as u64 => framing = Framing::Length(n),
+                    _ => self.fault(Fault::ContentLengthOverflow),
+                }
+            }
+        }
+        if let [first, others @ ..] = lengths.as_slice()
+            && !others.is_empty()
+        {
+            let equal = others.iter().all(|l| l == first);
+            self.fault(if equal { Fault::ContentLengthDuplicate } else { Fault::ContentLengthConflict });
+        }
+        if !codings.is_empty() {
+            if !lengths.is_empty() {
+                self.fault(Fault::LengthAndTransferEncoding);
+            }
+            if codings.len() > 1 || codings.iter().any(|c| !c.eq_ignore_ascii_case(b"chunked")) {
+                self.fault(Fault::BadTransferEncoding);
+            }
+            if self.head.protocol != b"HTTP/1.1" {
+                self.fault(Fault::TransferEncodingOnHttp10);
+            }
+            framing = Framing::Chunked;
+        }
+        let is_ambiguous = self.head.faults.len() > before;
+        self.head.framing = if is_ambiguous { Framing::Ambiguous } else { framing };
+    }
+}
+
+/// Without spaces and tabs at both ends (RFC 9110 §5.6.3); other white space is no part of OWS and stays.
+fn trim_blanks(input: &[u8]) -> &[u8] {
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = input.iter().position(|b| !is_blank(b)).unwrap_or(input.len());
+    let end = input.iter().rposition(|b| !is_blank(b)).map_or(start, |at| at + 1);
+    input.get(start..end).unwrap_or_default()
+}
+
+/// `uri-host [":" port]` (RFC 9110 §7.2) by its bytes: a registered name, an IPv4 address or an IP literal in
+/// brackets. Underscores occur in real names.
+fn is_host(host: &[u8]) -> bool {
+    let (name, port) = match host {
+        [b'[', rest @ ..] => {
+            let Some(at) = memchr(b']', rest) else { return false };
+            let (literal, after) =
+                (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
+            if literal.is_empty()
+                || !literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+            {
+                return false;
+            }
+            match after {
+                [] => return true,
+                [b':', port @ ..] => (&b"x"[..], port),
+                _ => return false,
+            }
+        }
+        host => match memchr(b':', host) {
+            Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..).unwrap_or_default()),
+            None => (host, &[][..]),
+        },
+    };
+    let is_name_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(b);
+    !name.is_empty()
+        && name.iter().all(is_name_byte)
+        && port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
+}
