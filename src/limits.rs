@@ -43,3 +43,26 @@ pub const HEAD_BYTES: usize = 128 << 10;
 pub const REQUEST_LINE_BYTES: usize = 64 << 10;
 /// Header fields of one request head. The HTTP library behind the proxy ends at 255.
 pub const HEADER_FIELDS: usize = 200;
+/// Bytes of one line of a multipart body that are looked at together: a part header's longest line, and how far
+/// into a line of content something that resembles a boundary is searched. ModSecurity's buffer.
+pub const MULTIPART_LINE_BYTES: usize = 4_096;
+/// Header lines of one multipart part. Browsers send two.
+pub const PART_HEADERS: usize = 16;
+/// Bytes of a body that an error message quotes.
+pub const ERROR_QUOTE_BYTES: usize = 128;
+/// Nesting of JSON that no setting exceeds: the reader recurses, and this fits a worker's stack.
+pub const JSON_DEPTH_MAX: usize = 1_000;
+/// Bytes of the arguments of one JSON or XML body: this and [`ARGUMENT_BYTES_FACTOR`] times the body. Each argument
+/// repeats the names above it, so a long name above many values grows with the square of the body.
+pub const ARGUMENT_BYTES_BASE: usize = 1 << 20;
+/// See [`ARGUMENT_BYTES_BASE`].
+pub const ARGUMENT_BYTES_FACTOR: usize = 16;
+/// Bytes of an XML document that expressions other than `/*` and `//@*` may search; their library's cost can grow
+/// with the square of it.
+pub const XPATH_DOCUMENT_BYTES: usize = 256 << 10;
+/// Nodes of such a document.
+pub const XPATH_NODES: usize = 10_000;
+/// Attributes of one element of such a document.
+pub const XPATH_ATTRIBUTES: usize = 100;
+/// Bytes that one expression may select: nested elements repeat their text.
+pub const XPATH_RESULT_BYTES: usize = 4 << 20;

@@ -1,7 +1,11 @@
 //! The one door to all body parsers: choose a processor, feed bytes, take the result.
 
+use super::json::JsonParser;
+use super::multipart::MultipartParser;
+use super::urlencoded::UrlencodedParser;
+use super::xml::XmlParser;
 use super::{BodyLimits, FilePart, LimitHit, MultipartFlags, XmlDocument};
-use crate::http::{Pairs, QueryOutcome, parse_query};
+use crate::http::Pairs;
 
 /// A request body processor (`REQBODY_PROCESSOR`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +43,7 @@ impl Processor {
 }
 
 /// What a body held.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedBody {
     /// Arguments in order (`ARGS_POST`).
     pub args: Pairs,
@@ -66,21 +70,45 @@ pub struct ParsedBody {
     pub no_files_length: u64,
 }
 
+impl ParsedBody {
+    /// Notes a limit once.
+    pub(super) fn hit(&mut self, limit: LimitHit) {
+        if !self.limits.contains(&limit) {
+            self.limits.push(limit);
+        }
+    }
+}
+
 /// A streaming parser of one body.
 ///
-/// However the bytes are cut into chunks, the result is the same.
+/// However the bytes are cut into chunks, the result is the same. It never fails: a body that cannot be read has
+/// [`ParsedBody::error`], and what could be read.
 #[derive(Debug)]
 pub struct BodyParser {
     processor: Processor,
-    limits: BodyLimits,
-    content_type: Vec<u8>,
-    buffer: Vec<u8>,
+    inner: Inner,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Urlencoded(Box<UrlencodedParser>),
+    Multipart(Box<MultipartParser>),
+    Json(JsonParser),
+    Xml(XmlParser),
+    Raw(u64),
 }
 
 impl BodyParser {
     /// A parser of a body with this `Content-Type` (the header's raw value; empty when there is none).
     pub fn new(processor: Processor, limits: &BodyLimits, content_type: &[u8]) -> Self {
-        Self { processor, limits: limits.clone(), content_type: content_type.to_vec(), buffer: Vec::new() }
+        let inner = match processor {
+            Processor::Urlencoded => Inner::Urlencoded(Box::new(UrlencodedParser::new(limits))),
+            Processor::Multipart => Inner::Multipart(Box::new(MultipartParser::new(limits, content_type))),
+            Processor::Json => Inner::Json(JsonParser::new(limits)),
+            Processor::Xml => Inner::Xml(XmlParser::new(limits, content_type)),
+            Processor::Raw => Inner::Raw(0),
+        };
+        Self { processor, inner }
     }
 
     /// The processor.
@@ -90,25 +118,23 @@ impl BodyParser {
 
     /// Takes the next bytes.
     pub fn feed(&mut self, chunk: &[u8]) {
-        self.buffer.extend_from_slice(chunk);
+        match &mut self.inner {
+            Inner::Urlencoded(p) => p.feed(chunk),
+            Inner::Multipart(p) => p.feed(chunk),
+            Inner::Json(p) => p.feed(chunk),
+            Inner::Xml(p) => p.feed(chunk),
+            Inner::Raw(length) => *length += chunk.len() as u64,
+        }
     }
 
     /// Ends the body and gives the result.
     pub fn finish(self) -> ParsedBody {
-        let mut body = ParsedBody { no_files_length: self.buffer.len() as u64, ..ParsedBody::default() };
-        if self.processor == Processor::Urlencoded {
-            let QueryOutcome { invalid_encoding, limit_hit } = parse_query(
-                &self.buffer,
-                self.limits.argument_separator,
-                self.limits.arguments,
-                &mut body.args,
-            );
-            body.urlencoded_error = invalid_encoding;
-            if limit_hit {
-                body.limits.push(LimitHit::Arguments);
-            }
+        match self.inner {
+            Inner::Urlencoded(p) => p.finish(),
+            Inner::Multipart(p) => p.finish(),
+            Inner::Json(p) => p.finish(),
+            Inner::Xml(p) => p.finish(),
+            Inner::Raw(length) => ParsedBody { no_files_length: length, ..ParsedBody::default() },
         }
-        let _ = self.content_type;
-        body
     }
 }

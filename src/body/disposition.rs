@@ -1,0 +1,236 @@
+//! `Content-Disposition` of a part, read as strictly as ModSecurity does, and on behind the first error.
+
+/// What the header said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Disposition {
+    /// `name`; `None` when there is none, empty when it is empty.
+    pub(super) name: Option<Vec<u8>>,
+    /// `filename`, or what `filename*` (RFC 5987) decodes to when there is no `filename`.
+    pub(super) filename: Option<Vec<u8>>,
+    /// It was quoted with `'`, or had a `'` outside double quotes.
+    pub(super) invalid_quoting: bool,
+    /// ModSecurity's number of the first error.
+    pub(super) error: Option<i8>,
+}
+
+/// Reads the header's value.
+///
+/// ModSecurity stops at the first error. What follows it is read here all the same wherever that is possible:
+/// the body is refused if rules say so, and if they do not, the file name should not be hidden behind a
+/// parameter that ModSecurity does not know. `filename*` is such a parameter (error -11), though browsers and some
+/// libraries send it.
+pub(super) fn read_disposition(value: &[u8]) -> Disposition {
+    let mut out = Disposition::default();
+    let mut rest = match value.strip_prefix(b"form-data") {
+        Some(rest) => skip_blanks(rest),
+        None => {
+            out.fail(-1);
+            let at = memchr::memchr(b';', value).unwrap_or(value.len());
+            value.get(at..).unwrap_or_default()
+        }
+    };
+    match rest {
+        [] => return out,
+        [b';', after @ ..] => rest = after,
+        _ => {
+            out.fail(-2);
+            let at = memchr::memchr(b';', rest).map_or(rest.len(), |at| at + 1);
+            rest = rest.get(at..).unwrap_or_default();
+        }
+    }
+    while !rest.is_empty() {
+        match read_param(rest, &mut out) {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    out
+}
+
+impl Disposition {
+    fn fail(&mut self, code: i8) {
+        self.error.get_or_insert(code);
+    }
+
+    fn set(&mut self, name: &[u8], value: Vec<u8>, quote: Option<u8>) {
+        // A single quote within double quotes is part of many people's names.
+        let has_quote = || quote != Some(b'"') && memchr::memchr(b'\'', &value).is_some();
+        match name.to_ascii_lowercase().as_slice() {
+            b"name" => {
+                self.invalid_quoting |= has_quote();
+                if self.name.as_ref().is_some_and(|n| !n.is_empty()) {
+                    self.fail(-14);
+                } else {
+                    self.name = Some(value);
+                }
+            }
+            b"filename" => {
+                self.invalid_quoting |= has_quote();
+                if self.filename.as_ref().is_some_and(|n| !n.is_empty()) {
+                    self.fail(-15);
+                } else {
+                    self.filename = Some(value);
+                }
+            }
+            b"filename*" if self.filename.is_none() => self.filename = Some(decode_extended(&value)),
+            _ => {}
+        }
+        if name != b"name" && name != b"filename" {
+            self.fail(-11);
+        }
+    }
+}
+
+/// Reads one parameter and its semicolon; gives what follows, or `None` when nothing more can be read.
+fn read_param<'a>(input: &'a [u8], out: &mut Disposition) -> Option<&'a [u8]> {
+    let rest = skip_blanks(input);
+    if rest.is_empty() {
+        out.fail(-3);
+        return None;
+    }
+    let Some(end) = rest.iter().position(|b| matches!(b, b'=' | b'\t' | b' ')) else {
+        out.fail(-4);
+        return None;
+    };
+    let name = rest.get(..end)?;
+    let rest = skip_blanks(rest.get(end..)?);
+    let rest = match rest {
+        [] => {
+            out.fail(-5);
+            return None;
+        }
+        [b'=', after @ ..] => skip_blanks(after),
+        _ => {
+            out.fail(-13);
+            return None;
+        }
+    };
+    let mut quote = None;
+    let mut value = Vec::new();
+    let rest = match rest {
+        [] => {
+            out.fail(-6);
+            return None;
+        }
+        [q @ (b'"' | b'\''), after @ ..] => {
+            quote = Some(*q);
+            out.invalid_quoting |= *q == b'\'';
+            read_quoted(after, *q, &mut value, out)
+        }
+        bare => {
+            // `filename*` has characters that are no token's.
+            let is_value = |b: &u8| is_token_byte(*b) || (name.ends_with(b"*") && *b == b'%');
+            let end = bare.iter().position(|b| !is_value(b)).unwrap_or(bare.len());
+            value.extend_from_slice(bare.get(..end)?);
+            bare.get(end..)?
+        }
+    };
+    let last = input.len().checked_sub(rest.len() + 1).and_then(|at| input.get(at)).copied();
+    out.set(name, value, quote);
+    match skip_blanks(rest) {
+        [] => None,
+        [b';', after @ ..] => Some(after),
+        other => {
+            if matches!(last, Some(b'"' | b'\'')) {
+                out.invalid_quoting = true;
+            }
+            out.fail(-12);
+            let at = memchr::memchr(b';', other)?;
+            other.get(at + 1..)
+        }
+    }
+}
+
+/// Reads up to the closing quote into `value`; gives what follows it. Only the quote and the backslash can be
+/// escaped: old Internet Explorers send `C:\path` with plain backslashes.
+fn read_quoted<'a>(input: &'a [u8], quote: u8, value: &mut Vec<u8>, out: &mut Disposition) -> &'a [u8] {
+    if input.is_empty() {
+        out.fail(-7);
+    }
+    let mut rest = input;
+    loop {
+        match rest {
+            [] => {
+                out.fail(-10);
+                return rest;
+            }
+            [b'\\'] => {
+                out.fail(-8);
+                value.push(b'\\');
+                return &[];
+            }
+            [b'\\', escaped, after @ ..] if *escaped == quote || *escaped == b'\\' => {
+                value.push(*escaped);
+                rest = after;
+            }
+            [byte, after @ ..] if *byte == quote => return after,
+            [byte, after @ ..] => {
+                value.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// `charset'language'value` with the value percent-decoded; the whole value decoded when it has no such form.
+fn decode_extended(value: &[u8]) -> Vec<u8> {
+    let mut parts = value.splitn(3, |b| *b == b'\'');
+    let text = match (parts.next(), parts.next(), parts.next()) {
+        (_, _, Some(text)) => text,
+        _ => value,
+    };
+    crate::http::percent_decode(text).into_owned()
+}
+
+fn skip_blanks(input: &[u8]) -> &[u8] {
+    let at = input.iter().position(|b| !matches!(b, b'\t' | b' ')).unwrap_or(input.len());
+    input.get(at..).unwrap_or_default()
+}
+
+/// RFC 2616's token, as ModSecurity has it.
+fn is_token_byte(byte: u8) -> bool {
+    byte > 32 && byte < 127 && !b"()<>@,;:\\\"/[]?=".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_are_modsecurity_s() {
+        let cases: &[(&[u8], Option<i8>)] = &[
+            (b"form-data", None),
+            (b"form-data; name=\"a\";", None),
+            (b"attachment; name=a", Some(-1)),
+            (b"form-data name=a", Some(-2)),
+            (b"form-data; name=a; ", Some(-3)),
+            (b"form-data; name", Some(-4)),
+            (b"form-data; name ", Some(-5)),
+            (b"form-data; name= ", Some(-6)),
+            (b"form-data; name=\"", Some(-7)),
+            (b"form-data; name=\"a\\", Some(-8)),
+            (b"form-data; name=\"a", Some(-10)),
+            (b"form-data; x=a", Some(-11)),
+            (b"form-data; name=a b", Some(-12)),
+            (b"form-data; name a", Some(-13)),
+            (b"form-data; name=a; name=b", Some(-14)),
+            (b"form-data; filename=a; filename=b", Some(-15)),
+        ];
+        for (value, error) in cases {
+            assert_eq!(read_disposition(value).error, *error, "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn values_survive_errors() {
+        let d = read_disposition(b"form-data; x=y; NAME=a; filename*=UTF-8''%e2%82%ac.php");
+        assert_eq!(d.error, Some(-11));
+        assert_eq!(d.name.as_deref(), Some(&b"a"[..]));
+        assert_eq!(d.filename.as_deref(), Some("€.php".as_bytes()));
+        let d = read_disposition(br#"form-data; name="O'Neil"; filename="C:\a\"b\\c""#);
+        assert!(!d.invalid_quoting && d.error.is_none());
+        assert_eq!(d.filename.as_deref(), Some(&br#"C:\a"b\c"#[..]));
+        assert!(read_disposition(b"form-data; name=file'data").invalid_quoting);
+        assert!(read_disposition(b"form-data; name='a'").invalid_quoting);
+    }
+}

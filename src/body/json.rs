@@ -1,0 +1,208 @@
+//! JSON documents → arguments, named as ModSecurity v3 names them.
+//!
+//! `{"a": {"b": [1, {"c": null}]}}` gives `json.a.b.array_0` = `1` and `json.a.b.array_1.c` = ``. Every pair is
+//! kept, in order, whether its key has been there before or differs from another in case only. Numbers are given as
+//! they were written.
+//!
+//! The document is kept whole until its end, which the proxy does with the body anyway, and read in one go.
+//! What has been read before an error stays.
+
+use super::{BodyLimits, LimitHit, ParsedBody};
+use crate::limits;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// A parser of one JSON body.
+#[derive(Debug)]
+pub(super) struct JsonParser {
+    limits: BodyLimits,
+    buffer: Vec<u8>,
+    length: u64,
+}
+
+impl JsonParser {
+    pub(super) fn new(limits: &BodyLimits) -> Self {
+        Self { limits: limits.clone(), buffer: Vec::new(), length: 0 }
+    }
+
+    pub(super) fn feed(&mut self, chunk: &[u8]) {
+        self.length += chunk.len() as u64;
+        let room = self.limits.buffer.saturating_sub(self.buffer.len()).min(chunk.len());
+        self.buffer.extend_from_slice(chunk.get(..room).unwrap_or_default());
+    }
+
+    pub(super) fn finish(self) -> ParsedBody {
+        let mut out = ParsedBody { no_files_length: self.length, ..ParsedBody::default() };
+        // v3 does not complain about an empty body either.
+        if self.buffer.is_empty() {
+            return out;
+        }
+        let is_cut = self.length > self.buffer.len() as u64;
+        let mut sink = Sink {
+            depth_limit: self.limits.json_depth.min(limits::JSON_DEPTH_MAX),
+            arguments: self.limits.arguments,
+            // Each leaf repeats the names above it: a long name above many leaves would grow out of proportion.
+            bytes: limits::ARGUMENT_BYTES_BASE
+                .saturating_add(limits::ARGUMENT_BYTES_FACTOR * self.buffer.len()),
+            path: b"json".to_vec(),
+            depth: 0,
+            out: &mut out,
+        };
+        let mut deserializer = serde_json::Deserializer::from_slice(&self.buffer);
+        deserializer.disable_recursion_limit();
+        let read = Leaf(&mut sink).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        if is_cut {
+            out.hit(LimitHit::Buffer);
+            out.error = Some(format!("JSON parsing error: more than {} bytes", self.limits.buffer));
+        } else if let Err(error) = read {
+            out.error = Some(format!("JSON parsing error: {error}"));
+        }
+        out
+    }
+}
+
+struct Sink<'a> {
+    depth_limit: usize,
+    arguments: usize,
+    bytes: usize,
+    path: Vec<u8>,
+    depth: usize,
+    out: &'a mut ParsedBody,
+}
+
+impl Sink<'_> {
+    fn leaf<E: Error>(&mut self, value: &[u8]) -> Result<(), E> {
+        let size = self.out.args.combined_size().saturating_add(self.path.len()).saturating_add(value.len());
+        if self.out.args.len() >= self.arguments
+            || size > self.bytes
+            || !self.out.args.push(&self.path, value)
+        {
+            self.out.hit(LimitHit::Arguments);
+            return Err(E::custom("too many arguments"));
+        }
+        Ok(())
+    }
+
+    fn enter<E: Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth > self.depth_limit {
+            self.out.hit(LimitHit::Depth);
+            return Err(E::custom("parsing depth limit exceeded"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a value into the arguments under the sink's current path.
+struct Leaf<'s, 'a>(&'s mut Sink<'a>);
+
+/// How `serde_json` presents a number of arbitrary precision: a map of this one key to the number's text. A document
+/// that has this key itself is told apart by nothing, and needs not be: its value is an argument either way.
+const NUMBER: &str = "$serde_json::private::Number";
+
+impl<'de> DeserializeSeed<'de> for Leaf<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Leaf<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.0.leaf(if value { b"true" } else { b"false" })
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.0.leaf(b"")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.0.leaf(value.as_bytes())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.0.leaf(value.to_string().as_bytes())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.0.leaf(value.to_string().as_bytes())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.0.leaf(value.to_string().as_bytes())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let sink = self.0;
+        sink.enter()?;
+        let length = sink.path.len();
+        for index in 0_u64.. {
+            sink.path.extend_from_slice(format!(".array_{index}").as_bytes());
+            let item = items.next_element_seed(Leaf(sink))?;
+            sink.path.truncate(length);
+            if item.is_none() {
+                break;
+            }
+        }
+        sink.depth -= 1;
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<(), A::Error> {
+        let sink = self.0;
+        let length = sink.path.len();
+        let mut is_object = false;
+        while let Some(key) = pairs.next_key_seed(Key)? {
+            let is_number = !is_object && key == NUMBER;
+            if !is_object && !is_number {
+                sink.enter()?;
+            }
+            if !is_number {
+                is_object = true;
+                sink.path.push(b'.');
+                // v3's name for the key that has none.
+                sink.path.extend_from_slice(if key.is_empty() { b"empty-key" } else { key.as_bytes() });
+            }
+            pairs.next_value_seed(Leaf(sink))?;
+            sink.path.truncate(length);
+        }
+        if is_object {
+            sink.depth -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a key without a copy where it has no escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = std::borrow::Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = std::borrow::Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(key.into())
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(key.to_owned().into())
+    }
+}
