@@ -1,0 +1,24 @@
+//! A runner of go-ftw test files, the format in which CRS keeps its regression suite.
+//!
+//! [`load`] reads the files, [`request_bytes`] builds what goes over the wire byte for byte as go-ftw does, a
+//! [`Target`] answers ([`Live`]), [`run`] judges and [`Summary`] tells. It must know nothing of
+//! particular rules.
+
+mod albedo;
+mod expect;
+mod live;
+mod log;
+mod request;
+mod run;
+mod schema;
+mod summary;
+mod wire;
+
+pub use albedo::{Albedo, Reply, respond};
+pub use live::{AuditFile, Live, LogSource, Records};
+pub use log::Seen;
+pub use request::request_bytes;
+pub use run::{Case, CaseResult, Selection, Stage, StageResult, Target, run};
+pub use schema::{Input, LoadError, Log, Output, Test, TestFile, load};
+pub use summary::Summary;
+pub use wire::Answer;
