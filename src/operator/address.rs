@@ -1,14 +1,12 @@
 //! Network addresses: `@ipMatch` and its kin, `@rbl`.
 
-use super::registry::{BuildError, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use ip_network::IpNetwork;
 use ip_network_table::IpNetworkTable;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::Arc;
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// `@ipMatch 10.0.0.0/8,::1`.
 pub(super) fn ip_match(argument: Option<&str>, _: &dyn Resources) -> Built {

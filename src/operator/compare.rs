@@ -4,7 +4,7 @@
 //! ignored, and where there is no number it is 0. A number beyond 64 bits counts as the largest one; ModSecurity
 //! takes what does not fit 32 bits for 0, by which a long `Content-Length` would pass `@gt`.
 
-use super::registry::{BuildError, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -20,8 +20,6 @@ impl Operator for Compare {
         (self.holds)(number(input).cmp(&with)).into()
     }
 }
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 fn build(argument: Option<&str>, holds: fn(Ordering) -> bool) -> Built {
     Ok(Arc::new(Compare { with: argument.map(|a| number(a.as_bytes())), holds }))

@@ -1,7 +1,7 @@
 //! Where an address is: `@geoLookup`.
 
 use super::address::address;
-use super::registry::{BuildError, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use maxminddb::{Reader, geoip2};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +9,7 @@ use std::sync::Arc;
 
 /// `@geoLookup`. Without a database it never matches, as in ModSecurity: CRS 3 has such a rule whether or not
 /// `SecGeoLookupDB` is set.
-pub(super) fn geo_lookup(
-    _: Option<&str>,
-    resources: &dyn Resources,
-) -> Result<Arc<dyn Operator>, BuildError> {
+pub(super) fn geo_lookup(_: Option<&str>, resources: &dyn Resources) -> Built {
     let database = match resources.geo_database() {
         None => None,
         Some(bytes) => Some(Reader::from_source(bytes).map_err(|e| {
@@ -39,6 +36,10 @@ impl Operator for GeoLookup {
         let (Some(database), Some(address)) = (&self.database, address(input)) else {
             return Outcome::NoMatch;
         };
+        // The reader would take the address's first 32 bits for one of IPv4.
+        if address.is_ipv6() && database.metadata.ip_version == 4 {
+            return Outcome::NoMatch;
+        }
         let Ok(Some(record)) = database.lookup::<geoip2::City<'_>>(address) else { return Outcome::NoMatch };
         found.geo = members(&record);
         found.matched = Some(0..input.len());

@@ -1,10 +1,8 @@
 //! libinjection: `@detectSQLi` and `@detectXSS`.
 
-use super::registry::{BuildError, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use libinjectionrs::{SqliFlags, SqliState};
 use std::sync::Arc;
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// `@detectSQLi`.
 pub(super) fn sqli(_: Option<&str>, _: &dyn Resources) -> Built {

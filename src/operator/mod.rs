@@ -19,6 +19,6 @@ mod validate;
 mod verify;
 
 pub use registry::{
-    Argument, BuildError, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow, Outcome,
-    Resources, all, find,
+    Argument, BuildError, Built, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow,
+    Outcome, Resources, all, find,
 };

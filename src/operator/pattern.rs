@@ -586,7 +586,7 @@ impl<'p> Reader<'p> {
             }
             _ => match self.shared_escape(byte, at)? {
                 Item::Byte(b) => self.literal(b),
-                Item::Set(set) => self.set(set, false),
+                Item::Set(set) => self.set(*set, false),
             },
         }
         Ok(())
@@ -709,7 +709,7 @@ impl<'p> Reader<'p> {
                 if byte.is_ascii_uppercase() {
                     set.negate();
                 }
-                Item::Set(set)
+                Item::Set(Box::new(set))
             }
             b'p' | b'P' | b'X' => {
                 return Err(invalid(
@@ -884,14 +884,14 @@ impl<'p> Reader<'p> {
         if negated {
             set.negate();
         }
-        Ok(Some(Item::Set(set)))
+        Ok(Some(Item::Set(Box::new(set))))
     }
 }
 
 /// What a class or an escape stands for.
 enum Item {
     Byte(u8),
-    Set(ByteSet),
+    Set(Box<ByteSet>),
 }
 
 /// A set of bytes.

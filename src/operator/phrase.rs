@@ -3,7 +3,7 @@
 //! All phrases are sought in one pass; what ends first is the match. High bytes are compared as they are
 //! (ModSecurity v3 never finds a phrase that holds one, because it compares signed with unsigned values).
 
-use super::registry::{BuildError, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::Arc;
 
@@ -27,8 +27,6 @@ impl Operator for Phrases {
         Some(self.phrases.clone())
     }
 }
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// `@pm one two |74 68 72|ee`.
 pub(super) fn pm(argument: Option<&str>, _: &dyn Resources) -> Built {

@@ -33,10 +33,14 @@ enum Engine {
         /// engine's does, so that a match there is none.
         line_start: bool,
     },
-    Backtracking {
-        regex: Box<fancy_regex::Regex>,
-        outline: Regex,
-    },
+    Backtracking(Box<Backtracker>),
+}
+
+struct Backtracker {
+    regex: fancy_regex::Regex,
+    outline: Regex,
+    /// It asks for the place at which the search begins (`\G`), which must not be moved then.
+    anchored_at_start: bool,
 }
 
 /// The backtracking engine reached a bound and does not know.
@@ -93,7 +97,10 @@ impl Program {
                         BuildError::new(format!("this pattern cannot be compiled: {e}"))
                             .help("write it without look-around, back-references and atomic groups")
                     })?;
-                Ok(Program { text, engine: Engine::Backtracking { regex: Box::new(regex), outline } })
+                // A backslash of the pattern's own is written as a number, so that this is the assertion.
+                let anchored_at_start = text.contains(r"\G");
+                let engine = Backtracker { regex, outline, anchored_at_start };
+                Ok(Program { text, engine: Engine::Backtracking(Box::new(engine)) })
             }
             Err(refusal) => Err(refusal.into()),
         }
@@ -103,13 +110,13 @@ impl Program {
     pub(super) fn linear_text(&self) -> Option<&str> {
         match self.engine {
             Engine::Linear { .. } => Some(&self.text),
-            Engine::Backtracking { .. } => None,
+            Engine::Backtracking(_) => None,
         }
     }
 
     /// Whether it runs on the backtracking engine.
     pub(super) fn backtracks(&self) -> bool {
-        matches!(self.engine, Engine::Backtracking { .. })
+        matches!(self.engine, Engine::Backtracking(_))
     }
 
     /// The names of the groups, the whole match first.
@@ -121,7 +128,7 @@ impl Program {
                 }
                 None => Vec::new(),
             },
-            Engine::Backtracking { .. } => Vec::new(),
+            Engine::Backtracking(_) => Vec::new(),
         }
     }
 
@@ -137,9 +144,9 @@ impl Program {
                     !(*line_start && m.start > 0 && m.start == input.len() && input.ends_with(b"\n"))
                 }))
             }
-            Engine::Backtracking { regex, outline } => {
-                let Some(text) = admit(outline, input, from)? else { return Ok(None) };
-                match regex.find_from_pos(text.as_str(), text.to_text(from)) {
+            Engine::Backtracking(engine) => {
+                let Some((text, start)) = admit(engine, input, from)? else { return Ok(None) };
+                match engine.regex.find_from_pos(text.as_str(), start) {
                     Ok(found) => Ok(found.map(|m| text.to_input(m.start())..text.to_input(m.end()))),
                     Err(_) => Err(Exceeded),
                 }
@@ -171,9 +178,9 @@ impl Program {
                 }));
                 Ok(Some(found))
             }
-            Engine::Backtracking { regex, outline } => {
-                let Some(text) = admit(outline, input, from)? else { return Ok(None) };
-                let groups = match regex.captures_from_pos(text.as_str(), text.to_text(from)) {
+            Engine::Backtracking(engine) => {
+                let Some((text, start)) = admit(engine, input, from)? else { return Ok(None) };
+                let groups = match engine.regex.captures_from_pos(text.as_str(), start) {
                     Ok(Some(groups)) => groups,
                     Ok(None) => return Ok(None),
                     Err(_) => return Err(Exceeded),
@@ -198,7 +205,7 @@ impl From<Refusal> for BuildError {
     }
 }
 
-/// What is bounded: groups that captures tell of, `TX.0` to `TX.9`.
+/// Groups that captures tell of: `TX.0` to `TX.9`.
 pub(super) const MAX_CAPTURES: usize = 10;
 
 /// A rule's captures are compiled with room to spare: the find-only form of the same pattern fitted.
@@ -237,15 +244,26 @@ fn build(hir: &Hir, captures: WhichCaptures, size: usize) -> Result<Regex, Build
     })
 }
 
-/// The input as the backtracking engine is to see it; `None` when the outline says that nothing can match.
-fn admit<'i>(outline: &Regex, input: &'i [u8], from: usize) -> Result<Option<Latin<'i>>, Exceeded> {
-    if from > input.len() || outline.search(&Input::new(input).span(from..input.len())).is_none() {
+/// The input as the backtracking engine is to see it, and where in it to begin; `None` when the outline says that
+/// nothing can match. The outline matches at every place at which the pattern does, so no match begins before
+/// the outline's first.
+fn admit<'i>(
+    engine: &Backtracker,
+    input: &'i [u8],
+    from: usize,
+) -> Result<Option<(Latin<'i>, usize)>, Exceeded> {
+    if from > input.len() {
         return Ok(None);
     }
+    let Some(first) = engine.outline.search(&Input::new(input).span(from..input.len())) else {
+        return Ok(None);
+    };
     if input.len() > BACKTRACK_INPUT {
         return Err(Exceeded);
     }
-    Ok(Some(Latin::new(input)))
+    let text = Latin::new(input);
+    let start = text.to_text(if engine.anchored_at_start { from } else { first.start() });
+    Ok(Some((text, start)))
 }
 
 /// Bytes as text: each becomes the character of its value, so that bytes from 0x80 take two bytes of UTF-8.
@@ -284,12 +302,14 @@ impl<'i> Latin<'i> {
     }
 }
 
-fn lock() -> std::sync::MutexGuard<'static, HashMap<Box<[u8]>, Weak<Program>>> {
+fn lock() -> std::sync::MutexGuard<'static, Interned> {
     INTERNED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Interned = HashMap<Box<[u8]>, Weak<Program>>;
+
 /// Patterns in use anywhere in the process. Weak, so that a ruleset which is dropped takes its patterns along.
-static INTERNED: LazyLock<Mutex<HashMap<Box<[u8]>, Weak<Program>>>> = LazyLock::new(Mutex::default);
+static INTERNED: LazyLock<Mutex<Interned>> = LazyLock::new(Mutex::default);
 
 /// CRS has some 300 patterns.
 const INTERNED_BEFORE_SWEEP: usize = 8192;
@@ -300,10 +320,10 @@ const LAZY_DFA_CACHE: usize = 1 << 20;
 /// Deeper nesting than anybody writes; bounds the recursion of parsers.
 const NESTING: u32 = 200;
 /// Steps back of one backtracking search. One step may scan the rest of the input, so that steps times input
-/// bounds the time: about a second, in a pattern made to be slow.
-const BACKTRACK_STEPS: usize = 64 << 10;
+/// bounds the time: a second, with a pattern and an input made to be slow together.
+const BACKTRACK_STEPS: usize = 16 << 10;
 /// Bytes of input that the backtracking engine looks at.
-const BACKTRACK_INPUT: usize = 16 << 10;
+const BACKTRACK_INPUT: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {

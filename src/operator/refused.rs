@@ -1,10 +1,7 @@
 //! Operators that rule sets know and Portcullis does not run. Their rows exist so that a rule which uses one is
 //! refused with a reason instead of "unknown operator".
 
-use super::registry::{BuildError, Operator, Resources};
-use std::sync::Arc;
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
+use super::registry::{BuildError, Built, Resources};
 
 fn refuse(message: &str, help: &str) -> Built {
     Err(BuildError::new(message).help(help))

@@ -31,8 +31,11 @@ pub struct OperatorRow {
     pub argument: Argument,
     /// Builds it from the argument as written. An argument of [`Argument::Macro`] that contains macros is given
     /// as `None`: its text comes with each evaluation.
-    pub build: fn(argument: Option<&str>, resources: &dyn Resources) -> Result<Arc<dyn Operator>, BuildError>,
+    pub build: fn(argument: Option<&str>, resources: &dyn Resources) -> Built,
 }
+
+/// An operator, or why there is none.
+pub type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// Why an operator cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]

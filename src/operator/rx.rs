@@ -1,10 +1,8 @@
 //! Regular expressions: `@rx`, `@rxGlobal`, and `@restpath`, which is a regular expression in other clothes.
 
 use super::program::{Captures, Exceeded, MAX_CAPTURES, Program};
-use super::registry::{BuildError, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use std::sync::{Arc, Mutex, PoisonError};
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// `@rx pattern`.
 pub(super) fn rx(argument: Option<&str>, _: &dyn Resources) -> Built {
@@ -86,8 +84,11 @@ impl Operator for Rx {
 struct Expanded {
     global: bool,
     /// Most recently used last. A text which is no pattern is kept as well, as `None`.
-    recent: Mutex<Vec<(Box<[u8]>, Option<Arc<Program>>)>>,
+    recent: Mutex<Vec<Recent>>,
 }
+
+/// An expanded text and its program.
+type Recent = (Box<[u8]>, Option<Arc<Program>>);
 
 impl Operator for Expanded {
     fn evaluate(&self, input: &[u8], argument: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {

@@ -1,6 +1,6 @@
 //! Text as it stands, compared byte by byte and with regard to case: `@contains` and its kin.
 
-use super::registry::{BuildError, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
 use memchr::memmem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -57,8 +57,6 @@ impl Operator for Constant {
         self.0
     }
 }
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 fn build(argument: Option<&str>, test: Test, occurs: bool) -> Built {
     Ok(Arc::new(Compare { text: argument.map(|a| a.as_bytes().into()), test, occurs }))

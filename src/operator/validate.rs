@@ -1,10 +1,8 @@
 //! Encodings: `@validateByteRange`, `@validateUrlEncoding`, `@validateUtf8Encoding`. They match what is wrong.
 
-use super::registry::{BuildError, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use std::ops::Range;
 use std::sync::Arc;
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// `@validateByteRange 9,10,13,32-126`.
 pub(super) fn byte_range(argument: Option<&str>, _: &dyn Resources) -> Built {

@@ -5,11 +5,9 @@
 //! each search sees what stands before it, so that `^` and `\b` mean what they say.
 
 use super::program::{Exceeded, Program};
-use super::registry::{BuildError, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use std::ops::Range;
 use std::sync::Arc;
-
-type Built = Result<Arc<dyn Operator>, BuildError>;
 
 /// `@verifyCC pattern`.
 pub(super) fn credit_card(argument: Option<&str>, _: &dyn Resources) -> Built {

@@ -1,0 +1,121 @@
+//! The crate that `@detectSQLi` and `@detectXSS` stand on, against the published cases of libinjection's C code.
+//!
+//! A case that differs is listed in [`KNOWN`] with its reason. The test fails when a case differs that is not
+//! listed, and when one is listed that no longer differs.
+
+use libinjectionrs::sqli::{SqliTokenizer, Token, TokenType};
+use libinjectionrs::xss::{Html5Flags, Html5State};
+use libinjectionrs::{SqliFlags, SqliState};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    kind: String,
+    input: String,
+    expected: String,
+}
+
+/// Cases in which the crate differs from the C code: id, reason.
+const KNOWN: &[(&str, &str)] = &[];
+
+#[test]
+fn the_crate_agrees_with_the_published_cases() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/engine-cases/libinjection_dev.jsonl.gz");
+    let Ok(compressed) = std::fs::read(&path) else {
+        eprintln!("SKIPPED: libinjection's cases are not at {}", path.display());
+        return;
+    };
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&compressed[..]).read_to_string(&mut text).expect("it is gzip and UTF-8");
+    let known: BTreeMap<&str, &str> = KNOWN.iter().copied().collect();
+    let (mut kinds, mut differ, mut faults) = (BTreeSet::new(), BTreeSet::new(), String::new());
+    for line in text.lines() {
+        let case: Case = serde_json::from_str(line).expect("a case");
+        let input = latin_1(&case.input);
+        let kind = case.kind.split('-').next().unwrap_or_default();
+        let actual = match kind {
+            "tokens" => tokens(&input),
+            "folding" => folded(&input),
+            "html5" => html5(&input),
+            "sqli" => fingerprint(&input),
+            other => panic!("{}: what is a case of {other}?", case.id),
+        };
+        kinds.insert(kind.to_owned());
+        if trimmed(&actual) == trimmed(&String::from_utf8_lossy(&latin_1(&case.expected))) {
+            continue;
+        }
+        if !known.contains_key(case.id.as_str()) {
+            _ = writeln!(
+                faults,
+                "{}: {:?}\n  wanted {:?}\n  given  {actual:?}",
+                case.id, case.input, case.expected
+            );
+        }
+        differ.insert(case.id);
+    }
+    assert_eq!(kinds.len(), 4, "only {kinds:?}");
+    assert!(faults.is_empty(), "\n{faults}");
+    for id in known.keys() {
+        assert!(differ.contains(*id), "{id} is listed and does not differ");
+    }
+}
+
+/// Trailing white space of lines and text says nothing.
+fn trimmed(text: &str) -> String {
+    text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn latin_1(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).expect("cases are Latin-1")).collect()
+}
+
+fn tokens(input: &[u8]) -> String {
+    let mut tokenizer = SqliTokenizer::new(input, SqliFlags::FLAG_QUOTE_NONE | SqliFlags::FLAG_SQL_ANSI);
+    let mut lines = Vec::new();
+    while let Some(token) = tokenizer.next_token() {
+        lines.push(shown(&token));
+    }
+    lines.join("\n")
+}
+
+fn folded(input: &[u8]) -> String {
+    let mut state = SqliState::new(input, SqliFlags::FLAG_QUOTE_NONE | SqliFlags::FLAG_SQL_ANSI);
+    let count = state.fold_tokens();
+    state.tokens.iter().take(count).map(shown).collect::<Vec<_>>().join("\n")
+}
+
+fn fingerprint(input: &[u8]) -> String {
+    let mut state = SqliState::new(input, SqliFlags::FLAG_NONE);
+    if state.detect() { state.fingerprint_string() } else { String::new() }
+}
+
+fn html5(input: &[u8]) -> String {
+    let mut state = Html5State::new(input, Html5Flags::DataState);
+    let mut lines = Vec::new();
+    while state.next() {
+        let text = state.token_start.get(..state.token_len).unwrap_or_default();
+        lines.push(format!("{},{},{}", state.token_type, state.token_len, String::from_utf8_lossy(text)));
+    }
+    lines.join("\n")
+}
+
+/// A token as the C project's test driver prints it.
+fn shown(token: &Token) -> String {
+    let value = String::from_utf8_lossy(token.val.get(..token.len).unwrap_or_default());
+    let quote = |byte: u8| if byte == 0 { String::new() } else { char::from(byte).to_string() };
+    let kind = token.token_type.to_char();
+    match token.token_type {
+        TokenType::String => format!("{kind} {}{value}{}", quote(token.str_open), quote(token.str_close)),
+        TokenType::Variable => {
+            let signs = "@".repeat(usize::try_from(token.count.clamp(0, 2)).unwrap_or_default());
+            let signs = if value.starts_with('@') { String::new() } else { signs };
+            format!("{kind} {signs}{}{value}{}", quote(token.str_open), quote(token.str_close))
+        }
+        _ => format!("{kind} {value}"),
+    }
+}
