@@ -1,1 +1,27 @@
-//! proxy
+//! pingora's callbacks ↔ the engine.
+//!
+//! A connection is accepted by [`Server`], its HTTP/1 heads are read by the front, and each request passes phases 1
+//! and 2 before an upstream is connected, and phases 3 and 4 before its response is let go. This module is given
+//! the current [`Generation`](crate::reload::Generation) and never parses or compiles; it tells an [`Observer`]
+//! what happened and knows neither audit formats nor metrics.
+
+mod answer;
+mod budget;
+mod client;
+mod exchange;
+mod front;
+mod http2;
+mod intake;
+mod observer;
+mod page;
+mod proxy_protocol;
+mod replay;
+mod routing;
+mod server;
+mod service;
+mod tls;
+mod upstream;
+
+pub use answer::{Action, Answer, Trouble};
+pub use observer::{Deaf, Finished, Observer};
+pub use server::Server;

@@ -1,0 +1,423 @@
+//! One request on its way: who sent it, which site serves it, its transaction, and what became of it.
+//!
+//! All calls into the engine go through here. A panic in one is caught, ends that transaction, and becomes
+//! [`Failure::Internal`], which the site's setting turns into a refusal or a pass.
+
+use super::answer::{Action, Answer, Trouble};
+use super::budget::{Budget, Hold};
+use super::client::Client;
+use super::observer::{Finished, Observer};
+use super::page::Page;
+use super::routing;
+use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
+use crate::engine::{
+    AuditEngine, AuditParts, AuditSettings, BodyStep, Decision, Event, EventKind, Interruption, Options,
+    Report, RequestRecord, Sanitised, Scores, Transaction, World,
+};
+use crate::http::RequestHead;
+use crate::reload::{Current, Generation, SiteRuntime};
+use crate::ruleset::Mode;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What all requests share.
+pub(super) struct Shared {
+    pub(super) current: Current,
+    pub(super) world: Arc<dyn World>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) budget: Arc<Budget>,
+}
+
+/// A request head with where it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub(super) head: RequestHead,
+    /// The connection's peer, or what a PROXY header said.
+    pub(super) peer: SocketAddr,
+    pub(super) server: SocketAddr,
+    pub(super) secure: bool,
+}
+
+/// One request.
+pub(super) struct Exchange {
+    pub(super) id: String,
+    pub(super) arrival: Arrival,
+    pub(super) client: Client,
+    pub(super) generation: Arc<Generation>,
+    site: Option<usize>,
+    shared: Arc<Shared>,
+    began: Instant,
+    began_at: SystemTime,
+    delivered: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What changes while a request is served. The lock is held for the time of one engine call only.
+struct State {
+    transaction: Option<Transaction>,
+    /// The transaction could not be set up, and nobody has answered for that yet.
+    stillborn: bool,
+    request_done: bool,
+    headers_done: bool,
+    inspection: [Duration; 5],
+    troubles: Vec<(Trouble, &'static str)>,
+    upstream: Option<String>,
+    held: Hold,
+}
+
+/// How a step of the inspection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Go on.
+    Pass,
+    /// A body's limit is reached: run the phase now, and let the rest pass.
+    LimitReached,
+    /// This is in the way.
+    Stop(Trouble),
+}
+
+impl Exchange {
+    /// Finds the site of `arrival`, and feeds its transaction everything that phase 1 needs. Runs no phase.
+    pub(super) fn begin(shared: &Arc<Shared>, arrival: Arrival) -> Arc<Self> {
+        let generation = shared.current.load_full();
+        let client = Client::find(&generation.config, arrival.peer, &arrival.head);
+        let site = generation.config.site_for(&routing::host(&arrival.head), &routing::path(&arrival.head));
+        let exchange = Self {
+            id: ulid::Ulid::generate().to_string(),
+            client,
+            site,
+            generation,
+            shared: Arc::clone(shared),
+            began: Instant::now(),
+            began_at: shared.world.now(),
+            delivered: AtomicBool::new(false),
+            state: Mutex::new(State {
+                transaction: None,
+                stillborn: false,
+                request_done: false,
+                headers_done: false,
+                inspection: [Duration::ZERO; 5],
+                troubles: Vec::new(),
+                upstream: None,
+                held: shared.budget.hold(),
+            }),
+            arrival,
+        };
+        exchange.feed_head();
+        Arc::new(exchange)
+    }
+
+    /// The site's runtime, when there is a site.
+    pub(super) fn runtime(&self) -> Option<&SiteRuntime> {
+        self.generation.sites.get(self.site?)
+    }
+
+    /// The site's configuration, when there is a site.
+    pub(super) fn site(&self) -> Option<&Arc<Site>> {
+        self.runtime().map(|runtime| &runtime.config)
+    }
+
+    /// What inner failures do: the site's word, or, where there is none, they refuse.
+    pub(super) fn policy(&self) -> FailurePolicy {
+        self.site().map_or(FailurePolicy::all(FailureOutcome::Closed), |site| site.failure)
+    }
+
+    /// Whether the response has no body whatever its head says.
+    pub(super) fn is_head(&self) -> bool {
+        self.arrival.head.method == b"HEAD"
+    }
+
+    /// Phase 1.
+    pub(super) fn request_headers(&self) -> Step {
+        self.decide(1, Transaction::process_request_headers)
+    }
+
+    /// Whether the request's body is to be read before phase 2.
+    pub(super) fn wants_request_body(&self) -> bool {
+        self.ask(Transaction::request_body_wanted)
+    }
+
+    /// A piece of the request's body, which will be kept for the upstream.
+    pub(super) fn request_body(&self, chunk: &[u8]) -> Step {
+        self.body(2, chunk, Transaction::append_request_body)
+    }
+
+    /// Phase 2. Runs once; later calls pass.
+    pub(super) fn request_end(&self) -> Step {
+        if std::mem::replace(&mut self.state().request_done, true) {
+            return Step::Pass;
+        }
+        self.decide(2, Transaction::process_request_body)
+    }
+
+    /// Phase 3.
+    pub(super) fn response_headers<'a>(
+        &self,
+        status: u16,
+        protocol: &[u8],
+        headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Step {
+        if std::mem::replace(&mut self.state().headers_done, true) {
+            return Step::Pass;
+        }
+        self.decide(3, |transaction| {
+            for (name, value) in headers {
+                transaction.add_response_header(name, value);
+            }
+            transaction.process_response_headers(status, protocol)
+        })
+    }
+
+    /// Whether the response's body is to be held back until phase 4.
+    pub(super) fn wants_response_body(&self) -> bool {
+        self.ask(Transaction::response_body_wanted)
+    }
+
+    /// A piece of the response's body, which is held back.
+    pub(super) fn response_body(&self, chunk: &[u8]) -> Step {
+        self.body(4, chunk, Transaction::append_response_body)
+    }
+
+    /// Phase 4.
+    pub(super) fn response_end(&self) -> Step {
+        self.decide(4, Transaction::process_response_body)
+    }
+
+    /// Something that rules cannot see but an operator should.
+    pub(super) fn note(&self, kind: EventKind, detail: &str) {
+        let _ = self.guarded(0, |transaction| transaction.note(kind, detail));
+    }
+
+    /// The upstream's response, or what was sent instead, has been written to its end.
+    pub(super) fn set_delivered(&self) {
+        self.delivered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::set_delivered`] was called.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// `Err` with the answer when `step` is one that stops the request; a failure that the site lets pass is
+    /// remembered and passes.
+    pub(super) fn settle(&self, step: Step) -> Result<(), Answer> {
+        match step {
+            Step::Pass | Step::LimitReached => Ok(()),
+            Step::Stop(trouble) => {
+                let answer = self.answer(&trouble);
+                if answer.action == Action::Pass { Ok(()) } else { Err(answer) }
+            }
+        }
+    }
+
+    /// What `trouble` does to this request. Remembers it.
+    pub(super) fn answer(&self, trouble: &Trouble) -> Answer {
+        let answer = trouble.answer(&self.policy());
+        self.state().troubles.push((trouble.clone(), answer.reason));
+        answer
+    }
+
+    /// The page of an answer; `None` when it is answered without one.
+    pub(super) fn page(&self, answer: &Answer) -> Option<Page> {
+        let (status, location) = match &answer.action {
+            Action::Page(status) => (*status, None),
+            Action::Redirect { status, location } => (*status, Some(location.clone())),
+            Action::Abandon | Action::Answered | Action::Pass => return None,
+        };
+        let accept: Vec<&[u8]> = self.arrival.head.values("accept").collect();
+        let header = self.site().and_then(|site| site.request_id_header.as_deref());
+        Some(Page::new(status, &accept, &self.id, location, header))
+    }
+
+    /// Remembers the upstream that is used.
+    pub(super) fn set_upstream(&self, url: &str) {
+        self.state().upstream = Some(url.to_owned());
+    }
+
+    /// An upstream failed, and another one will be tried.
+    pub(super) fn upstream_failed(&self, reason: &'static str) {
+        if let Some(site) = self.site() {
+            self.shared.observer.upstream_failed(site, reason);
+        }
+    }
+
+    /// Phase 5, and the report to the observer. Later calls do nothing.
+    pub(super) fn finish(&self, status: u16, request_bytes: u64, response_bytes: u64) {
+        let started = Instant::now();
+        let (transaction, mut inspection, troubles, upstream) = {
+            let mut state = self.state();
+            (
+                state.transaction.take(),
+                state.inspection,
+                std::mem::take(&mut state.troubles),
+                state.upstream.take(),
+            )
+        };
+        let report =
+            transaction.and_then(|t| catch_unwind(AssertUnwindSafe(|| t.process_logging(status))).ok());
+        if report.is_some() {
+            inspection[4] = started.elapsed();
+        }
+        let report = report.unwrap_or_else(|| self.bare_report(status, &troubles));
+        self.shared.observer.finished(Finished {
+            site: self.site().cloned(),
+            report,
+            status,
+            troubles,
+            inspection,
+            duration: self.began.elapsed(),
+            request_bytes,
+            response_bytes,
+            upstream,
+        });
+    }
+
+    fn feed_head(&self) {
+        let Some(runtime) = self.runtime() else { return };
+        let options =
+            Options { id: self.id.clone(), mode: runtime.config.mode, world: Arc::clone(&self.shared.world) };
+        let head = &self.arrival.head;
+        let fed = catch_unwind(AssertUnwindSafe(|| {
+            let mut transaction = Transaction::new(Arc::clone(&runtime.ruleset), options);
+            transaction.process_connection(self.client.address, self.arrival.server);
+            if !head.line.is_empty() {
+                transaction.set_request_line(&head.line);
+            }
+            transaction.process_uri(&head.method, &head.target, &head.protocol);
+            for (name, value) in &head.headers {
+                transaction.add_request_header(name, value);
+            }
+            transaction
+        }));
+        let mut state = self.state();
+        state.stillborn = fed.is_err();
+        state.transaction = fed.ok();
+    }
+
+    /// Runs `call`, which decides. A transaction that is gone has had its failure answered already.
+    fn decide(&self, phase: usize, call: impl FnOnce(&mut Transaction) -> Decision) -> Step {
+        let heavy = self.state().held.bytes() > HEAVY;
+        let decided = if heavy && may_block() {
+            tokio::task::block_in_place(|| self.guarded(phase, call))
+        } else {
+            self.guarded(phase, call)
+        };
+        match decided {
+            Ok(Some(Decision::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
+            Ok(Some(Decision::Pass)) => Step::Pass,
+            Ok(None) if std::mem::take(&mut self.state().stillborn) => {
+                Step::Stop(Trouble::Inner(Failure::Internal))
+            }
+            Ok(None) => Step::Pass,
+            Err(failure) => Step::Stop(Trouble::Inner(failure)),
+        }
+    }
+
+    fn body(
+        &self,
+        phase: usize,
+        chunk: &[u8],
+        call: impl FnOnce(&mut Transaction, &[u8]) -> BodyStep,
+    ) -> Step {
+        if !self.state().held.grow(chunk.len(), self.generation.config.client.held_bytes) {
+            return Step::Stop(Trouble::Inner(Failure::Overload));
+        }
+        match self.guarded(phase, |transaction| call(transaction, chunk)) {
+            Ok(Some(BodyStep::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
+            Ok(Some(BodyStep::LimitReached)) => Step::LimitReached,
+            Ok(Some(BodyStep::Continue)) => Step::Pass,
+            // Nobody inspects any more, so nothing need be held.
+            Ok(None) => Step::LimitReached,
+            Err(failure) => Step::Stop(Trouble::Inner(failure)),
+        }
+    }
+
+    fn ask(&self, question: impl FnOnce(&Transaction) -> bool) -> bool {
+        matches!(self.guarded(0, |transaction| question(transaction)), Ok(Some(true)))
+    }
+
+    /// Calls the engine. `Ok(None)` when there is no transaction (any more).
+    fn guarded<T>(
+        &self,
+        phase: usize,
+        call: impl FnOnce(&mut Transaction) -> T,
+    ) -> Result<Option<T>, Failure> {
+        let mut state = self.state();
+        let Some(transaction) = state.transaction.as_mut() else { return Ok(None) };
+        let started = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| call(transaction)));
+        if let Some(time) = phase.checked_sub(1).and_then(|i| state.inspection.get_mut(i)) {
+            *time += started.elapsed();
+        }
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => {
+                // It may be in any state; nothing of it is used again. Forgetting a panic's payload is safe:
+                // the panic hook has logged its message.
+                state.transaction = None;
+                Err(Failure::Internal)
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Engine panics are caught inside; a poisoned lock has nothing inconsistent behind it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What can be reported without the engine.
+    fn bare_report(&self, status: u16, troubles: &[(Trouble, &'static str)]) -> Report {
+        let head = &self.arrival.head;
+        let event = |(trouble, reason): &(Trouble, &'static str)| {
+            let kind = match trouble {
+                Trouble::Malformed(_) | Trouble::Unparsable | Trouble::BodyMalformed => {
+                    EventKind::MalformedRequest
+                }
+                _ => EventKind::InternalError,
+            };
+            Event { kind, phase: 0, detail: format!("not inspected: {reason}") }
+        };
+        let interruption =
+            Interruption { disruption: crate::engine::Disruption::Deny, status, rule_id: 0, phase: 1 };
+        let is_refused = troubles.iter().any(|(t, _)| t.answer(&self.policy()).action != Action::Pass);
+        Report {
+            id: self.id.clone(),
+            started: self.began_at,
+            client: Some(self.client.address),
+            server: Some(self.arrival.server),
+            request: RequestRecord {
+                method: head.method.clone(),
+                uri: head.target.clone(),
+                protocol: head.protocol.clone(),
+                headers: head.headers.clone(),
+                ..RequestRecord::default()
+            },
+            response: None,
+            mode: self.site().and_then(|site| site.mode).unwrap_or(Mode::On),
+            decision: if is_refused { Decision::Interrupt(interruption) } else { Decision::Pass },
+            suppressed: None,
+            scores: Scores::default(),
+            rules: Vec::new(),
+            events: troubles.iter().map(event).collect(),
+            audit: AuditSettings {
+                engine: AuditEngine::RelevantOnly,
+                parts: AuditParts::DEFAULT,
+                relevant_status: true,
+            },
+            sanitised: Sanitised::default(),
+        }
+    }
+}
+
+/// Whether this thread may be taken out of the scheduler for a while.
+fn may_block() -> bool {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+/// Held bytes from which on a phase is run outside of the scheduler, so that other connections of its worker go
+/// on. Handing the worker over costs some ten microseconds: more than inspecting a small body.
+const HEAVY: u64 = 64 * 1024;

@@ -1,0 +1,88 @@
+//! HTTP/2 connections: accepts streams and hands each to pingora as a request of its own.
+//!
+//! The loop is our own so that what pingora refuses while it accepts a stream is counted, and an idle connection
+//! ends. Frames and header compression are the `h2` crate's.
+
+use super::exchange::Shared;
+use super::service::Service;
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{self, H2Accept, HttpSession};
+use pingora_core::protocols::{Digest, Stream};
+use pingora_core::server::ShutdownWatch;
+use pingora_proxy::HttpProxy;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Serves an HTTP/2 connection to its end.
+///
+/// # Errors
+///
+/// A counter's reason, when the connection does not begin as HTTP/2 does, or brings too many streams that are
+/// malformed.
+pub(super) async fn serve(
+    proxy: &Arc<HttpProxy<Service>>,
+    shared: &Arc<Shared>,
+    stream: Stream,
+    shutdown: &ShutdownWatch,
+) -> Result<(), &'static str> {
+    let limits = shared.current.load().config.client.clone();
+    let digest = Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    });
+    let mut options = server::default_h2_options();
+    options.max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
+    options.max_concurrent_streams(MAX_STREAMS);
+    let handshake = timeout(limits.head_timeout, server::handshake(stream, Some(options)));
+    let Ok(Ok(mut connection)) = handshake.await else { return Err("http2_handshake") };
+    let mut stop = shutdown.clone();
+    let mut is_stopping = false;
+    let mut malformed = 0;
+    let mut streams = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop), if !is_stopping => {
+                connection.graceful_shutdown();
+                is_stopping = true;
+                continue;
+            }
+            accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
+            Some(_) = streams.join_next(), if !streams.is_empty() => continue,
+            () = tokio::time::sleep(limits.keep_alive), if streams.is_empty() && !is_stopping => {
+                connection.graceful_shutdown();
+                is_stopping = true;
+                continue;
+            }
+        };
+        match accepted {
+            Ok(Some(H2Accept::Session(session))) => {
+                let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
+                streams.spawn(async move {
+                    proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await;
+                });
+            }
+            Ok(Some(H2Accept::Rejected)) => {
+                shared.observer.connection_failed("http2_malformed_request");
+                malformed += 1;
+                if malformed >= MAX_MALFORMED {
+                    return Err("http2_too_many_malformed");
+                }
+            }
+            // Ended, in good order or because the client simply left: both are everyday.
+            Ok(None) | Err(_) => break,
+        }
+    }
+    while streams.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Streams that may be open at once on a connection.
+const MAX_STREAMS: u32 = 128;
+
+/// Malformed streams after which a connection is ended.
+const MAX_MALFORMED: usize = 32;

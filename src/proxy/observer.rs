@@ -1,0 +1,60 @@
+//! What the proxy tells the world about its work. Whoever starts the proxy decides what becomes of it: audit
+//! records and metrics in the server, a channel in tests.
+
+use super::answer::Trouble;
+use crate::config::Site;
+use crate::engine::Report;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Hears of everything that happened. Called on the request path: an implementation must not block.
+pub trait Observer: Send + Sync {
+    /// A request is finished, whatever became of it.
+    fn finished(&self, finished: Finished);
+
+    /// An upstream failed and another one is tried; what ends a request is in [`Finished::trouble`].
+    fn upstream_failed(&self, site: &Site, reason: &'static str);
+
+    /// A connection ended before it brought a request: TLS handshake, PROXY protocol, unreadable HTTP/2.
+    fn connection_failed(&self, reason: &'static str);
+}
+
+/// A finished request.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its site; none when no site serves it or its head told none.
+    pub site: Option<Arc<Site>>,
+    /// The engine's report, or as much of one as is known when there was no engine.
+    pub report: Report,
+    /// What the client was answered; 0 when it got no answer.
+    pub status: u16,
+    /// Everything that went wrong, in order, with the counter's reason of each.
+    pub troubles: Vec<(Trouble, &'static str)>,
+    /// Time spent in the engine by phase, 1 to 5; zero for a phase that did not run.
+    pub inspection: [Duration; 5],
+    /// Time from the head's last byte to the end.
+    pub duration: Duration,
+    /// Bytes of the request's body that were read from the client.
+    pub request_bytes: u64,
+    /// Bytes of the response's body that were sent to the client.
+    pub response_bytes: u64,
+    /// The upstream that was used last.
+    pub upstream: Option<String>,
+}
+
+impl Finished {
+    /// The trouble that ended the request, if one did.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.troubles.last().map(|(trouble, _)| trouble)
+    }
+}
+
+/// Hears nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deaf;
+
+impl Observer for Deaf {
+    fn finished(&self, _: Finished) {}
+    fn upstream_failed(&self, _: &Site, _: &'static str) {}
+    fn connection_failed(&self, _: &'static str) {}
+}

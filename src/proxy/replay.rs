@@ -1,0 +1,528 @@
+//! The session that pingora sees while it talks to the upstream: the client's own one, with two differences.
+//!
+//! - The body that has been read for inspection is there once more. pingora sends what [`get_retry_buffer`] has
+//!   before it reads on, so a stored body of any length goes upstream as it came, and what follows a truncated
+//!   one streams.
+//! - The response goes through a [`Gate`], which holds it back until phases 3 and 4 have passed.
+//!
+//! [`get_retry_buffer`]: Session::get_retry_buffer
+
+use super::answer::{Action, Trouble};
+use super::exchange::{Exchange, Step};
+use super::page::Page;
+use crate::engine::EventKind;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
+use http::HeaderMap;
+use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::custom::{CustomMessageWrite, server::Session};
+use pingora_core::protocols::http::{HttpTask, ServerSession};
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Where a wrapped session is found again.
+#[derive(Clone, Default)]
+pub(super) struct Cloakroom(Arc<Mutex<Option<ServerSession>>>);
+
+impl Cloakroom {
+    /// Leaves `session` here.
+    pub(super) fn leave(&self, session: ServerSession) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
+    /// Takes what was left here.
+    pub(super) fn collect(&self) -> Option<ServerSession> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A body that has been read already.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) bytes: Bytes,
+    /// Whether the body ends here.
+    pub(super) is_complete: bool,
+}
+
+/// See the module's documentation.
+pub(super) struct Replay {
+    inner: ServerSession,
+    cloakroom: Cloakroom,
+    stored: Option<Stored>,
+    read_before: usize,
+    /// Between two reads of a body that streams.
+    read_timeout: Duration,
+    /// None in a placeholder, and everything passes.
+    gate: Option<Gate>,
+}
+
+impl Replay {
+    /// Puts a replay in the place of `session`. [`Self::unwrap`] undoes it.
+    pub(super) fn wrap(
+        session: &mut ServerSession,
+        cloakroom: &Cloakroom,
+        stored: Option<Stored>,
+        exchange: &Arc<Exchange>,
+    ) {
+        let inner = vacate(session);
+        let read_timeout = exchange.site().map_or(DEFAULT_READ_TIMEOUT, |site| site.timeouts.body_read);
+        let replay = Replay {
+            read_before: inner.body_bytes_read(),
+            inner,
+            cloakroom: cloakroom.clone(),
+            stored,
+            read_timeout,
+            gate: Some(Gate::new(Arc::clone(exchange))),
+        };
+        *session = ServerSession::new_custom(Box::new(replay));
+    }
+
+    /// Puts the client's own session back into its place. Does nothing when it is there.
+    pub(super) fn unwrap(session: &mut ServerSession, cloakroom: &Cloakroom) {
+        if session.is_custom() {
+            drop(vacate(session));
+            if let Some(inner) = cloakroom.collect() {
+                *session = inner;
+            }
+        }
+    }
+
+    /// Takes `session` away for good and leaves something that pingora can finish in its place.
+    pub(super) fn take_away(session: &mut ServerSession) -> ServerSession {
+        let taken = vacate(session);
+        let placeholder = Replay {
+            inner: ServerSession::new_custom(Box::new(())),
+            cloakroom: Cloakroom::default(),
+            stored: None,
+            read_before: 0,
+            read_timeout: DEFAULT_READ_TIMEOUT,
+            gate: None,
+        };
+        *session = ServerSession::new_custom(Box::new(placeholder));
+        taken
+    }
+
+    /// Reads on, in limited time.
+    async fn timely<T>(limit: Duration, read: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(limit, read).await {
+            Ok(result) => result,
+            Err(_) => Error::e_explain(ErrorType::ReadTimedout, "the request's body stopped"),
+        }
+    }
+}
+
+/// Takes a session out of its place and leaves one that can do nothing.
+fn vacate(session: &mut ServerSession) -> ServerSession {
+    std::mem::replace(session, ServerSession::new_custom(Box::new(())))
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.cloakroom.leave(vacate(&mut self.inner));
+    }
+}
+
+/// What stands between the upstream's response and the client.
+struct Gate {
+    exchange: Arc<Exchange>,
+    state: GateState,
+    held: Vec<HttpTask>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GateState {
+    /// Nothing but informational responses has come.
+    Waiting,
+    /// The head and what has come of the body are held.
+    Holding,
+    /// Everything passes.
+    Open,
+    /// The client was answered something else; nothing passes.
+    Shut,
+}
+
+/// What a gate does with a task.
+enum Verdict {
+    /// Hold it.
+    Hold,
+    /// Send everything that is held, it included.
+    Release,
+    /// Send something else instead.
+    Refuse(Trouble),
+}
+
+impl Gate {
+    fn new(exchange: Arc<Exchange>) -> Self {
+        Self { exchange, state: GateState::Waiting, held: Vec::new() }
+    }
+
+    /// What may be sent now, of `tasks` and what was held before.
+    fn admit(&mut self, tasks: Vec<HttpTask>) -> Result<Vec<HttpTask>> {
+        let mut out = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            match self.state {
+                GateState::Open => out.push(task),
+                GateState::Shut => {}
+                GateState::Waiting | GateState::Holding => {
+                    if matches!(task, HttpTask::Failed(_)) {
+                        // The upstream broke off. Nothing has been sent, so the client can be told.
+                        self.held.clear();
+                        out.push(task);
+                        continue;
+                    }
+                    if is_interim(&task) {
+                        out.push(task);
+                        continue;
+                    }
+                    let verdict = self.judge(&task);
+                    self.held.push(task);
+                    self.apply(verdict, &mut out)?;
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// What is due when the upstream has ended without saying so.
+    fn flush(&mut self) -> Result<Vec<HttpTask>> {
+        let mut out = Vec::new();
+        if self.state == GateState::Holding {
+            let verdict = self.end();
+            self.apply(verdict, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    fn judge(&mut self, task: &HttpTask) -> Verdict {
+        let verdict = match task {
+            HttpTask::Header(head, is_end) => self.head(head, *is_end),
+            HttpTask::Body(Some(chunk), _) if !chunk.is_empty() => self.chunk(chunk),
+            HttpTask::Body(..)
+            | HttpTask::UpgradedBody(..)
+            | HttpTask::Trailer(_)
+            | HttpTask::Done
+            | HttpTask::Failed(_) => Verdict::Hold,
+        };
+        match verdict {
+            Verdict::Hold if task.is_end() => self.end(),
+            verdict => verdict,
+        }
+    }
+
+    fn head(&mut self, head: &ResponseHeader, is_end: bool) -> Verdict {
+        self.state = GateState::Holding;
+        let protocol: &[u8] = match head.version {
+            http::Version::HTTP_2 => b"HTTP/2.0",
+            http::Version::HTTP_10 => b"HTTP/1.0",
+            _ => b"HTTP/1.1",
+        };
+        let fields = head.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let step = self.exchange.response_headers(head.status.as_u16(), protocol, fields);
+        match self.weigh(step) {
+            Verdict::Hold => {}
+            verdict => return verdict,
+        }
+        let is_stream = is_stream(head);
+        let wants = self.exchange.wants_response_body();
+        if wants && is_stream {
+            self.exchange.note(EventKind::ResponseBodyUninspected, "the response is a stream without an end");
+        }
+        if wants && !is_stream && !is_end {
+            return Verdict::Hold;
+        }
+        self.end()
+    }
+
+    fn chunk(&mut self, chunk: &[u8]) -> Verdict {
+        match self.exchange.response_body(chunk) {
+            Step::Pass => Verdict::Hold,
+            Step::LimitReached => self.end(),
+            Step::Stop(trouble) => self.weigh(Step::Stop(trouble)),
+        }
+    }
+
+    /// Phase 4: everything that will be inspected is here.
+    fn end(&mut self) -> Verdict {
+        let step = self.exchange.response_end();
+        match self.weigh(step) {
+            Verdict::Hold => Verdict::Release,
+            verdict => verdict,
+        }
+    }
+
+    /// A step's result as a verdict; `Hold` when it passed.
+    fn weigh(&self, step: Step) -> Verdict {
+        match step {
+            Step::Pass | Step::LimitReached => Verdict::Hold,
+            Step::Stop(trouble) => match trouble.answer(&self.exchange.policy()).action {
+                Action::Pass => {
+                    self.exchange.answer(&trouble);
+                    Verdict::Release
+                }
+                Action::Page(_) | Action::Redirect { .. } | Action::Abandon | Action::Answered => {
+                    Verdict::Refuse(trouble)
+                }
+            },
+        }
+    }
+
+    fn apply(&mut self, verdict: Verdict, out: &mut Vec<HttpTask>) -> Result<()> {
+        match verdict {
+            Verdict::Hold => Ok(()),
+            Verdict::Release => {
+                self.state = GateState::Open;
+                out.append(&mut self.held);
+                Ok(())
+            }
+            Verdict::Refuse(trouble) => {
+                self.state = GateState::Shut;
+                self.held.clear();
+                let answer = self.exchange.answer(&trouble);
+                let Some(page) = self.exchange.page(&answer) else {
+                    return Error::e_explain(ABANDONED, answer.reason);
+                };
+                out.extend(response(&page, self.exchange.is_head())?);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A page as what pingora writes.
+fn response(page: &Page, is_head: bool) -> Result<Vec<HttpTask>> {
+    let head = Box::new(page.head()?);
+    if is_head || page.body.is_empty() {
+        return Ok(vec![HttpTask::Header(head, true)]);
+    }
+    Ok(vec![HttpTask::Header(head, false), HttpTask::Body(Some(page.body.clone()), true)])
+}
+
+/// Informational responses pass at once. 101 is final: what follows it is another protocol.
+fn is_interim(task: &HttpTask) -> bool {
+    matches!(task, HttpTask::Header(head, _) if head.status.is_informational() && head.status != 101)
+}
+
+/// Whether a response never ends, or must flow while it is written.
+fn is_stream(head: &ResponseHeader) -> bool {
+    if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return true;
+    }
+    let kind = head.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+    let kind = kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    kind == b"text/event-stream"
+        || kind == b"multipart/x-mixed-replace"
+        || kind == b"application/grpc"
+        || kind.starts_with(b"application/grpc+")
+}
+
+#[async_trait]
+impl Session for Replay {
+    fn req_header(&self) -> &RequestHeader {
+        self.inner.req_header()
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        self.inner.req_header_mut()
+    }
+
+    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        Self::timely(self.read_timeout, self.inner.read_request_body()).await
+    }
+
+    async fn drain_request_body(&mut self) -> Result<()> {
+        self.inner.drain_request_body().await
+    }
+
+    async fn write_response_header(&mut self, head: Box<ResponseHeader>, _end: bool) -> Result<()> {
+        self.inner.write_response_header(head).await
+    }
+
+    async fn write_response_header_ref(&mut self, head: &ResponseHeader, _end: bool) -> Result<()> {
+        self.inner.write_response_header_ref(head).await
+    }
+
+    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
+        self.inner.write_response_body(data, end).await
+    }
+
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        self.inner.write_response_trailers(trailers).await
+    }
+
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let Some(gate) = self.gate.as_mut() else { return Ok(true) };
+        let admitted = gate.admit(tasks)?;
+        if admitted.is_empty() {
+            // Once the gate is shut, the client has its whole answer.
+            return Ok(gate.state == GateState::Shut);
+        }
+        if admitted.iter().any(|t| matches!(t, HttpTask::Header(head, _) if head.status == 101)) {
+            // A tunnel may be silent for long.
+            self.inner.set_read_timeout(None);
+            self.read_timeout = TUNNEL_TIMEOUT;
+        }
+        self.inner.response_duplex_vec(admitted).await
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.inner.set_read_timeout(timeout);
+    }
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        self.inner.get_read_timeout()
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.inner.set_write_timeout(timeout);
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        self.inner.get_write_timeout()
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.inner.set_total_drain_timeout(timeout);
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.inner.get_total_drain_timeout()
+    }
+
+    fn request_summary(&self) -> String {
+        self.inner.request_summary()
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.inner.response_written()
+    }
+
+    async fn shutdown(&mut self, _code: u32, _context: &str) {
+        self.inner.shutdown().await;
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        self.inner.is_body_done()
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        let Some(gate) = self.gate.as_mut() else { return Ok(()) };
+        let due = gate.flush()?;
+        if !due.is_empty() {
+            self.inner.response_duplex_vec(due).await?;
+        }
+        self.inner.finish_body().await?;
+        if let Some(gate) = &self.gate {
+            gate.exchange.set_delivered();
+        }
+        Ok(())
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        match &self.stored {
+            Some(stored) if stored.is_complete => stored.bytes.is_empty(),
+            _ => self.inner.is_body_empty(),
+        }
+    }
+
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        if no_body_expected || self.inner.is_body_done() {
+            return self.inner.read_body_or_idle(no_body_expected).await;
+        }
+        Self::timely(self.read_timeout, self.inner.read_body_or_idle(false)).await
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.inner.body_bytes_sent()
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.inner.body_bytes_read()
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        self.inner.digest()
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        self.inner.digest_mut()
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.inner.client_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.inner.server_addr()
+    }
+
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        self.inner.to_h1_raw()
+    }
+
+    fn enable_retry_buffering(&mut self) {
+        if self.stored.is_none() {
+            self.inner.enable_retry_buffering();
+        }
+    }
+
+    fn retry_buffer_truncated(&self) -> bool {
+        match &self.stored {
+            // What was stored can be sent again; what has been read since cannot.
+            Some(_) => self.inner.body_bytes_read() > self.read_before,
+            None => self.inner.retry_buffer_truncated(),
+        }
+    }
+
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        match &self.stored {
+            Some(stored) => Some(stored.bytes.clone()),
+            None => self.inner.get_retry_buffer(),
+        }
+    }
+
+    async fn finish_custom(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(
+        &mut self,
+    ) -> Option<Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>> {
+        None
+    }
+
+    fn restore_custom_message_reader(
+        &mut self,
+        _reader: Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_upgrade_req(&self) -> bool {
+        self.inner.is_upgrade_req()
+    }
+
+    fn was_upgraded(&self) -> bool {
+        self.inner.was_upgraded()
+    }
+}
+
+/// The error by which a gate ends a connection without an answer.
+pub(super) const ABANDONED: ErrorType = ErrorType::Custom("abandoned by a rule");
+
+/// Between two reads where no site says otherwise.
+const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Silence that ends an upgraded connection.
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3_600);

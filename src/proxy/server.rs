@@ -1,0 +1,253 @@
+//! The server: listeners, connections, and their orderly end.
+//!
+//! The accept loops are our own: sockets are bound before anything is served (so that privileges can be dropped,
+//! port 0 can be asked for, and an address in use is an error at start), PROXY headers come before TLS, and a
+//! shutdown waits for what is under way.
+
+use super::budget::Budget;
+use super::exchange::Shared;
+use super::front::{self, Ends};
+use super::observer::Observer;
+use super::service::Service;
+use super::{http2, proxy_protocol, tls};
+use crate::config::Listener;
+use crate::engine::World;
+use crate::reload::{Current, Generation};
+use pingora_core::listeners::tls::Acceptor;
+use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
+use pingora_core::protocols::l4::stream::Stream as L4Stream;
+use pingora_core::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
+use pingora_core::server::ShutdownWatch;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::{HttpProxy, http_proxy};
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A server whose sockets are bound.
+pub struct Server {
+    shared: Arc<Shared>,
+    sockets: Vec<Socket>,
+}
+
+/// A bound socket and how it is spoken to.
+struct Socket {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    config: Listener,
+    tls: Option<TlsState>,
+}
+
+/// TLS of a listener, for the generation that it was read in.
+struct TlsState(Mutex<(u64, Arc<Acceptor>)>);
+
+impl Server {
+    /// Binds the listeners of the current generation and reads their certificates.
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be bound, or a certificate cannot be used.
+    pub fn bind(current: Current, world: Arc<dyn World>, observer: Arc<dyn Observer>) -> io::Result<Self> {
+        let generation = current.load_full();
+        let listeners = &generation.config.listeners;
+        let sockets = listeners.iter().map(|l| Socket::bind(l, &generation)).collect::<io::Result<_>>()?;
+        let shared = Shared { current, world, observer, budget: Arc::new(Budget::default()) };
+        Ok(Self { shared: Arc::new(shared), sockets })
+    }
+
+    /// The bound addresses, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|socket| socket.address).collect()
+    }
+
+    /// Serves on threads of its own until `shutdown` says `true` or its sender is gone. Then no connection is
+    /// accepted any more, idle ones are closed, and requests under way may take the configuration's grace.
+    ///
+    /// # Errors
+    ///
+    /// When the threads cannot be started.
+    pub fn run(self, workers: Option<NonZeroUsize>, shutdown: watch::Receiver<bool>) -> io::Result<()> {
+        let workers =
+            workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .thread_name("portcullis")
+            .enable_all()
+            .build()?;
+        let result = runtime.block_on(self.serve(workers, shutdown));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
+    }
+
+    /// [`Self::run`] on the current runtime, which must have several threads.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be handed to the runtime.
+    pub async fn serve(self, workers: usize, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+        let conf = ServerConf {
+            threads: workers,
+            upstream_keepalive_pool_size: UPSTREAM_POOL,
+            max_retries: MAX_TRIES,
+            ..ServerConf::default()
+        };
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), Service::new(Arc::clone(&self.shared))));
+        let mut loops = JoinSet::new();
+        for socket in self.sockets {
+            let listener = TcpListener::from_std(socket.listener.try_clone()?)?;
+            let door = Door {
+                proxy: Arc::clone(&proxy),
+                shared: Arc::clone(&self.shared),
+                socket: Arc::new(socket),
+                shutdown: shutdown.clone(),
+            };
+            loops.spawn(door.accept_all(listener));
+        }
+        // An error says that the sender is gone, which ends the server as well.
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        let grace = self.shared.current.load().config.process.grace;
+        let _ = timeout(grace, async { while loops.join_next().await.is_some() {} }).await;
+        loops.shutdown().await;
+        Ok(())
+    }
+}
+
+impl Socket {
+    fn bind(config: &Listener, generation: &Generation) -> io::Result<Self> {
+        let about = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", config.address));
+        // The standard library sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
+        let listener = std::net::TcpListener::bind(config.address).map_err(about)?;
+        listener.set_nonblocking(true)?;
+        let tls = match &config.tls {
+            Some(tls) => {
+                let acceptor = Acceptor::from_server_config(tls::acceptor(tls, config.http2)?);
+                Some(TlsState(Mutex::new((generation.number, Arc::new(acceptor)))))
+            }
+            None => None,
+        };
+        Ok(Self { address: listener.local_addr()?, listener, config: config.clone(), tls })
+    }
+}
+
+impl TlsState {
+    /// The acceptor, renewed when there is a new generation. Certificates that cannot be used leave the old ones.
+    fn acceptor(&self, generation: &Generation, listener: &Listener) -> Arc<Acceptor> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 != generation.number {
+            state.0 = generation.number;
+            let same = generation.config.listeners.iter().find(|l| l.address == listener.address);
+            match same.and_then(|l| Some(tls::acceptor(l.tls.as_ref()?, l.http2))) {
+                Some(Ok(config)) => state.1 = Arc::new(Acceptor::from_server_config(config)),
+                Some(Err(error)) => tracing::error!(%error, "kept the old certificates"),
+                None => {}
+            }
+        }
+        Arc::clone(&state.1)
+    }
+}
+
+/// What a listener's connections are given.
+struct Door {
+    proxy: Arc<HttpProxy<Service>>,
+    shared: Arc<Shared>,
+    socket: Arc<Socket>,
+    shutdown: ShutdownWatch,
+}
+
+impl Door {
+    /// Accepts until the shutdown, and then waits for what it accepted.
+    async fn accept_all(self, listener: TcpListener) {
+        let door = Arc::new(self);
+        let mut shutdown = door.shutdown.clone();
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => break,
+                accepted = listener.accept() => accepted,
+                // Collects what has ended, so that the set does not grow.
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(Arc::clone(&door).serve(stream, peer));
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly: some must be given back first.
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        if let Err(reason) = self.connection(stream, peer).await {
+            self.shared.observer.connection_failed(reason);
+        }
+    }
+
+    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) -> Result<(), &'static str> {
+        let _ = stream.set_nodelay(true);
+        let mut ends = Ends {
+            peer,
+            server: stream.local_addr().unwrap_or(self.socket.address),
+            secure: self.socket.config.tls.is_some(),
+        };
+        let generation = self.shared.current.load_full();
+        let patience = generation.config.client.head_timeout;
+        if self.socket.config.proxy_protocol {
+            if !generation.config.trusts(peer.ip()) {
+                return Err("proxy_protocol_untrusted");
+            }
+            match timeout(patience, proxy_protocol::read(&mut stream)).await {
+                Ok(Ok(Some((client, server)))) => (ends.peer, ends.server) = (client, server),
+                Ok(Ok(None)) => {}
+                Ok(Err(_)) => return Err("proxy_protocol"),
+                Err(_) => return Err("proxy_protocol_timeout"),
+            }
+        }
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        // Both cells are fresh, so that setting them cannot fail.
+        let _ = digest.peer_addr.set(Some(PingoraAddr::from(ends.peer)));
+        let _ = digest.local_addr.set(Some(PingoraAddr::from(ends.server)));
+        let mut stream = L4Stream::from(stream);
+        stream.set_socket_digest(digest);
+        let stream: Stream = match &self.socket.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let acceptor = tls.acceptor(&generation, &self.socket.config);
+                match timeout(patience, acceptor.tls_handshake(stream)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    Ok(Err(_)) => return Err("tls_handshake"),
+                    Err(_) => return Err("tls_handshake_timeout"),
+                }
+            }
+        };
+        drop(generation);
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            http2::serve(&self.proxy, &self.shared, stream, &self.shutdown).await
+        } else {
+            front::serve(&self.proxy, &self.shared, stream, ends, &self.shutdown).await;
+            Ok(())
+        }
+    }
+}
+
+/// Idle upstream connections kept, per worker.
+const UPSTREAM_POOL: usize = 128;
+
+/// Connections tried for one request: a stale one from the pool and three upstreams.
+const MAX_TRIES: usize = 4;
+
+/// After an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,437 @@
+//! pingora's callbacks: what is done to a request at each stage of its way.
+
+use super::answer::{Action, Answer, Trouble};
+use super::client::{self, Seen};
+use super::exchange::{Arrival, Exchange, Shared};
+use super::front::{Passage, WayBack};
+use super::intake;
+use super::replay::{ABANDONED, Cloakroom, Replay, Stored};
+use super::upstream::Directory;
+use crate::config::HostHeader;
+use crate::engine::EventKind;
+use crate::http::RequestHead;
+use ::http::{Version, header};
+use async_trait::async_trait;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use std::any::Any;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The application that pingora calls.
+pub(super) struct Service {
+    shared: Arc<Shared>,
+    directory: Directory,
+    turn: AtomicUsize,
+}
+
+impl Service {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, directory: Directory::default(), turn: AtomicUsize::new(0) }
+    }
+}
+
+/// One request's state between callbacks.
+#[derive(Default)]
+pub(super) struct Ctx {
+    /// Over HTTP/1: the head as the front read it.
+    arrival: Option<Arrival>,
+    /// Over HTTP/1: how the session gets back to the front.
+    back: Option<Arc<WayBack>>,
+    exchange: Option<Arc<Exchange>>,
+    cloakroom: Cloakroom,
+    stored: Option<Stored>,
+    is_upgrade: bool,
+    /// Upstreams that could not be connected, as indices into the site's.
+    tried: Vec<usize>,
+    upstream: Option<usize>,
+    /// Why the last upstream could not be connected.
+    trouble: Option<Trouble>,
+    /// Portcullis has answered by itself, and the connection may go on.
+    keep: bool,
+}
+
+#[async_trait]
+impl ProxyHttp for Service {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx::default()
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Ctx,
+        passage: Box<dyn Any + Send + Sync>,
+    ) {
+        if let Ok(passage) = passage.downcast::<Passage>() {
+            passage.back.seen.store(true, Ordering::Release);
+            ctx.arrival = Some(passage.arrival);
+            ctx.back = Some(passage.back);
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        let arrival = match ctx.arrival.take() {
+            Some(arrival) => arrival,
+            None => arrival_of_http2(session),
+        };
+        let exchange = Exchange::begin(&self.shared, arrival);
+        ctx.exchange = Some(Arc::clone(&exchange));
+        ctx.is_upgrade = session.is_upgrade_req();
+        match inspect(session, ctx, &exchange).await {
+            Ok(()) => Ok(false),
+            Err(answer) => {
+                reply(session, ctx, &exchange, &answer).await;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let Some(runtime) = ctx.exchange.as_ref().and_then(|e| e.runtime()) else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a site");
+        };
+        let Some((index, backend)) = runtime.upstreams.pick(&ctx.tried) else {
+            ctx.trouble.get_or_insert(Trouble::UpstreamRefused);
+            return Error::e_explain(ErrorType::ConnectError, "no upstream is left");
+        };
+        ctx.upstream = Some(index);
+        if let Some(exchange) = &ctx.exchange {
+            exchange.set_upstream(&backend.config.url);
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        match self.directory.peer(&backend.config, &runtime.config, ctx.is_upgrade, turn).await {
+            Ok(peer) => Ok(Box::new(peer)),
+            Err(trouble) => {
+                runtime.upstreams.failed(index);
+                ctx.tried.push(index);
+                let mut error = Error::explain(ErrorType::ConnectError, "the upstream cannot be described");
+                error.set_retry(ctx.tried.len() < runtime.upstreams.all().len());
+                ctx.trouble = Some(trouble);
+                Err(error.into_up())
+            }
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let trouble = connect_trouble(&error);
+        if let (Some(exchange), Some(index)) = (&ctx.exchange, ctx.upstream)
+            && let Some(runtime) = exchange.runtime()
+        {
+            runtime.upstreams.failed(index);
+            ctx.tried.push(index);
+            let has_another = ctx.tried.len() < runtime.upstreams.all().len();
+            error.set_retry(has_another);
+            if has_another {
+                exchange.upstream_failed(trouble.answer(&exchange.policy()).reason);
+            }
+        }
+        ctx.trouble = Some(trouble);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        ctx.trouble = None;
+        if let (Some(exchange), Some(index)) = (&ctx.exchange, ctx.upstream)
+            && let Some(runtime) = exchange.runtime()
+        {
+            runtime.upstreams.succeeded(index);
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        let Some(exchange) = ctx.exchange.clone() else { return Ok(()) };
+        describe(request, ctx, &exchange)?;
+        // Only now: pingora has judged the session by its own kind before it called this.
+        Replay::wrap(&mut session.downstream_session, &ctx.cloakroom, ctx.stored.clone(), &exchange);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if let Some(exchange) = &ctx.exchange
+            && let Some(name) = exchange.site().and_then(|site| site.request_id_header.clone())
+        {
+            response.insert_header(name, exchange.id.as_str())?;
+        }
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Ctx,
+        is_reused: bool,
+    ) -> Box<Error> {
+        // A request may be sent again when it is safe to do so twice, and all of it is still here.
+        let is_repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
+        if is_repeatable {
+            error.retry.decide_reuse(is_reused);
+        } else {
+            error.set_retry(false);
+        }
+        Replay::unwrap(&mut session.downstream_session, &ctx.cloakroom);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+        Replay::unwrap(&mut session.downstream_session, &ctx.cloakroom);
+        if let Some(exchange) = ctx.exchange.clone()
+            && error.etype() != &ABANDONED
+        {
+            let trouble = ctx.trouble.take().unwrap_or_else(|| trouble_of(error));
+            tracing::debug!(id = exchange.id, %error, "not served");
+            let answer = exchange.answer(&trouble);
+            let has_begun = session
+                .response_written()
+                .is_some_and(|head| !head.status.is_informational() || head.status == 101);
+            if has_begun {
+                ctx.keep = false;
+            } else {
+                reply(session, ctx, &exchange, &answer).await;
+            }
+        }
+        FailToProxy { error_code: 0, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+        Replay::unwrap(&mut session.downstream_session, &ctx.cloakroom);
+        let status = session
+            .response_written()
+            .map(|head| head.status)
+            .filter(|status| !status.is_informational() || *status == 101)
+            .map_or(0, |status| status.as_u16());
+        let bytes = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let (read, sent) = (bytes(session.body_bytes_read()), bytes(session.body_bytes_sent()));
+        let mut keep = ctx.keep;
+        if let Some(exchange) = &ctx.exchange {
+            keep |= error.is_none() && exchange.is_delivered();
+            exchange.finish(status, read, sent);
+        }
+        if let Some(back) = &ctx.back {
+            back.keep.store(keep, Ordering::Release);
+            back.cloakroom.leave(Replay::take_away(&mut session.downstream_session));
+        }
+    }
+
+    // The observer hears of every failure; pingora's own lines would quote request targets, and secrets in them.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Ctx,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+/// Phases 1 and 2.
+async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>) -> Result<(), Answer> {
+    exchange.settle(exchange.request_headers())?;
+    let Some(site) = exchange.site() else {
+        return Err(exchange.answer(&Trouble::NoSite));
+    };
+    session.set_read_timeout(Some(site.timeouts.body_read));
+    let head = &exchange.arrival.head;
+    let has_body = !session.is_body_empty();
+    if has_body && expects_continue(head) {
+        // The client waits for it (RFC 9110 §10.1.1). Its failure shows at the first read.
+        let _ = session.write_continue_response().await;
+    }
+    if has_body && exchange.wants_request_body() {
+        if is_grpc(head) {
+            exchange.note(EventKind::RequestBodyUninspected, "a gRPC stream is not held");
+        } else {
+            ctx.stored = Some(intake::read(&mut session.downstream_session, exchange, site).await?);
+        }
+    }
+    exchange.settle(exchange.request_end())
+}
+
+/// Answers the client by ourselves.
+async fn reply(session: &mut Session, ctx: &mut Ctx, exchange: &Exchange, answer: &Answer) {
+    let session = &mut session.downstream_session;
+    let mut keep = answer.keep;
+    if keep && !session.is_http2() {
+        keep = intake::drain(session, &exchange.arrival.head).await;
+    }
+    if !keep {
+        session.set_keepalive(None);
+    }
+    ctx.keep = match exchange.page(answer) {
+        Some(page) => page.send(session).await.is_ok() && keep,
+        None => {
+            if answer.action == Action::Abandon && session.is_http2() {
+                session.shutdown().await;
+            }
+            false
+        }
+    };
+}
+
+/// The request for the upstream: who the client is, which transaction this is, whom it is for, how long it is.
+fn describe(request: &mut RequestHeader, ctx: &Ctx, exchange: &Exchange) -> Result<()> {
+    let Some(site) = exchange.site() else { return Ok(()) };
+    let arrival = &exchange.arrival;
+    let host = arrival.head.values("host").next().map(String::from_utf8_lossy).unwrap_or_default();
+    let seen = Seen {
+        peer: arrival.peer,
+        client: exchange.client,
+        server: arrival.server,
+        secure: arrival.secure,
+        host: &host,
+    };
+    client::forward(request, site, &seen)?;
+    if let Some(name) = site.request_id_header.clone() {
+        request.insert_header(name, exchange.id.as_str())?;
+    }
+    let upstream = ctx.upstream.and_then(|index| exchange.runtime()?.upstreams.all().get(index));
+    match (&site.host_header, upstream) {
+        (HostHeader::Preserve, _) | (HostHeader::Upstream, None) => {}
+        (HostHeader::Upstream, Some(backend)) => {
+            request.insert_header(header::HOST, backend.config.authority())?;
+        }
+        (HostHeader::Fixed(host), _) => request.insert_header(header::HOST, host.as_str())?,
+    }
+    if let Some(stored) = ctx.stored.as_ref().filter(|stored| stored.is_complete) {
+        // The length is known now, and it is the framing that every origin reads alike.
+        request.remove_header(&header::TRANSFER_ENCODING);
+        request.insert_header(header::CONTENT_LENGTH, stored.bytes.len().to_string())?;
+    }
+    Ok(())
+}
+
+/// The head of an HTTP/2 request as rules see it, and the session's own made so that HTTP/1 origins read the same.
+fn arrival_of_http2(session: &mut Session) -> Arrival {
+    let request = session.req_header_mut();
+    // RFC 9113 §8.2.3: cookie crumbs are one field for everybody who does not speak HTTP/2.
+    let crumbs: Vec<&[u8]> =
+        request.headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = ::http::HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        // Inserting a valid name and value cannot fail.
+        let _ = request.insert_header(header::COOKIE, joined);
+    }
+    let protocol: &[u8] = match request.version {
+        Version::HTTP_2 => b"HTTP/2.0",
+        Version::HTTP_10 => b"HTTP/1.0",
+        _ => b"HTTP/1.1",
+    };
+    let method = request.method.as_str().as_bytes().to_vec();
+    let target = request.raw_path().to_vec();
+    let mut headers: Vec<(Vec<u8>, Vec<u8>)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect();
+    if !request.headers.contains_key(header::HOST)
+        && let Some(authority) = request.uri.authority()
+    {
+        headers.insert(0, (b"host".to_vec(), authority.as_str().as_bytes().to_vec()));
+    }
+    let is_continue = |v: &::http::HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if request.headers.get(header::EXPECT).is_some_and(is_continue) {
+        request.remove_header(&header::EXPECT);
+    }
+    let line = [&method[..], b" ", &target, b" ", protocol].concat();
+    let head =
+        RequestHead { line, method, target, protocol: protocol.to_vec(), headers, ..RequestHead::default() };
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Arrival {
+        head,
+        peer: session.client_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
+        server: session.server_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
+        secure: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
+    }
+}
+
+fn expects_continue(head: &RequestHead) -> bool {
+    head.protocol == b"HTTP/1.1" && head.values("expect").any(|v| v.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// gRPC proper only, which is HTTP/2 and says so: over HTTP/1 the type is somebody's disguise for another body.
+fn is_grpc(head: &RequestHead) -> bool {
+    let is_type = |value: &[u8]| {
+        let kind = value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        kind == b"application/grpc" || kind.starts_with(b"application/grpc+")
+    };
+    head.protocol == b"HTTP/2.0"
+        && head.method == b"POST"
+        && head.values("te").any(|v| v == b"trailers")
+        && head.values("content-type").all(is_type)
+        && head.values("content-type").next().is_some()
+}
+
+/// Why an upstream could not be connected.
+fn connect_trouble(error: &Error) -> Trouble {
+    match error.etype() {
+        ErrorType::ConnectTimedout => Trouble::UpstreamConnectLate,
+        ErrorType::TLSHandshakeFailure
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::InvalidCert
+        | ErrorType::HandshakeError
+        | ErrorType::TLSWantX509Lookup => Trouble::UpstreamTls,
+        _ => Trouble::UpstreamRefused,
+    }
+}
+
+/// What an error of pingora's means.
+fn trouble_of(error: &Error) -> Trouble {
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Trouble::BodyLate,
+        (
+            ErrorSource::Downstream,
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ConnectionClosed
+            | ErrorType::H2Error,
+        ) => Trouble::ClientGone,
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Trouble::Unforwardable,
+        (ErrorSource::Downstream, _) => Trouble::BodyMalformed,
+        (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Trouble::UpstreamLate,
+        (ErrorSource::Upstream, _) => Trouble::UpstreamBroken,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Trouble::Proxy,
+    }
+}

@@ -1,0 +1,91 @@
+//! TLS of a listener: certificates chosen by name, ALPN, and their renewal.
+
+use crate::config::{Certificate, ListenerTls};
+use rustls::ServerConfig;
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What rustls needs to accept connections of a listener.
+///
+/// # Errors
+///
+/// When a certificate or key cannot be read or does not fit its counterpart; the message names the file.
+pub(super) fn acceptor(tls: &ListenerTls, http2: bool) -> io::Result<Arc<ServerConfig>> {
+    let provider = Arc::new(ring::default_provider());
+    let keys = tls.certificates.iter().map(|c| Choice::load(c, &provider)).collect::<io::Result<Vec<_>>>()?;
+    if keys.is_empty() {
+        return Err(io::Error::other("the listener has no certificate"));
+    }
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Choices(keys)));
+    let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// A listener's certificates, in the order of the configuration.
+#[derive(Debug)]
+struct Choices(Vec<Choice>);
+
+struct Choice {
+    config: Certificate,
+    key: Arc<CertifiedKey>,
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Choice").field(&self.config).finish()
+    }
+}
+
+impl Choice {
+    fn load(config: &Certificate, provider: &CryptoProvider) -> io::Result<Self> {
+        let chain = read(&config.certificate, |pem| {
+            rustls_pemfile::certs(&mut &*pem).collect::<io::Result<Vec<CertificateDer<'static>>>>()
+        })?;
+        if chain.is_empty() {
+            return Err(about(&config.certificate, "holds no certificate"));
+        }
+        let key: Option<PrivateKeyDer<'static>> =
+            read(&config.key, |pem| rustls_pemfile::private_key(&mut &*pem))?;
+        let key = key.ok_or_else(|| about(&config.key, "holds no private key"))?;
+        let key = CertifiedKey::from_der(chain, key, provider)
+            .map_err(|error| about(&config.key, &error.to_string()))?;
+        Ok(Self { config: config.clone(), key: Arc::new(key) })
+    }
+
+    fn serves(&self, name: &str) -> bool {
+        if !self.config.hosts.is_empty() {
+            return self.config.hosts.iter().any(|host| host.matches(name));
+        }
+        let Ok(name) = ServerName::try_from(name) else { return false };
+        let leaf = self.key.cert.first().map(ParsedCertificate::try_from);
+        matches!(leaf, Some(Ok(leaf)) if verify_server_name(&leaf, &name).is_ok())
+    }
+}
+
+impl ResolvesServerCert for Choices {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| self.0.iter().find(|choice| choice.serves(name)));
+        named.or(self.0.first()).map(|choice| Arc::clone(&choice.key))
+    }
+}
+
+fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> io::Result<T>) -> io::Result<T> {
+    let pem = std::fs::read(path).map_err(|error| about(path, &error.to_string()))?;
+    parse(&pem).map_err(|error| about(path, &error.to_string()))
+}
+
+fn about(path: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{}: {what}", path.display()))
+}
