@@ -1,11 +1,12 @@
 //! A runner of go-ftw test files, the format in which CRS keeps its regression suite.
 //!
 //! [`load`] reads the files, [`request_bytes`] builds what goes over the wire byte for byte as go-ftw does, a
-//! [`Target`] answers ([`Live`]), [`run`] judges and [`Summary`] tells. It must know nothing of
+//! [`Target`] answers ([`InProcess`] or [`Live`]), [`run`] judges and [`Summary`] tells. It must know nothing of
 //! particular rules.
 
 mod albedo;
 mod expect;
+mod in_process;
 mod live;
 mod log;
 mod request;
@@ -15,6 +16,7 @@ mod summary;
 mod wire;
 
 pub use albedo::{Albedo, Reply, respond};
+pub use in_process::{Feed, InProcess};
 pub use live::{AuditFile, Live, LogSource, Records};
 pub use log::Seen;
 pub use request::request_bytes;

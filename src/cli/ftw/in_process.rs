@@ -1,0 +1,168 @@
+//! Running tests on the engine alone: no sockets, no proxy. Fast, and the place to see whether a failure is the
+//! engine's or the proxy's.
+
+use super::log::Seen;
+use super::wire::dechunk;
+use super::{Answer, Reply, Stage, StageResult, Target, respond};
+use crate::engine::{BodyStep, Decision, Interruption, Options, Report, Transaction, World};
+use crate::http::{Framing, HeadLimits, RequestHead, find_head_end};
+use crate::ruleset::{Mode, Ruleset};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How bodies are given to the engine. The decision must not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Feed {
+    /// In one piece.
+    #[default]
+    Whole,
+    /// Byte by byte.
+    Bytes,
+}
+
+/// The engine with a ruleset, and behind it the answers of [`respond`].
+pub struct InProcess {
+    /// The rules.
+    pub ruleset: Arc<Ruleset>,
+    /// Overrides `SecRuleEngine`.
+    pub mode: Option<Mode>,
+    /// Time and persistent collections.
+    pub world: Arc<dyn World>,
+    /// How bodies are given to the engine.
+    pub feed: Feed,
+    /// Threads to run on.
+    pub parallel: usize,
+    counter: AtomicU64,
+}
+
+impl InProcess {
+    /// The engine with `ruleset`, one thread, bodies whole.
+    pub fn new(ruleset: Arc<Ruleset>, world: Arc<dyn World>) -> Self {
+        Self { ruleset, mode: None, world, feed: Feed::Whole, parallel: 1, counter: AtomicU64::new(1) }
+    }
+
+    /// Passes one raw request and the backend's answer to it through the rules. Returns the status that a client
+    /// would see, none for a dropped connection, and the backend's answer where it got so far; no report when
+    /// the request is refused before any rule.
+    pub fn transact(&self, request: &[u8]) -> (Option<u16>, Option<Reply>, Option<Report>) {
+        let Some(end) = find_head_end(request) else { return (Some(400), None, None) };
+        let (head, body) = request.split_at_checked(end).unwrap_or((request, &[]));
+        let head = RequestHead::parse(head, &HeadLimits::default());
+        if !head.is_acceptable() {
+            return (Some(400), None, None);
+        }
+        let body = match head.framing {
+            Framing::None | Framing::Ambiguous => Vec::new(),
+            Framing::Length(n) => {
+                let n = usize::try_from(n).unwrap_or(usize::MAX).min(body.len());
+                body.get(..n).unwrap_or_default().to_vec()
+            }
+            Framing::Chunked => dechunk(body).body,
+        };
+
+        let id = format!("test-{}", self.counter.fetch_add(1, Ordering::Relaxed));
+        let options = Options { id, mode: self.mode, world: Arc::clone(&self.world) };
+        let mut transaction = Transaction::new(Arc::clone(&self.ruleset), options);
+        let interruption = self.request(&mut transaction, &head, &body).err();
+        if let Some(interruption) = interruption {
+            let status = visible(&interruption);
+            return (status, None, Some(transaction.process_logging(status.unwrap_or(0))));
+        }
+        let path = head.target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+        let reply = respond(&head.method, path, &body);
+        let status = match self.response(&mut transaction, &reply) {
+            Ok(()) => Some(reply.status),
+            Err(interruption) => visible(&interruption),
+        };
+        (status, Some(reply), Some(transaction.process_logging(status.unwrap_or(0))))
+    }
+
+    fn request(
+        &self,
+        transaction: &mut Transaction,
+        head: &RequestHead,
+        body: &[u8],
+    ) -> Result<(), Interruption> {
+        transaction.process_connection(CLIENT, SERVER);
+        transaction.process_uri(&head.method, &head.target, &head.protocol);
+        transaction.set_request_line(&head.line);
+        for (name, value) in &head.headers {
+            transaction.add_request_header(name, value);
+        }
+        go_on(transaction.process_request_headers())?;
+        if transaction.request_body_wanted() {
+            self.feed(body, |chunk| transaction.append_request_body(chunk))?;
+        }
+        go_on(transaction.process_request_body())
+    }
+
+    fn response(&self, transaction: &mut Transaction, reply: &Reply) -> Result<(), Interruption> {
+        for (name, value) in &reply.headers {
+            transaction.add_response_header(name.as_bytes(), value.as_bytes());
+        }
+        transaction.add_response_header(b"Content-Length", reply.body.len().to_string().as_bytes());
+        go_on(transaction.process_response_headers(reply.status, b"HTTP/1.1"))?;
+        if transaction.response_body_wanted() {
+            self.feed(&reply.body, |chunk| transaction.append_response_body(chunk))?;
+        }
+        go_on(transaction.process_response_body())
+    }
+
+    fn feed(&self, body: &[u8], mut append: impl FnMut(&[u8]) -> BodyStep) -> Result<(), Interruption> {
+        let size = match self.feed {
+            Feed::Whole => body.len().max(1),
+            Feed::Bytes => 1,
+        };
+        for chunk in body.chunks(size) {
+            match append(chunk) {
+                BodyStep::Continue => {}
+                BodyStep::LimitReached => break,
+                BodyStep::Interrupt(interruption) => return Err(interruption),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Target for InProcess {
+    fn stage(&self, stage: &Stage<'_>) -> StageResult {
+        let (status, reply, report) = self.transact(stage.request);
+        let answer = status.map(|status| answer(status, reply.as_ref().filter(|r| r.status == status)));
+        StageResult {
+            answer: answer.ok_or_else(|| "a rule dropped the connection".to_owned()),
+            log: Ok(report.as_ref().map(Seen::in_report).unwrap_or_default()),
+        }
+    }
+
+    fn parallel(&self) -> usize {
+        self.parallel
+    }
+}
+
+const CLIENT: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 40_000));
+const SERVER: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80));
+
+fn go_on(decision: Decision) -> Result<(), Interruption> {
+    match decision {
+        Decision::Pass => Ok(()),
+        Decision::Interrupt(interruption) => Err(interruption),
+    }
+}
+
+/// The status that a client sees; none when the connection is dropped.
+fn visible(interruption: &Interruption) -> Option<u16> {
+    (interruption.disruption != crate::engine::Disruption::Drop).then_some(interruption.status)
+}
+
+fn answer(status: u16, reply: Option<&Reply>) -> Answer {
+    let mut raw = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    let headers = reply.map(|r| r.headers.as_slice()).unwrap_or_default();
+    for (name, value) in headers {
+        raw.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    raw.extend_from_slice(b"\r\n");
+    raw.extend_from_slice(reply.map(|r| r.body.as_slice()).unwrap_or_default());
+    let headers = headers.iter().map(|(n, v)| (n.clone(), v.as_bytes().to_vec())).collect();
+    Answer { status, headers, raw }
+}
