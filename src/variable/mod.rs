@@ -1,1 +1,8 @@
-//! variable
+//! Variables: one row each in [`registry`]. Names, shapes and when their content is known; how a transaction
+//! fills them is [`crate::engine`]'s business.
+//!
+//! Must not know rules or transactions.
+
+mod registry;
+
+pub use registry::{Row, Shape, Variable, all, find};

@@ -1,0 +1,502 @@
+//! The table of variables.
+
+/// A variable of SecLang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Variable {
+    /// `ARGS`
+    Args,
+    /// `ARGS_COMBINED_SIZE`
+    ArgsCombinedSize,
+    /// `ARGS_GET`
+    ArgsGet,
+    /// `ARGS_GET_NAMES`
+    ArgsGetNames,
+    /// `ARGS_NAMES`
+    ArgsNames,
+    /// `ARGS_PATH`
+    ArgsPath,
+    /// `ARGS_POST`
+    ArgsPost,
+    /// `ARGS_POST_NAMES`
+    ArgsPostNames,
+    /// `AUTH_TYPE`
+    AuthType,
+    /// `DURATION`
+    Duration,
+    /// `ENV`
+    Env,
+    /// `FILES`
+    Files,
+    /// `FILES_COMBINED_SIZE`
+    FilesCombinedSize,
+    /// `FILES_NAMES`
+    FilesNames,
+    /// `FILES_SIZES`
+    FilesSizes,
+    /// `FILES_TMPNAMES`
+    FilesTmpnames,
+    /// `FILES_TMP_CONTENT`
+    FilesTmpContent,
+    /// `FULL_REQUEST`
+    FullRequest,
+    /// `FULL_REQUEST_LENGTH`
+    FullRequestLength,
+    /// `GEO`
+    Geo,
+    /// `GLOBAL`
+    Global,
+    /// `HIGHEST_SEVERITY`
+    HighestSeverity,
+    /// `INBOUND_DATA_ERROR`
+    InboundDataError,
+    /// `IP`
+    Ip,
+    /// `JSON`
+    Json,
+    /// `MATCHED_VAR`
+    MatchedVar,
+    /// `MATCHED_VARS`
+    MatchedVars,
+    /// `MATCHED_VARS_NAMES`
+    MatchedVarsNames,
+    /// `MATCHED_VAR_NAME`
+    MatchedVarName,
+    /// `MODSEC_BUILD`
+    ModsecBuild,
+    /// `MSC_PCRE_ERROR`
+    MscPcreError,
+    /// `MSC_PCRE_LIMITS_EXCEEDED`
+    MscPcreLimitsExceeded,
+    /// `MULTIPART_BOUNDARY_QUOTED`
+    MultipartBoundaryQuoted,
+    /// `MULTIPART_BOUNDARY_WHITESPACE`
+    MultipartBoundaryWhitespace,
+    /// `MULTIPART_CRLF_LF_LINES`
+    MultipartCrlfLfLines,
+    /// `MULTIPART_DATA_AFTER`
+    MultipartDataAfter,
+    /// `MULTIPART_DATA_BEFORE`
+    MultipartDataBefore,
+    /// `MULTIPART_FILENAME`
+    MultipartFilename,
+    /// `MULTIPART_FILE_LIMIT_EXCEEDED`
+    MultipartFileLimitExceeded,
+    /// `MULTIPART_HEADER_FOLDING`
+    MultipartHeaderFolding,
+    /// `MULTIPART_INVALID_HEADER_FOLDING`
+    MultipartInvalidHeaderFolding,
+    /// `MULTIPART_INVALID_PART`
+    MultipartInvalidPart,
+    /// `MULTIPART_INVALID_QUOTING`
+    MultipartInvalidQuoting,
+    /// `MULTIPART_LF_LINE`
+    MultipartLfLine,
+    /// `MULTIPART_MISSING_SEMICOLON`
+    MultipartMissingSemicolon,
+    /// `MULTIPART_NAME`
+    MultipartName,
+    /// `MULTIPART_PART_HEADERS`
+    MultipartPartHeaders,
+    /// `MULTIPART_STRICT_ERROR`
+    MultipartStrictError,
+    /// `MULTIPART_UNMATCHED_BOUNDARY`
+    MultipartUnmatchedBoundary,
+    /// `OUTBOUND_DATA_ERROR`
+    OutboundDataError,
+    /// `PATH_INFO`
+    PathInfo,
+    /// `PERF_ALL`
+    PerfAll,
+    /// `PERF_COMBINED`
+    PerfCombined,
+    /// `PERF_GC`
+    PerfGc,
+    /// `PERF_LOGGING`
+    PerfLogging,
+    /// `PERF_PHASE1`
+    PerfPhase1,
+    /// `PERF_PHASE2`
+    PerfPhase2,
+    /// `PERF_PHASE3`
+    PerfPhase3,
+    /// `PERF_PHASE4`
+    PerfPhase4,
+    /// `PERF_PHASE5`
+    PerfPhase5,
+    /// `PERF_RULES`
+    PerfRules,
+    /// `PERF_SREAD`
+    PerfSread,
+    /// `PERF_SWRITE`
+    PerfSwrite,
+    /// `QUERY_STRING`
+    QueryString,
+    /// `REMOTE_ADDR`
+    RemoteAddr,
+    /// `REMOTE_HOST`
+    RemoteHost,
+    /// `REMOTE_PORT`
+    RemotePort,
+    /// `REMOTE_USER`
+    RemoteUser,
+    /// `REQBODY_ERROR`
+    ReqbodyError,
+    /// `REQBODY_ERROR_MSG`
+    ReqbodyErrorMsg,
+    /// `REQBODY_PROCESSOR`
+    ReqbodyProcessor,
+    /// `REQBODY_PROCESSOR_ERROR`
+    ReqbodyProcessorError,
+    /// `REQBODY_PROCESSOR_ERROR_MSG`
+    ReqbodyProcessorErrorMsg,
+    /// `REQUEST_BASENAME`
+    RequestBasename,
+    /// `REQUEST_BODY`
+    RequestBody,
+    /// `REQUEST_BODY_LENGTH`
+    RequestBodyLength,
+    /// `REQUEST_COOKIES`
+    RequestCookies,
+    /// `REQUEST_COOKIES_NAMES`
+    RequestCookiesNames,
+    /// `REQUEST_FILENAME`
+    RequestFilename,
+    /// `REQUEST_HEADERS`
+    RequestHeaders,
+    /// `REQUEST_HEADERS_NAMES`
+    RequestHeadersNames,
+    /// `REQUEST_LINE`
+    RequestLine,
+    /// `REQUEST_METHOD`
+    RequestMethod,
+    /// `REQUEST_PROTOCOL`
+    RequestProtocol,
+    /// `REQUEST_URI`
+    RequestUri,
+    /// `REQUEST_URI_RAW`
+    RequestUriRaw,
+    /// `REQUEST_XML`
+    RequestXml,
+    /// `RESOURCE`
+    Resource,
+    /// `RESPONSE_ARGS`
+    ResponseArgs,
+    /// `RESPONSE_BODY`
+    ResponseBody,
+    /// `RESPONSE_CONTENT_LENGTH`
+    ResponseContentLength,
+    /// `RESPONSE_CONTENT_TYPE`
+    ResponseContentType,
+    /// `RESPONSE_HEADERS`
+    ResponseHeaders,
+    /// `RESPONSE_HEADERS_NAMES`
+    ResponseHeadersNames,
+    /// `RESPONSE_PROTOCOL`
+    ResponseProtocol,
+    /// `RESPONSE_STATUS`
+    ResponseStatus,
+    /// `RESPONSE_XML`
+    ResponseXml,
+    /// `RES_BODY_ERROR`
+    ResBodyError,
+    /// `RES_BODY_ERROR_MSG`
+    ResBodyErrorMsg,
+    /// `RES_BODY_PROCESSOR`
+    ResBodyProcessor,
+    /// `RES_BODY_PROCESSOR_ERROR`
+    ResBodyProcessorError,
+    /// `RES_BODY_PROCESSOR_ERROR_MSG`
+    ResBodyProcessorErrorMsg,
+    /// `RULE`
+    Rule,
+    /// `SCRIPT_BASENAME`
+    ScriptBasename,
+    /// `SCRIPT_FILENAME`
+    ScriptFilename,
+    /// `SCRIPT_GID`
+    ScriptGid,
+    /// `SCRIPT_GROUPNAME`
+    ScriptGroupname,
+    /// `SCRIPT_MODE`
+    ScriptMode,
+    /// `SCRIPT_UID`
+    ScriptUid,
+    /// `SCRIPT_USERNAME`
+    ScriptUsername,
+    /// `SDBM_DELETE_ERROR`
+    SdbmDeleteError,
+    /// `SERVER_ADDR`
+    ServerAddr,
+    /// `SERVER_NAME`
+    ServerName,
+    /// `SERVER_PORT`
+    ServerPort,
+    /// `SESSION`
+    Session,
+    /// `SESSIONID`
+    Sessionid,
+    /// `STATUS`
+    Status,
+    /// `STATUS_LINE`
+    StatusLine,
+    /// `STREAM_INPUT_BODY`
+    StreamInputBody,
+    /// `STREAM_OUTPUT_BODY`
+    StreamOutputBody,
+    /// `TIME`
+    Time,
+    /// `TIME_DAY`
+    TimeDay,
+    /// `TIME_EPOCH`
+    TimeEpoch,
+    /// `TIME_HOUR`
+    TimeHour,
+    /// `TIME_MIN`
+    TimeMin,
+    /// `TIME_MON`
+    TimeMon,
+    /// `TIME_SEC`
+    TimeSec,
+    /// `TIME_WDAY`
+    TimeWday,
+    /// `TIME_YEAR`
+    TimeYear,
+    /// `TX`
+    Tx,
+    /// `UNIQUE_ID`
+    UniqueId,
+    /// `URLENCODED_ERROR`
+    UrlencodedError,
+    /// `USER`
+    User,
+    /// `USERAGENT_IP`
+    UseragentIp,
+    /// `USERID`
+    Userid,
+    /// `WEBAPPID`
+    Webappid,
+    /// `WEBSERVER_ERROR_LOG`
+    WebserverErrorLog,
+    /// `XML`
+    Xml,
+}
+
+/// Whether a variable has members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One value.
+    Scalar,
+    /// Any number of values under names; the same name may occur more than once.
+    Collection,
+}
+
+/// What is known of a variable before any transaction.
+#[derive(Debug)]
+pub struct Row {
+    /// The variable.
+    pub variable: Variable,
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it has members.
+    pub shape: Shape,
+    /// Whether its content may change between two rules of one phase. What may not is gathered once a phase.
+    pub volatile: bool,
+    /// The first phase in which it has content.
+    pub phase: u8,
+    /// For the reference, a sentence or two of Markdown.
+    pub doc: &'static str,
+}
+
+impl Variable {
+    /// How many variables there are.
+    pub const COUNT: usize = V::Xml as usize + 1;
+
+    /// The variable's row.
+    pub fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
+
+    /// The name in SecLang.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+}
+
+/// All variables, sorted by name; a variable's row stands at its own number.
+pub fn all() -> &'static [Row] {
+    ROWS
+}
+
+/// The variable called `name`, in any case.
+pub fn find(name: &str) -> Option<Variable> {
+    if name.len() > 40 || !name.is_ascii() {
+        return None;
+    }
+    let upper = name.to_ascii_uppercase();
+    ROWS.binary_search_by(|r| r.name.cmp(&upper)).ok().map(|i| ROWS[i].variable)
+}
+
+const fn row(variable: Variable, name: &'static str, shape: Shape, volatile: bool, phase: u8, doc: &'static str) -> Row {
+    Row { variable, name, shape, volatile, phase, doc }
+}
+
+use Shape::{Collection, Scalar};
+use Variable as V;
+
+#[rustfmt::skip]
+static ROWS: &[Row] = &[
+    row(V::Args, "ARGS", Collection, false, 1, "All arguments, of the query string (from phase 1) and of the body (from phase 2). With a selector, those of that name."),
+    row(V::ArgsCombinedSize, "ARGS_COMBINED_SIZE", Scalar, false, 1, "The length of all argument names and values together, in bytes."),
+    row(V::ArgsGet, "ARGS_GET", Collection, false, 1, "Arguments of the query string."),
+    row(V::ArgsGetNames, "ARGS_GET_NAMES", Collection, false, 1, "Names of the arguments of the query string."),
+    row(V::ArgsNames, "ARGS_NAMES", Collection, false, 1, "Names of all arguments."),
+    row(V::ArgsPath, "ARGS_PATH", Collection, false, 1, "Arguments taken from the path by `@restpath`."),
+    row(V::ArgsPost, "ARGS_POST", Collection, false, 2, "Arguments of the request body: form fields, and the leaves of JSON."),
+    row(V::ArgsPostNames, "ARGS_POST_NAMES", Collection, false, 2, "Names of the arguments of the request body."),
+    row(V::AuthType, "AUTH_TYPE", Scalar, false, 1, "The scheme of the `Authorization` header, e.g. `Basic`."),
+    row(V::Duration, "DURATION", Scalar, true, 1, "Microseconds since the transaction began."),
+    row(V::Env, "ENV", Collection, true, 1, "Environment variables of the process, and what `setenv` has set."),
+    row(V::Files, "FILES", Collection, false, 2, "Original names of uploaded files; the selector is the form field's name."),
+    row(V::FilesCombinedSize, "FILES_COMBINED_SIZE", Scalar, false, 2, "The size of all uploaded files together, in bytes."),
+    row(V::FilesNames, "FILES_NAMES", Collection, false, 2, "Names of the form fields that carried files."),
+    row(V::FilesSizes, "FILES_SIZES", Collection, false, 2, "Sizes of the uploaded files in bytes."),
+    row(V::FilesTmpnames, "FILES_TMPNAMES", Collection, false, 2, "Names of temporary files. Nothing is written to disk here, so the names are those that files would have."),
+    row(V::FilesTmpContent, "FILES_TMP_CONTENT", Collection, false, 2, "The content of uploaded files, up to the limit on inspected file content."),
+    row(V::FullRequest, "FULL_REQUEST", Scalar, false, 2, "The whole request: line, headers and body."),
+    row(V::FullRequestLength, "FULL_REQUEST_LENGTH", Scalar, false, 2, "The length of the whole request in bytes."),
+    row(V::Geo, "GEO", Collection, true, 1, "What `@geoLookup` found: `COUNTRY_CODE`, `COUNTRY_CODE3`, `COUNTRY_NAME`, `COUNTRY_CONTINENT`, `REGION`, `CITY`, `POSTAL_CODE`, `LATITUDE`, `LONGITUDE`."),
+    row(V::Global, "GLOBAL", Collection, true, 1, "The persistent collection that `initcol:global` opened."),
+    row(V::HighestSeverity, "HIGHEST_SEVERITY", Scalar, true, 1, "The severity of the most severe rule that matched so far, 0 to 7; 255 when none has."),
+    row(V::InboundDataError, "INBOUND_DATA_ERROR", Scalar, false, 2, "1 when the request body exceeded `SecRequestBodyLimit`."),
+    row(V::Ip, "IP", Collection, true, 1, "The persistent collection that `initcol:ip` opened."),
+    row(V::Json, "JSON", Collection, false, 2, "The leaves of a JSON request body; an alias of `ARGS_POST` for such bodies."),
+    row(V::MatchedVar, "MATCHED_VAR", Scalar, true, 1, "The value that matched last, after transformation."),
+    row(V::MatchedVars, "MATCHED_VARS", Collection, true, 1, "All values that matched in the rule before in the chain, or in the rule itself."),
+    row(V::MatchedVarsNames, "MATCHED_VARS_NAMES", Collection, true, 1, "Names of the variables of `MATCHED_VARS`."),
+    row(V::MatchedVarName, "MATCHED_VAR_NAME", Scalar, true, 1, "The name of the variable that matched last, e.g. `ARGS:id`."),
+    row(V::ModsecBuild, "MODSEC_BUILD", Scalar, false, 1, "A number that tells versions apart, as ModSecurity computes it from its version."),
+    row(V::MscPcreError, "MSC_PCRE_ERROR", Scalar, true, 1, "1 when a regular expression failed in this transaction for another reason than its limit."),
+    row(V::MscPcreLimitsExceeded, "MSC_PCRE_LIMITS_EXCEEDED", Scalar, true, 1, "1 when a regular expression gave up at its limit in this transaction."),
+    row(V::MultipartBoundaryQuoted, "MULTIPART_BOUNDARY_QUOTED", Scalar, false, 2, "1 when the boundary was written in quotes."),
+    row(V::MultipartBoundaryWhitespace, "MULTIPART_BOUNDARY_WHITESPACE", Scalar, false, 2, "1 when the boundary holds white space."),
+    row(V::MultipartCrlfLfLines, "MULTIPART_CRLF_LF_LINES", Scalar, false, 2, "1 when a multipart body mixes CRLF and LF line ends."),
+    row(V::MultipartDataAfter, "MULTIPART_DATA_AFTER", Scalar, false, 2, "1 when data follow the last boundary."),
+    row(V::MultipartDataBefore, "MULTIPART_DATA_BEFORE", Scalar, false, 2, "1 when data precede the first boundary."),
+    row(V::MultipartFilename, "MULTIPART_FILENAME", Collection, false, 2, "File names of multipart parts."),
+    row(V::MultipartFileLimitExceeded, "MULTIPART_FILE_LIMIT_EXCEEDED", Scalar, false, 2, "1 when there were more files than `SecUploadFileLimit`."),
+    row(V::MultipartHeaderFolding, "MULTIPART_HEADER_FOLDING", Scalar, false, 2, "1 when a part's header is folded."),
+    row(V::MultipartInvalidHeaderFolding, "MULTIPART_INVALID_HEADER_FOLDING", Scalar, false, 2, "1 when a part's header is folded in an invalid way."),
+    row(V::MultipartInvalidPart, "MULTIPART_INVALID_PART", Scalar, false, 2, "1 when a part is not well-formed."),
+    row(V::MultipartInvalidQuoting, "MULTIPART_INVALID_QUOTING", Scalar, false, 2, "1 when a part's header quotes in an invalid way."),
+    row(V::MultipartLfLine, "MULTIPART_LF_LINE", Scalar, false, 2, "1 when a line ends in LF alone."),
+    row(V::MultipartMissingSemicolon, "MULTIPART_MISSING_SEMICOLON", Scalar, false, 2, "1 when a semicolon is missing in the `Content-Type` of the body."),
+    row(V::MultipartName, "MULTIPART_NAME", Collection, false, 2, "Field names of multipart parts."),
+    row(V::MultipartPartHeaders, "MULTIPART_PART_HEADERS", Collection, false, 2, "Header lines of multipart parts, under the names of their fields."),
+    row(V::MultipartStrictError, "MULTIPART_STRICT_ERROR", Scalar, false, 2, "1 when any of the checks on multipart bodies failed."),
+    row(V::MultipartUnmatchedBoundary, "MULTIPART_UNMATCHED_BOUNDARY", Scalar, false, 2, "1 when a line looks like a boundary and is none (2 when it may be a part of the content)."),
+    row(V::OutboundDataError, "OUTBOUND_DATA_ERROR", Scalar, false, 4, "1 when the response body exceeded `SecResponseBodyLimit`."),
+    row(V::PathInfo, "PATH_INFO", Scalar, false, 1, "The path of the request target."),
+    row(V::PerfAll, "PERF_ALL", Scalar, true, 5, "Accepted for compatibility; empty, since the engine has no clock of its own."),
+    row(V::PerfCombined, "PERF_COMBINED", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfGc, "PERF_GC", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfLogging, "PERF_LOGGING", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfPhase1, "PERF_PHASE1", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfPhase2, "PERF_PHASE2", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfPhase3, "PERF_PHASE3", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfPhase4, "PERF_PHASE4", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfPhase5, "PERF_PHASE5", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfRules, "PERF_RULES", Collection, true, 5, "Accepted for compatibility; empty."),
+    row(V::PerfSread, "PERF_SREAD", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::PerfSwrite, "PERF_SWRITE", Scalar, true, 5, "Accepted for compatibility; 0."),
+    row(V::QueryString, "QUERY_STRING", Scalar, false, 1, "The query of the request target, as received, without the question mark."),
+    row(V::RemoteAddr, "REMOTE_ADDR", Scalar, false, 1, "The client's address."),
+    row(V::RemoteHost, "REMOTE_HOST", Scalar, false, 1, "The client's name when it can be resolved, otherwise its address."),
+    row(V::RemotePort, "REMOTE_PORT", Scalar, false, 1, "The client's port."),
+    row(V::RemoteUser, "REMOTE_USER", Scalar, false, 1, "The user of HTTP Basic authentication."),
+    row(V::ReqbodyError, "REQBODY_ERROR", Scalar, false, 2, "1 when the request body could not be parsed. An alias of `REQBODY_PROCESSOR_ERROR`."),
+    row(V::ReqbodyErrorMsg, "REQBODY_ERROR_MSG", Scalar, false, 2, "Why the request body could not be parsed."),
+    row(V::ReqbodyProcessor, "REQBODY_PROCESSOR", Scalar, false, 1, "The request body processor in use: `URLENCODED`, `MULTIPART`, `JSON`, `XML`, `RAW`, or empty."),
+    row(V::ReqbodyProcessorError, "REQBODY_PROCESSOR_ERROR", Scalar, false, 2, "1 when the request body processor failed."),
+    row(V::ReqbodyProcessorErrorMsg, "REQBODY_PROCESSOR_ERROR_MSG", Scalar, false, 2, "Why the request body processor failed."),
+    row(V::RequestBasename, "REQUEST_BASENAME", Scalar, false, 1, "What follows the last slash of the path."),
+    row(V::RequestBody, "REQUEST_BODY", Scalar, false, 2, "The request body: for forms, and for others when `ctl:forceRequestBodyVariable` is on."),
+    row(V::RequestBodyLength, "REQUEST_BODY_LENGTH", Scalar, false, 2, "The length of the request body in bytes."),
+    row(V::RequestCookies, "REQUEST_COOKIES", Collection, false, 1, "Values of cookies."),
+    row(V::RequestCookiesNames, "REQUEST_COOKIES_NAMES", Collection, false, 1, "Names of cookies."),
+    row(V::RequestFilename, "REQUEST_FILENAME", Scalar, false, 1, "The path of the request target, as received."),
+    row(V::RequestHeaders, "REQUEST_HEADERS", Collection, false, 1, "Values of request headers."),
+    row(V::RequestHeadersNames, "REQUEST_HEADERS_NAMES", Collection, false, 1, "Names of request headers."),
+    row(V::RequestLine, "REQUEST_LINE", Scalar, false, 1, "The request line as received."),
+    row(V::RequestMethod, "REQUEST_METHOD", Scalar, false, 1, "The method."),
+    row(V::RequestProtocol, "REQUEST_PROTOCOL", Scalar, false, 1, "The protocol, e.g. `HTTP/1.1`."),
+    row(V::RequestUri, "REQUEST_URI", Scalar, false, 1, "Path and query of the request target, as received."),
+    row(V::RequestUriRaw, "REQUEST_URI_RAW", Scalar, false, 1, "The request target as received, with scheme and host where it had them."),
+    row(V::RequestXml, "REQUEST_XML", Collection, false, 2, "Coraza's name for `XML` of the request."),
+    row(V::Resource, "RESOURCE", Collection, true, 1, "The persistent collection that `initcol:resource` opened."),
+    row(V::ResponseArgs, "RESPONSE_ARGS", Collection, false, 4, "Leaves of a parsed response body."),
+    row(V::ResponseBody, "RESPONSE_BODY", Scalar, false, 4, "The response body, as far as it was held for inspection."),
+    row(V::ResponseContentLength, "RESPONSE_CONTENT_LENGTH", Scalar, false, 3, "The length of the response body in bytes."),
+    row(V::ResponseContentType, "RESPONSE_CONTENT_TYPE", Scalar, false, 3, "The type of the response body, without parameters."),
+    row(V::ResponseHeaders, "RESPONSE_HEADERS", Collection, false, 3, "Values of response headers."),
+    row(V::ResponseHeadersNames, "RESPONSE_HEADERS_NAMES", Collection, false, 3, "Names of response headers."),
+    row(V::ResponseProtocol, "RESPONSE_PROTOCOL", Scalar, false, 3, "The protocol of the response."),
+    row(V::ResponseStatus, "RESPONSE_STATUS", Scalar, false, 3, "The status of the response."),
+    row(V::ResponseXml, "RESPONSE_XML", Collection, false, 4, "Coraza's name for XML of the response."),
+    row(V::ResBodyError, "RES_BODY_ERROR", Scalar, false, 4, "1 when the response body could not be parsed."),
+    row(V::ResBodyErrorMsg, "RES_BODY_ERROR_MSG", Scalar, false, 4, "Why the response body could not be parsed."),
+    row(V::ResBodyProcessor, "RES_BODY_PROCESSOR", Scalar, false, 3, "The response body processor in use."),
+    row(V::ResBodyProcessorError, "RES_BODY_PROCESSOR_ERROR", Scalar, false, 4, "1 when the response body processor failed."),
+    row(V::ResBodyProcessorErrorMsg, "RES_BODY_PROCESSOR_ERROR_MSG", Scalar, false, 4, "Why the response body processor failed."),
+    row(V::Rule, "RULE", Collection, true, 1, "Fields of the rule being evaluated: `id`, `rev`, `severity`, `logdata`, `msg`."),
+    row(V::ScriptBasename, "SCRIPT_BASENAME", Scalar, false, 1, "The last part of the path; a proxy has no scripts, so this is `REQUEST_BASENAME`."),
+    row(V::ScriptFilename, "SCRIPT_FILENAME", Scalar, false, 1, "The path; a proxy has no scripts, so this is `REQUEST_FILENAME`."),
+    row(V::ScriptGid, "SCRIPT_GID", Scalar, false, 1, "Accepted for compatibility; empty, since a proxy has no scripts."),
+    row(V::ScriptGroupname, "SCRIPT_GROUPNAME", Scalar, false, 1, "Accepted for compatibility; empty, since a proxy has no scripts."),
+    row(V::ScriptMode, "SCRIPT_MODE", Scalar, false, 1, "Accepted for compatibility; empty, since a proxy has no scripts."),
+    row(V::ScriptUid, "SCRIPT_UID", Scalar, false, 1, "Accepted for compatibility; empty, since a proxy has no scripts."),
+    row(V::ScriptUsername, "SCRIPT_USERNAME", Scalar, false, 1, "Accepted for compatibility; empty, since a proxy has no scripts."),
+    row(V::SdbmDeleteError, "SDBM_DELETE_ERROR", Scalar, false, 1, "Accepted for compatibility; 0, since collections are not kept in SDBM files."),
+    row(V::ServerAddr, "SERVER_ADDR", Scalar, false, 1, "The address on which the request came in."),
+    row(V::ServerName, "SERVER_NAME", Scalar, false, 1, "The host that the request names, without its port."),
+    row(V::ServerPort, "SERVER_PORT", Scalar, false, 1, "The port on which the request came in."),
+    row(V::Session, "SESSION", Collection, true, 1, "The persistent collection that `setsid` or `initcol:session` opened."),
+    row(V::Sessionid, "SESSIONID", Scalar, true, 1, "The value given to `setsid`."),
+    row(V::Status, "STATUS", Scalar, false, 3, "The status of the response. An alias of `RESPONSE_STATUS`."),
+    row(V::StatusLine, "STATUS_LINE", Scalar, false, 3, "Protocol and status of the response."),
+    row(V::StreamInputBody, "STREAM_INPUT_BODY", Scalar, false, 2, "The request body as sent on; here the same as the body inspected."),
+    row(V::StreamOutputBody, "STREAM_OUTPUT_BODY", Scalar, false, 4, "The response body as sent on; here the same as the body inspected."),
+    row(V::Time, "TIME", Scalar, true, 1, "Local time, `hh:mm:ss`."),
+    row(V::TimeDay, "TIME_DAY", Scalar, true, 1, "Day of the month, 1 to 31."),
+    row(V::TimeEpoch, "TIME_EPOCH", Scalar, true, 1, "Seconds since 1970."),
+    row(V::TimeHour, "TIME_HOUR", Scalar, true, 1, "Hour, 0 to 23."),
+    row(V::TimeMin, "TIME_MIN", Scalar, true, 1, "Minute, 0 to 59."),
+    row(V::TimeMon, "TIME_MON", Scalar, true, 1, "Month, 0 to 11."),
+    row(V::TimeSec, "TIME_SEC", Scalar, true, 1, "Second, 0 to 59."),
+    row(V::TimeWday, "TIME_WDAY", Scalar, true, 1, "Day of the week, 0 (Sunday) to 6."),
+    row(V::TimeYear, "TIME_YEAR", Scalar, true, 1, "Year, four digits."),
+    row(V::Tx, "TX", Collection, true, 1, "The transaction's own variables, set by `setvar`, and captures `0` to `9`."),
+    row(V::UniqueId, "UNIQUE_ID", Scalar, false, 1, "The transaction's id."),
+    row(V::UrlencodedError, "URLENCODED_ERROR", Scalar, false, 1, "1 when a URL-encoded string held an invalid escape."),
+    row(V::User, "USER", Collection, true, 1, "The persistent collection that `setuid` or `initcol:user` opened."),
+    row(V::UseragentIp, "USERAGENT_IP", Scalar, false, 1, "The client's address, as `REMOTE_ADDR`."),
+    row(V::Userid, "USERID", Scalar, true, 1, "The value given to `setuid`."),
+    row(V::Webappid, "WEBAPPID", Scalar, true, 1, "`SecWebAppId`."),
+    row(V::WebserverErrorLog, "WEBSERVER_ERROR_LOG", Collection, true, 5, "Accepted for compatibility; empty, since there is no web server's log."),
+    row(V::Xml, "XML", Collection, false, 2, "The request body as XML; the selector is an XPath expression."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_at_its_own_number_and_is_found_in_any_case() {
+        for (i, row) in all().iter().enumerate() {
+            assert_eq!(row.variable as usize, i, "{}", row.name);
+            assert_eq!(find(&row.name.to_lowercase()), Some(row.variable));
+            assert!((1..=5).contains(&row.phase) && row.doc.ends_with('.'));
+        }
+        assert_eq!(find("ARGS_"), None);
+    }
+}
