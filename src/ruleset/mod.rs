@@ -1,18 +1,20 @@
-//! The immutable, compiled form of all rule text that one site uses.
+//! The immutable, compiled form of all rule text that one site uses: rules as plain operations on interned
+//! slots, targets with their lanes, actions, macro templates and settings.
 //!
-//! Must not know rule text: only [`crate::compile`] makes rulesets.
+//! Must not know rule text: only [`crate::compile`] makes rulesets, and [`crate::engine`] runs them.
 
-/// `SecRuleEngine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Rules are evaluated and may disrupt.
-    On,
-    /// Rules are evaluated; disruptive actions are reported and not carried out.
-    DetectionOnly,
-    /// Rules are not evaluated.
-    Off,
-}
+mod action;
+mod program;
+mod rule;
+mod settings;
+mod target;
+mod template;
 
-/// A compiled ruleset.
-#[derive(Debug)]
-pub struct Ruleset {}
+pub use action::{
+    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, Sanitise, SetOperation, SetTarget, SetVar, TxName,
+};
+pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
+pub use rule::{Compare, Matcher, Rule, RuleMeta, Scan};
+pub use settings::{BodyLimitAction, Mode, Processor, RelevantStatus, Settings, XmlArgs};
+pub use target::{Chain, ChainId, Lane, LaneId, Selector, Target, TargetSet};
+pub use template::{Piece, Slot, SlotNames, Template};

@@ -1,0 +1,179 @@
+//! What rules do when they match.
+
+use super::program::RuleIndex;
+use super::settings::{Mode, Processor};
+use super::target::Target;
+use super::template::{Slot, Template};
+use crate::variable::Variable;
+
+/// `setvar`, and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct SetVar {
+    /// What is set.
+    pub target: SetTarget,
+    /// How.
+    pub operation: SetOperation,
+}
+
+/// The member that `setvar` sets.
+#[derive(Clone, Debug)]
+pub enum SetTarget {
+    /// A member of `TX`.
+    Tx(TxName),
+    /// A member of a persistent collection.
+    Collection(CollectionRef, Template),
+}
+
+/// The name of a member of `TX`.
+#[derive(Clone, Debug)]
+pub enum TxName {
+    /// Known when rules are compiled.
+    Slot(Slot),
+    /// Made from macros.
+    Dynamic(Template),
+}
+
+/// A persistent collection: `GLOBAL`, `IP`, `RESOURCE`, `SESSION` or `USER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CollectionRef(pub Variable);
+
+/// What `setvar` does to the member.
+#[derive(Clone, Debug)]
+pub enum SetOperation {
+    /// `name=value`, or `name` alone (1).
+    Assign(Template),
+    /// `name=+value`
+    Add(Template),
+    /// `name=-value`
+    Subtract(Template),
+    /// `!name`
+    Unset,
+}
+
+/// An action that takes effect once, when the whole rule has matched.
+#[derive(Clone, Debug)]
+pub enum RuleAction {
+    /// `ctl:…`
+    Ctl(Ctl),
+    /// `initcol:collection=key`; `setsid` and `setuid` are this with `SESSION` and `USER`.
+    InitCollection(CollectionRef, Template),
+    /// `expirevar:collection.name=seconds`
+    Expire(SetTarget, Template),
+    /// `deprecatevar:collection.name=amount/seconds`
+    Deprecate(SetTarget, i64, u64),
+    /// `setenv:name=value`
+    SetEnv(Template, Template),
+    /// `setrsc:key`
+    SetResource(Template),
+}
+
+/// `ctl`, at run time.
+#[derive(Clone, Debug)]
+pub enum Ctl {
+    /// `ruleEngine`
+    RuleEngine(Mode),
+    /// `auditEngine`
+    AuditEngine(AuditMode),
+    /// `auditLogParts=+E`, `-E` or `=ABC`
+    AuditLogParts(PartsChange, Box<[u8]>),
+    /// `requestBodyAccess`
+    RequestBodyAccess(bool),
+    /// `requestBodyLimit`
+    RequestBodyLimit(u64),
+    /// `responseBodyAccess`
+    ResponseBodyAccess(bool),
+    /// `responseBodyLimit`
+    ResponseBodyLimit(u64),
+    /// `requestBodyProcessor`
+    RequestBodyProcessor(Processor),
+    /// `responseBodyProcessor`
+    ResponseBodyProcessor(Processor),
+    /// `forceRequestBodyVariable`
+    ForceRequestBodyVariable(bool),
+    /// `forceResponseBodyVariable`
+    ForceResponseBodyVariable(bool),
+    /// `parseXmlIntoArgs`
+    ParseXmlIntoArgs(super::settings::XmlArgs),
+    /// `ruleRemoveById`, `ruleRemoveByTag`, `ruleRemoveByMsg`: the rules they name.
+    RemoveRules(Box<[RuleIndex]>),
+    /// `ruleRemoveTargetById`, `…ByTag`, `…ByMsg`: the rules they name and the target.
+    RemoveTarget(Box<[RuleIndex]>, Target),
+}
+
+/// The argument of `ctl:auditEngine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditMode {
+    /// `On`
+    On,
+    /// `Off`
+    Off,
+    /// `RelevantOnly`
+    RelevantOnly,
+}
+
+/// How `ctl:auditLogParts` changes the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartsChange {
+    /// `=`
+    Set,
+    /// `+`
+    Add,
+    /// `-`
+    Remove,
+}
+
+/// A disruptive action.
+#[derive(Clone, Debug)]
+pub enum Disruptive {
+    /// `pass`
+    Pass,
+    /// `deny`
+    Deny,
+    /// `drop`
+    Drop,
+    /// `redirect:URL`; `proxy:URL` is this, since a site's upstreams are not a rule's to choose.
+    Redirect(Template),
+    /// `allow`
+    Allow(Allow),
+}
+
+/// How far `allow` reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// The rest of this phase.
+    Phase,
+    /// The rest of the request phases.
+    Request,
+    /// All phases but logging.
+    All,
+}
+
+/// Where evaluation goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// `skip:n`: pass over so many rules; a chain counts as one.
+    Skip(u32),
+    /// `skipAfter:MARKER`: the position in the phase's list that follows the marker; its end when the marker
+    /// is nowhere after the rule.
+    SkipTo(u32),
+}
+
+/// `sanitise…`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sanitise {
+    /// `sanitiseArg:name`
+    Argument(Box<[u8]>),
+    /// `sanitiseRequestHeader:name`
+    RequestHeader(Box<[u8]>),
+    /// `sanitiseResponseHeader:name`
+    ResponseHeader(Box<[u8]>),
+    /// `sanitiseMatched`
+    Matched,
+    /// `sanitiseMatchedBytes[:before/after]`: the matched bytes but for so many at either end.
+    MatchedBytes {
+        /// Bytes left legible at the start.
+        before: usize,
+        /// Bytes left legible at the end.
+        after: usize,
+    },
+}

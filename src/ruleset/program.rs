@@ -1,0 +1,77 @@
+//! The ruleset as a whole.
+
+use super::rule::Rule;
+use super::settings::Settings;
+use super::target::{Chain, ChainId, Lane, LaneId};
+use super::template::SlotNames;
+use crate::transform::TransformId;
+
+/// Index of a rule, or of a link of a chain, in a ruleset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleIndex(pub u32);
+
+/// The rules of one phase, heads of chains only, in the order in which they are evaluated.
+#[derive(Clone, Debug, Default)]
+pub struct Phase {
+    /// The rules.
+    pub rules: Box<[RuleIndex]>,
+}
+
+/// A compiled ruleset. Immutable; share it in an `Arc`.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// What directives set.
+    pub settings: Settings,
+    /// All rules and links of chains, in the order of the rule text.
+    pub rules: Box<[Rule]>,
+    /// Phases 1 to 5, at 0 to 4.
+    pub phases: [Phase; 5],
+    /// All lanes.
+    pub lanes: Box<[Lane]>,
+    /// All chains of transformations.
+    pub chains: Box<[Chain]>,
+    /// The transformations in use; a transaction's memo has a column for each.
+    pub transforms: Box<[TransformId]>,
+    /// Names of `TX`'s slots.
+    pub slots: SlotNames,
+    /// Slots that CRS's scores and thresholds live in, for reports.
+    pub score_slots: ScoreSlots,
+    /// Sets `SecRuleUpdateActionById` and others could not be applied to are the compiler's to report; here is
+    /// how many rules were removed.
+    pub removed: usize,
+}
+
+/// Where scores and thresholds live.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScoreSlots {
+    /// Inbound score: CRS 4's name, then CRS 3's.
+    pub inbound: [Option<super::Slot>; 2],
+    /// Outbound score: CRS 4's name, then CRS 3's.
+    pub outbound: [Option<super::Slot>; 2],
+    /// Inbound threshold.
+    pub inbound_threshold: Option<super::Slot>,
+    /// Outbound threshold.
+    pub outbound_threshold: Option<super::Slot>,
+}
+
+impl Ruleset {
+    /// The rule at `index`.
+    pub fn rule(&self, index: RuleIndex) -> &Rule {
+        &self.rules[index.0 as usize]
+    }
+
+    /// The lane `id`.
+    pub fn lane(&self, id: LaneId) -> &Lane {
+        &self.lanes[usize::from(id.0)]
+    }
+
+    /// The chain `id`.
+    pub fn chain(&self, id: ChainId) -> &[TransformId] {
+        &self.chains[usize::from(id.0)].0
+    }
+
+    /// The rules of phase `number`, 1 to 5.
+    pub fn phase(&self, number: u8) -> &[RuleIndex] {
+        &self.phases[usize::from(number) - 1].rules
+    }
+}

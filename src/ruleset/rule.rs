@@ -1,0 +1,135 @@
+//! One compiled rule.
+
+use super::action::{Disruptive, Flow, RuleAction, Sanitise, SetVar};
+use super::program::RuleIndex;
+use super::target::LaneId;
+use super::template::{Slot, Template};
+use crate::operator::Operator;
+use std::sync::Arc;
+
+/// A compiled `SecRule` or `SecAction`, or one link of a chain.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The id; links of a chain have their first rule's.
+    pub id: u64,
+    /// The phase, 1 to 5.
+    pub phase: u8,
+    /// When it matches.
+    pub matcher: Matcher,
+    /// The next link of the chain.
+    pub next: Option<RuleIndex>,
+    /// Assignments, carried out for every value that matches.
+    pub set: Box<[SetVar]>,
+    /// Other actions, carried out once when the rule (with the rest of its chain) has matched.
+    pub actions: Box<[RuleAction]>,
+    /// Masking of what matched.
+    pub sanitise: Box<[Sanitise]>,
+    /// What disrupts, already resolved from `block` and the defaults; only at the head of a chain.
+    pub disruptive: Option<Disruptive>,
+    /// Where to go on; only at the head of a chain.
+    pub flow: Option<Flow>,
+    /// What is told about it.
+    pub meta: Arc<RuleMeta>,
+}
+
+/// When a rule matches.
+#[derive(Clone, Debug)]
+pub enum Matcher {
+    /// Always (`SecAction`).
+    Always,
+    /// A comparison of one member of `TX` with a number: most of CRS's bookkeeping.
+    Slot {
+        /// The member.
+        slot: Slot,
+        /// The number of such members (0 or 1) instead of the value.
+        count: bool,
+        /// How it is compared.
+        compare: Compare,
+        /// With what.
+        number: i64,
+        /// `!`
+        negated: bool,
+    },
+    /// An operator asked about the values of a lane.
+    Scan(Scan),
+}
+
+/// A numeric comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// `@eq`
+    Eq,
+    /// `@ge`
+    Ge,
+    /// `@gt`
+    Gt,
+    /// `@le`
+    Le,
+    /// `@lt`
+    Lt,
+}
+
+impl Compare {
+    /// Compares `left` with `right`.
+    pub fn holds(self, left: i64, right: i64) -> bool {
+        match self {
+            Compare::Eq => left == right,
+            Compare::Ge => left >= right,
+            Compare::Gt => left > right,
+            Compare::Le => left <= right,
+            Compare::Lt => left < right,
+        }
+    }
+}
+
+/// An operator and the values it is asked about.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The values. With `multi_match` the lane holds them untransformed.
+    pub lane: LaneId,
+    /// The transformations, for `multi_match`; otherwise they are in the lane.
+    pub steps: Option<super::ChainId>,
+    /// The operator.
+    pub operator: Arc<dyn Operator>,
+    /// `!`
+    pub negated: bool,
+    /// The argument, when it holds macros.
+    pub argument: Option<Template>,
+    /// `capture`
+    pub capture: bool,
+}
+
+/// What is told about a rule. Shared by the links of a chain.
+#[derive(Clone, Debug)]
+pub struct RuleMeta {
+    /// `msg`
+    pub message: Template,
+    /// `logdata`
+    pub data: Template,
+    /// `severity`, 0 to 7.
+    pub severity: Option<u8>,
+    /// `tag`s without macros.
+    pub tags: Arc<[String]>,
+    /// `tag`s with macros.
+    pub dynamic_tags: Box<[Template]>,
+    /// `ver`
+    pub version: String,
+    /// `rev`
+    pub revision: String,
+    /// `maturity`
+    pub maturity: Option<u8>,
+    /// `accuracy`
+    pub accuracy: Option<u8>,
+    /// `status`, for `deny` and `redirect`.
+    pub status: Option<u16>,
+    /// `log` (not `nolog`)
+    pub log: bool,
+    /// `auditlog` (not `noauditlog`)
+    pub auditlog: bool,
+    /// The operator as written, cut to a bound, for messages.
+    pub operator: Arc<str>,
+    /// The file.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+}

@@ -1,0 +1,80 @@
+//! What rules look at: targets, sets of them, and lanes.
+//!
+//! A lane is a set of targets together with a chain of transformations. Every rule of a phase that looks at the
+//! same things in the same way shares one lane, so that its values are gathered and transformed once.
+
+use super::template::Slot;
+use crate::transform::TransformId;
+use crate::variable::Variable;
+
+/// Which members of a collection.
+#[derive(Clone, Debug)]
+pub enum Selector {
+    /// All of them; for a scalar, its value.
+    All,
+    /// Those of this name, compared without regard to ASCII case.
+    Key(Box<[u8]>),
+    /// A member of `TX`.
+    Slot(Slot),
+    /// Those whose name matches (without regard to case, as in ModSecurity).
+    Regex(regex::bytes::Regex),
+    /// An XPath expression and the namespaces of `xmlns` actions, prefix and URI.
+    XPath(Box<str>, Box<[(Box<str>, Box<str>)]>),
+}
+
+impl Selector {
+    /// Whether a member called `name` is selected. Not for XPath or slots, which select otherwise.
+    pub fn selects(&self, name: &[u8]) -> bool {
+        match self {
+            Selector::All => true,
+            Selector::Key(key) => key.eq_ignore_ascii_case(name),
+            Selector::Regex(regex) => regex.is_match(name),
+            Selector::Slot(_) | Selector::XPath(..) => false,
+        }
+    }
+}
+
+/// `[&]VARIABLE[:selector]`.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The variable.
+    pub variable: Variable,
+    /// `&`: the number of values instead of the values.
+    pub count: bool,
+    /// Which members.
+    pub selector: Selector,
+    /// As it was written, for names of matched values that have no member of their own.
+    pub written: Box<str>,
+}
+
+/// All targets of a rule.
+#[derive(Clone, Debug, Default)]
+pub struct TargetSet {
+    /// What is looked at, in order.
+    pub included: Box<[Target]>,
+    /// What is not, although it is included.
+    pub excluded: Box<[Target]>,
+}
+
+/// A chain of transformations, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Chain(pub Box<[TransformId]>);
+
+/// Index of a chain in a ruleset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChainId(pub u16);
+
+/// Index of a lane in a ruleset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneId(pub u16);
+
+/// A set of targets, seen through a chain of transformations.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// What is looked at.
+    pub targets: TargetSet,
+    /// What is done to each value.
+    pub chain: ChainId,
+    /// Whether the values may change between two rules of a phase; then nothing of the lane is kept.
+    pub volatile: bool,
+}
