@@ -1,9 +1,18 @@
 //! The transaction: what the caller feeds, and what it gets back.
 
-use super::{BodyStep, Decision, EventKind, Report, World};
-use crate::ruleset::{Mode, Ruleset};
+use super::body::{RequestBody, ResponseBody};
+use super::lanes::{LaneState, Matched};
+use super::persistent::Persistent;
+use super::tx::Tx;
+use super::values::{ValueId, Values};
+use super::{BodyStep, Decision, Event, EventKind, Interruption, Report, RuleHit, Sanitised, World};
+use crate::limits;
+use crate::operator::Found;
+use crate::ruleset::{Allow, AuditMode, Mode, RuleIndex, Ruleset, Target};
+use crate::variable::Variable;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What the caller decides about one transaction.
 #[derive(Clone)]
@@ -16,64 +25,204 @@ pub struct Options {
     pub world: Arc<dyn World>,
 }
 
-/// One request and its response. Feed it in the order of the methods; each phase may be run once.
+/// One request and its response. Feed it in the order of the methods; each phase runs at most once, and a phase
+/// that is called after an interruption decides nothing new.
 pub struct Transaction {
-    _todo: (),
+    pub(super) ruleset: Arc<Ruleset>,
+    pub(super) world: Arc<dyn World>,
+    pub(super) id: String,
+    pub(super) started: SystemTime,
+    pub(super) mode: Mode,
+    pub(super) phase: u8,
+
+    pub(super) client: Option<SocketAddr>,
+    pub(super) server: Option<SocketAddr>,
+
+    pub(super) values: Values,
+    pub(super) scalars: Vec<ValueId>,
+    pub(super) collections: Vec<Vec<Member>>,
+    pub(super) tx: Tx,
+    pub(super) persistent: Persistent,
+    pub(super) geo: Vec<(&'static str, String)>,
+    pub(super) env: Vec<(Vec<u8>, Vec<u8>)>,
+
+    pub(super) lanes: Vec<LaneState>,
+    /// Values of all lanes gathered in this phase; lanes hold ranges of it.
+    pub(super) lane_values: Vec<super::lanes::LaneValue>,
+
+    /// What matched in the link being evaluated, or in the last one that was.
+    pub(super) matched: Vec<Matched>,
+    /// What matched in all links of the rule being evaluated, bounded.
+    pub(super) rule_matches: Vec<Matched>,
+    pub(super) found: Found,
+    pub(super) scratch: Vec<u8>,
+    pub(super) current_rule: Option<RuleIndex>,
+
+    /// Rules that `ctl` removed, a bit each; empty until one is.
+    pub(super) removed: Vec<u64>,
+    pub(super) removed_targets: Vec<(RuleIndex, Target)>,
+
+    pub(super) request_body: RequestBody,
+    pub(super) response_body: ResponseBody,
+
+    pub(super) allow: Option<Allow>,
+    pub(super) allowed_by: Option<RuleIndex>,
+    pub(super) interruption: Option<Interruption>,
+    pub(super) suppressed: Option<Interruption>,
+    pub(super) highest_severity: u8,
+    pub(super) pcre_limit_exceeded: bool,
+    pub(super) audit_engine: AuditMode,
+    pub(super) audit_parts: super::AuditParts,
+    pub(super) response_status: u16,
+    pub(super) has_response: bool,
+
+    pub(super) hits: Vec<RuleHit>,
+    pub(super) events: Vec<Event>,
+    pub(super) sanitised: Sanitised,
 }
 
-#[allow(unused_variables, missing_docs)]
+/// A member of a collection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    /// Its name as received.
+    pub(super) name: ValueId,
+    /// Its value.
+    pub(super) value: ValueId,
+}
+
 impl Transaction {
+    /// A transaction under `ruleset`.
     pub fn new(ruleset: Arc<Ruleset>, options: Options) -> Self {
-        Self { _todo: () }
+        let settings = &ruleset.settings;
+        let mut transaction = Self {
+            started: options.world.now(),
+            mode: options.mode.unwrap_or(settings.mode),
+            phase: 0,
+            client: None,
+            server: None,
+            values: Values::new(ruleset.steps.len(), limits::TRANSACTION_ARENA_BYTES),
+            scalars: vec![ValueId::NONE; Variable::COUNT],
+            collections: vec![Vec::new(); Variable::COUNT],
+            tx: Tx::new(&ruleset.slots),
+            persistent: Persistent::default(),
+            geo: Vec::new(),
+            env: Vec::new(),
+            lanes: vec![LaneState::default(); ruleset.lanes.len()],
+            lane_values: Vec::new(),
+            matched: Vec::new(),
+            rule_matches: Vec::new(),
+            found: Found::default(),
+            scratch: Vec::new(),
+            current_rule: None,
+            removed: Vec::new(),
+            removed_targets: Vec::new(),
+            request_body: RequestBody::new(settings),
+            response_body: ResponseBody::new(settings),
+            allow: None,
+            allowed_by: None,
+            interruption: None,
+            suppressed: None,
+            highest_severity: 255,
+            pcre_limit_exceeded: false,
+            audit_engine: settings.audit_engine,
+            audit_parts: super::AuditParts::of(&settings.audit_parts),
+            response_status: 0,
+            has_response: false,
+            hits: Vec::new(),
+            events: Vec::new(),
+            sanitised: Sanitised::default(),
+            world: options.world,
+            id: options.id,
+            ruleset,
+        };
+        transaction.prepare();
+        transaction
     }
-    /// Client and server address.
-    pub fn process_connection(&mut self, client: SocketAddr, server: SocketAddr) {}
-    /// Method, request target and protocol (`HTTP/1.1`) as received.
-    pub fn process_uri(&mut self, method: &[u8], target: &[u8], protocol: &[u8]) {}
-    /// One request header, in order.
-    pub fn add_request_header(&mut self, name: &[u8], value: &[u8]) {}
-    /// The exact request line, when it was not `METHOD SP target SP protocol` (`REQUEST_LINE`).
-    pub fn set_request_line(&mut self, line: &[u8]) {}
-    /// Phase 1.
+
+    /// The transaction's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The mode now in force; `ctl:ruleEngine` may change it.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Runs phase 1. All of the request's head must have been fed.
     pub fn process_request_headers(&mut self) -> Decision {
-        Decision::Pass
+        self.finish_request_head();
+        self.run_phase(1)
     }
-    /// Whether the request body is to be read for inspection (after phase 1). When false, skip to
-    /// [`Self::process_request_body`], which must be called all the same.
+
+    /// Whether the request body is to be fed. When it is not, go on with [`Self::process_request_body`], which
+    /// runs phase 2 in any case.
     pub fn request_body_wanted(&self) -> bool {
-        false
+        self.mode != Mode::Off && self.request_body.wanted() && self.interruption.is_none()
     }
-    /// The next bytes of the request body, as received (content coding not undone).
+
+    /// The next bytes of the request body, as received: a content coding is undone here.
     pub fn append_request_body(&mut self, chunk: &[u8]) -> BodyStep {
-        BodyStep::Continue
+        self.feed_request_body(chunk)
     }
-    /// Phase 2.
+
+    /// Runs phase 2, on what has been fed of the body.
     pub fn process_request_body(&mut self) -> Decision {
-        Decision::Pass
+        if self.mode != Mode::Off
+            && let Some(interruption) = self.finish_request_body()
+        {
+            return self.decide(interruption);
+        }
+        self.run_phase(2)
     }
-    /// One response header, in order.
-    pub fn add_response_header(&mut self, name: &[u8], value: &[u8]) {}
-    /// Phase 3.
+
+    /// Runs phase 3. All response headers must have been fed.
     pub fn process_response_headers(&mut self, status: u16, protocol: &[u8]) -> Decision {
-        Decision::Pass
+        self.finish_response_head(status, protocol);
+        self.run_phase(3)
     }
-    /// Whether the response body is to be held back for inspection (after phase 3).
+
+    /// Whether the response body is to be held back and fed.
     pub fn response_body_wanted(&self) -> bool {
-        false
+        self.mode != Mode::Off && self.interruption.is_none() && self.allow.is_none() && self.is_response_inspected()
     }
-    /// The next bytes of the response body.
+
+    /// The next bytes of the response body, as received: a content coding is undone here.
     pub fn append_response_body(&mut self, chunk: &[u8]) -> BodyStep {
-        BodyStep::Continue
+        self.feed_response_body(chunk)
     }
-    /// Phase 4.
+
+    /// Runs phase 4, on what has been fed of the body.
     pub fn process_response_body(&mut self) -> Decision {
-        Decision::Pass
+        if self.mode != Mode::Off {
+            self.finish_response_body();
+        }
+        self.run_phase(4)
     }
-    /// Something that the caller noticed.
-    pub fn note(&mut self, kind: EventKind, detail: &str) {}
-    /// Phase 5, and everything that there is to report. `final_status` is what the client was answered, 0 when
-    /// nothing was.
-    pub fn process_logging(self, final_status: u16) -> Report {
-        unreachable!()
+
+    /// Records something that the caller noticed.
+    pub fn note(&mut self, kind: EventKind, detail: &str) {
+        if self.events.len() < limits::EVENTS_PER_TRANSACTION {
+            self.events.push(Event { kind, phase: self.phase, detail: detail.to_owned() });
+        }
+    }
+
+    /// Runs phase 5 and gives all that there is to report. `final_status` is what the client was answered, 0
+    /// when nothing was.
+    pub fn process_logging(mut self, final_status: u16) -> Report {
+        // Logging runs whatever was decided before it, and can disrupt nothing any more.
+        let _ = self.run_phase(5);
+        self.into_report(final_status)
+    }
+
+    /// What an interruption of the engine's own (a limit, not a rule) means under the present mode.
+    pub(super) fn decide(&mut self, interruption: Interruption) -> Decision {
+        if self.mode == Mode::On {
+            self.interruption.get_or_insert_with(|| interruption.clone());
+            Decision::Interrupt(interruption)
+        } else {
+            self.suppressed.get_or_insert(interruption);
+            Decision::Pass
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! What rules do when they match.
 
 use super::program::RuleIndex;
-use super::settings::{Mode, Processor};
+use super::settings::Mode;
 use super::target::Target;
 use super::template::{Slot, Template};
+use crate::body::{Processor, XmlIntoArgs};
 use crate::variable::Variable;
 
 /// `setvar`, and what belongs to it.
@@ -93,7 +94,7 @@ pub enum Ctl {
     /// `forceResponseBodyVariable`
     ForceResponseBodyVariable(bool),
     /// `parseXmlIntoArgs`
-    ParseXmlIntoArgs(super::settings::XmlArgs),
+    ParseXmlIntoArgs(XmlIntoArgs),
     /// `ruleRemoveById`, `ruleRemoveByTag`, `ruleRemoveByMsg`: the rules they name.
     RemoveRules(Box<[RuleIndex]>),
     /// `ruleRemoveTargetById`, `…ByTag`, `…ByMsg`: the rules they name and the target.

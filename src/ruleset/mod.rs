@@ -14,7 +14,7 @@ pub use action::{
     Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, Sanitise, SetOperation, SetTarget, SetVar, TxName,
 };
 pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
-pub use rule::{Compare, Matcher, Rule, RuleMeta, Scan};
-pub use settings::{BodyLimitAction, Mode, Processor, RelevantStatus, Settings, XmlArgs};
-pub use target::{Chain, ChainId, Lane, LaneId, Selector, Target, TargetSet};
+pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
+pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
+pub use target::{ByteSet, Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetSet};
 pub use template::{Piece, Slot, SlotNames, Template};

@@ -2,9 +2,8 @@
 
 use super::rule::Rule;
 use super::settings::Settings;
-use super::target::{Chain, ChainId, Lane, LaneId};
+use super::target::{Chain, ChainId, Lane, LaneId, Step};
 use super::template::SlotNames;
-use crate::transform::TransformId;
 
 /// Index of a rule, or of a link of a chain, in a ruleset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,13 +30,12 @@ pub struct Ruleset {
     /// All chains of transformations.
     pub chains: Box<[Chain]>,
     /// The transformations in use; a transaction's memo has a column for each.
-    pub transforms: Box<[TransformId]>,
+    pub steps: Box<[Step]>,
     /// Names of `TX`'s slots.
     pub slots: SlotNames,
     /// Slots that CRS's scores and thresholds live in, for reports.
     pub score_slots: ScoreSlots,
-    /// Sets `SecRuleUpdateActionById` and others could not be applied to are the compiler's to report; here is
-    /// how many rules were removed.
+    /// How many rules of the rule text were removed by `SecRuleRemove…`.
     pub removed: usize,
 }
 
@@ -66,8 +64,13 @@ impl Ruleset {
     }
 
     /// The chain `id`.
-    pub fn chain(&self, id: ChainId) -> &[TransformId] {
+    pub fn chain(&self, id: ChainId) -> &[u8] {
         &self.chains[usize::from(id.0)].0
+    }
+
+    /// Whether step `column` is `urlDecodeUni`, which `SecUnicodeMapFile` extends.
+    pub fn is_unicode_step(&self, column: u8) -> bool {
+        self.steps[usize::from(column)].transform.row().name == "urlDecodeUni"
     }
 
     /// The rules of phase `number`, 1 to 5.

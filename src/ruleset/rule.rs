@@ -46,12 +46,23 @@ pub enum Matcher {
         /// How it is compared.
         compare: Compare,
         /// With what.
-        number: i64,
+        operand: Operand,
         /// `!`
         negated: bool,
     },
     /// An operator asked about the values of a lane.
     Scan(Scan),
+}
+
+/// The right side of a numeric comparison.
+#[derive(Clone, Debug)]
+pub enum Operand {
+    /// A number.
+    Number(i64),
+    /// A member of `TX`, read as a number; 0 when it is not set.
+    Slot(Slot),
+    /// Other text with macros, read as a number.
+    Template(Template),
 }
 
 /// A numeric comparison.

@@ -1,5 +1,6 @@
 //! What directives set for a whole ruleset.
 
+use crate::body::XmlIntoArgs;
 use regex::bytes::Regex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,52 +39,6 @@ pub enum BodyLimitAction {
     Reject,
     /// Inspect what fits; pass the rest on uninspected.
     ProcessPartial,
-}
-
-/// A request body processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Processor {
-    /// `application/x-www-form-urlencoded`
-    UrlEncoded,
-    /// `multipart/form-data`
-    Multipart,
-    /// JSON
-    Json,
-    /// XML
-    Xml,
-    /// Nothing but `REQUEST_BODY`.
-    Raw,
-}
-
-impl Processor {
-    /// The name in SecLang, as `REQBODY_PROCESSOR` shows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Processor::UrlEncoded => "URLENCODED",
-            Processor::Multipart => "MULTIPART",
-            Processor::Json => "JSON",
-            Processor::Xml => "XML",
-            Processor::Raw => "RAW",
-        }
-    }
-
-    /// The processor called `name`, in any case.
-    pub fn find(name: &str) -> Option<Processor> {
-        [Processor::UrlEncoded, Processor::Multipart, Processor::Json, Processor::Xml, Processor::Raw]
-            .into_iter()
-            .find(|p| p.name().eq_ignore_ascii_case(name))
-    }
-}
-
-/// `SecParseXmlIntoArgs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum XmlArgs {
-    /// `On`: `ARGS` as well as `XML`.
-    On,
-    /// `Off`
-    Off,
-    /// `OnlyArgs`: `ARGS` instead of `XML`.
-    OnlyArgs,
 }
 
 /// `SecAuditLogRelevantStatus`.
@@ -140,10 +95,10 @@ pub struct Settings {
     /// `SecComponentSignature`s.
     pub components: Vec<String>,
     /// `SecParseXmlIntoArgs`
-    pub xml_args: XmlArgs,
+    pub xml_args: XmlIntoArgs,
     /// `SecUnicodeMapFile`
     pub unicode_map: Option<Arc<crate::transform::UnicodeMap>>,
-    /// `SecTmpSaveUploadedFiles`-independent: whether any rule looks at `FILES_TMP_CONTENT`.
+    /// Whether any rule looks at `FILES_TMP_CONTENT`; otherwise no content of files is kept.
     pub inspects_file_content: bool,
     /// `SecInterceptOnError`: an operator that gave up counts as a match of a disruptive rule.
     pub intercept_on_error: bool,
@@ -175,7 +130,7 @@ impl Default for Settings {
             sensor_id: String::new(),
             server_signature: None,
             components: Vec::new(),
-            xml_args: XmlArgs::Off,
+            xml_args: XmlIntoArgs::Off,
             unicode_map: None,
             inspects_file_content: false,
             intercept_on_error: false,

@@ -56,9 +56,43 @@ pub struct TargetSet {
     pub excluded: Box<[Target]>,
 }
 
-/// A chain of transformations, in order.
+/// A set of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// The bytes that occur in `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut set = Self::default();
+        for &b in bytes {
+            set.insert(b);
+        }
+        set
+    }
+
+    /// Adds `byte`.
+    pub fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+
+    /// Whether any byte is in both.
+    pub fn intersects(&self, other: &ByteSet) -> bool {
+        (0..4).any(|i| self.0[i] & other.0[i] != 0)
+    }
+}
+
+/// A transformation in use by a ruleset, and which values it can change.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The transformation.
+    pub transform: TransformId,
+    /// Values without any of these bytes stay as they are; `None` when any value may change.
+    pub trigger: Option<ByteSet>,
+}
+
+/// A chain of transformations, in order, as positions in the ruleset's list of [`Step`]s.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Chain(pub Box<[TransformId]>);
+pub struct Chain(pub Box<[u8]>);
 
 /// Index of a chain in a ruleset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,313 @@
+//! Rules: the walk through a phase, chains, operators and their matches.
+
+use super::lanes::{LaneValue, Matched};
+use super::transaction::Transaction;
+use super::tx::parse_number;
+use super::values::ValueId;
+use super::{Decision, EventKind};
+use crate::limits;
+use crate::operator::{Capture, Lookup, Outcome};
+use crate::ruleset::{
+    Allow, Flow, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot, Template,
+};
+use crate::variable::Variable;
+use std::sync::Arc;
+
+/// What follows from a rule that matched.
+pub(super) enum Next {
+    /// The next rule.
+    Continue,
+    /// The phase's rule at this position.
+    Jump(usize),
+    /// The end of the phase.
+    EndPhase,
+}
+
+impl Transaction {
+    /// Runs the rules of a phase.
+    pub(super) fn run_phase(&mut self, number: u8) -> Decision {
+        if self.mode == Mode::Off {
+            return Decision::Pass;
+        }
+        let logging = number == 5;
+        if !logging && let Some(interruption) = &self.interruption {
+            return Decision::Interrupt(interruption.clone());
+        }
+        self.phase = number;
+        match self.allow {
+            Some(Allow::All) if !logging => return Decision::Pass,
+            Some(Allow::Request) if number <= 2 => return Decision::Pass,
+            Some(Allow::Phase) => self.allow = None,
+            _ => {}
+        }
+        self.reset_lanes();
+        let ruleset = Arc::clone(&self.ruleset);
+        let rules = ruleset.phase(number);
+        let mut at = 0;
+        while let Some(&index) = rules.get(at) {
+            at += 1;
+            if self.is_removed(index) {
+                continue;
+            }
+            self.current_rule = Some(index);
+            if !self.evaluate(&ruleset, index) {
+                continue;
+            }
+            match self.after_match(&ruleset, index, at) {
+                Next::Continue => {}
+                Next::Jump(to) => at = to,
+                Next::EndPhase => break,
+            }
+            // `ctl:ruleEngine=Off` takes effect at once.
+            if self.mode == Mode::Off {
+                break;
+            }
+        }
+        self.current_rule = None;
+        match &self.interruption {
+            Some(interruption) if !logging => Decision::Interrupt(interruption.clone()),
+            _ => Decision::Pass,
+        }
+    }
+
+    fn is_removed(&self, index: RuleIndex) -> bool {
+        let i = index.0 as usize;
+        self.removed.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 == 1)
+    }
+
+    /// Evaluates a rule with its chain: whether all links match. Assignments of links that match are carried
+    /// out as they match, whatever comes of the rest of the chain; so do ModSecurity 2 and 3.
+    fn evaluate(&mut self, ruleset: &Ruleset, head: RuleIndex) -> bool {
+        let mut link = Some(head);
+        self.rule_matches.clear();
+        while let Some(index) = link {
+            let rule = ruleset.rule(index);
+            let matched = match &rule.matcher {
+                Matcher::Always => {
+                    self.matched.clear();
+                    self.on_match(ruleset, rule);
+                    true
+                }
+                Matcher::Slot { slot, count, compare, operand, negated } => {
+                    self.compare_slot(ruleset, rule, *slot, *count, |engine, left| {
+                        let right = match operand {
+                            Operand::Number(n) => *n,
+                            Operand::Slot(slot) => engine.tx.get(*slot).number(),
+                            Operand::Template(template) => {
+                                let text = engine.expand(ruleset, template);
+                                let number = parse_number(&text);
+                                engine.scratch = text;
+                                number
+                            }
+                        };
+                        compare.holds(left, right) != *negated
+                    })
+                }
+                Matcher::Scan(scan) => self.scan(ruleset, index, rule, scan),
+            };
+            if !matched {
+                return false;
+            }
+            link = rule.next;
+        }
+        true
+    }
+
+    fn compare_slot(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        slot: Slot,
+        count: bool,
+        holds: impl Fn(&mut Self, i64) -> bool,
+    ) -> bool {
+        let value = self.tx.get(slot);
+        let number = match (count, value.is_set()) {
+            (true, set) => i64::from(set),
+            (false, true) => value.number(),
+            // No value, nothing to compare.
+            (false, false) => return false,
+        };
+        if !holds(self, number) {
+            return false;
+        }
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        if count {
+            super::tx::append_number(number, &mut text);
+        } else {
+            self.tx.get(slot).append_to(&mut text);
+        }
+        let value = self.values.push(&text);
+        self.scratch = text;
+        let name = self.values.push(ruleset.slots.name(slot).as_bytes());
+        self.matched.clear();
+        let at = LaneValue { variable: Variable::Tx, name, raw: value, value, count };
+        self.remember(Matched { at, value, range: None });
+        self.on_match(ruleset, rule);
+        true
+    }
+
+    fn scan(&mut self, ruleset: &Ruleset, index: RuleIndex, rule: &Rule, scan: &Scan) -> bool {
+        let values = self.lane(ruleset, scan.lane, index);
+        self.matched.clear();
+        let mut matched = false;
+        for i in values.clone() {
+            let at = self.lane_values[i];
+            if let Some(chain) = scan.steps {
+                matched |= self.scan_each_step(ruleset, rule, scan, at, ruleset.chain(chain));
+                continue;
+            }
+            let value = if at.value.is_some() {
+                at.value
+            } else {
+                // Too large to be kept: transformed again for this rule alone.
+                let chain = ruleset.chain(ruleset.lane(scan.lane).chain);
+                self.values.chain(ruleset, at.raw, chain)
+            };
+            matched |= self.ask(ruleset, rule, scan, at, value);
+        }
+        if !self.is_lane_kept(scan.lane, &values) {
+            self.lane_values.truncate(values.start);
+        }
+        matched
+    }
+
+    /// `multiMatch`: the value as it came and after each step that changes it.
+    fn scan_each_step(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        scan: &Scan,
+        at: LaneValue,
+        chain: &[u8],
+    ) -> bool {
+        let mut value = at.raw;
+        let mut matched = self.ask(ruleset, rule, scan, at, value);
+        for &column in chain {
+            let next = self.values.step(ruleset, value, column);
+            // An ephemeral result has its input's id only when it is the same memory; ask again to be safe.
+            if next != value || !next.is_lasting() {
+                value = next;
+                matched |= self.ask(ruleset, rule, scan, at, value);
+            }
+        }
+        matched
+    }
+
+    /// Asks the operator about one value; carries out what follows from a match.
+    fn ask(&mut self, ruleset: &Ruleset, rule: &Rule, scan: &Scan, at: LaneValue, value: ValueId) -> bool {
+        let argument = match &scan.argument {
+            Some(template) => self.expand(ruleset, template),
+            None => Vec::new(),
+        };
+        self.found.clear();
+        self.found.want_captures = scan.capture;
+        let world = Arc::clone(&self.world);
+        let lookup = WorldLookup(&*world);
+        let outcome = scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found);
+        if scan.argument.is_some() {
+            self.scratch = argument;
+        }
+        let matched = match outcome {
+            Outcome::Match => !scan.negated,
+            Outcome::NoMatch => scan.negated,
+            Outcome::Exceeded => {
+                self.pcre_limit_exceeded = true;
+                self.note(EventKind::OperatorLimit, &format!("rule {} gave up on {}", rule.id, at.variable.name()));
+                ruleset.settings.intercept_on_error
+            }
+        };
+        if !matched {
+            return false;
+        }
+        if scan.capture && !scan.negated {
+            self.store_captures(value);
+        }
+        if !self.found.geo.is_empty() {
+            self.geo = std::mem::take(&mut self.found.geo);
+        }
+        let range = self.found.matched.clone();
+        // What is remembered outlives the next transformation.
+        let value = if value.is_lasting() {
+            value
+        } else {
+            let copy = self.values.get(value)[..limits::MATCH_VALUE_BYTES.min(self.values.get(value).len())].to_vec();
+            self.values.push(&copy)
+        };
+        self.remember(Matched { at, value, range });
+        self.on_match(ruleset, rule);
+        true
+    }
+
+    fn remember(&mut self, matched: Matched) {
+        if self.rule_matches.len() < limits::MATCHES_PER_HIT {
+            self.rule_matches.push(matched.clone());
+        }
+        self.matched.push(matched);
+    }
+
+    /// TX.0 to TX.9; those that took no part are unset, so that a rule never sees another's captures.
+    fn store_captures(&mut self, value: ValueId) {
+        for n in 0..10_u8 {
+            let slot = Slot::capture(n);
+            match self.found.captures.get(usize::from(n)) {
+                Some(Capture::Input(range)) => {
+                    let text = self.values.get(value).get(range.clone()).unwrap_or_default();
+                    self.tx.set_bytes(slot, text);
+                }
+                Some(Capture::Text(text)) => self.tx.set_bytes(slot, text),
+                Some(Capture::Unset) | None => *self.tx.get_mut(slot) = super::tx::TxValue::Unset,
+            }
+        }
+    }
+
+    /// Expands macros, into the scratch buffer, which the caller gives back.
+    pub(super) fn expand(&mut self, ruleset: &Ruleset, template: &Template) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
+        for piece in &template.pieces {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Slot(slot) => self.tx.get(*slot).append_to(&mut out),
+                Piece::Target(target) => {
+                    // Resolving needs the scratch buffer for itself.
+                    if let Some(value) = self.first_value(ruleset, target) {
+                        out.extend_from_slice(self.values.get(value));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Where to go on after the rule at `index` has matched; `at` is the position of the next one.
+    fn after_match(&mut self, ruleset: &Ruleset, index: RuleIndex, at: usize) -> Next {
+        let rule = ruleset.rule(index);
+        self.finish_rule(ruleset, index);
+        if self.interruption.is_some() && self.phase != 5 {
+            return Next::EndPhase;
+        }
+        match self.allow {
+            Some(_) if self.allowed_by == Some(index) => {
+                self.allowed_by = None;
+                return Next::EndPhase;
+            }
+            _ => {}
+        }
+        match rule.flow {
+            Some(Flow::Skip(n)) => Next::Jump(at + n as usize),
+            Some(Flow::SkipTo(to)) => Next::Jump(to as usize),
+            None => Next::Continue,
+        }
+    }
+}
+
+/// Lends the world's resolver to operators.
+struct WorldLookup<'a>(&'a dyn super::World);
+
+impl Lookup for WorldLookup<'_> {
+    fn resolve(&self, name: &str) -> Option<Vec<std::net::IpAddr>> {
+        self.0.resolve(name)
+    }
+}

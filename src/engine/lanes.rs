@@ -1,0 +1,172 @@
+//! Lanes at run time: which values a rule's targets have, gathered and transformed once a phase.
+
+use super::transaction::Transaction;
+use super::values::ValueId;
+use crate::ruleset::{LaneId, RuleIndex, Ruleset, Selector, Target, TargetSet};
+use crate::variable::Variable;
+use std::ops::Range;
+
+/// What is known of a lane in the present phase.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LaneState {
+    /// The phase for which it was gathered; 0 for none.
+    phase: u8,
+    start: u32,
+    end: u32,
+}
+
+/// A value of a target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneValue {
+    /// The variable it belongs to.
+    pub(super) variable: Variable,
+    /// The member's name; [`ValueId::NONE`] for scalars.
+    pub(super) name: ValueId,
+    /// The value as it came.
+    pub(super) raw: ValueId,
+    /// The value after the lane's transformations.
+    pub(super) value: ValueId,
+    /// It is a number of values (`&`).
+    pub(super) count: bool,
+}
+
+/// A value that an operator matched.
+#[derive(Clone, Debug)]
+pub(super) struct Matched {
+    /// Where the value stands.
+    pub(super) at: LaneValue,
+    /// The value that the operator saw.
+    pub(super) value: ValueId,
+    /// Which bytes of it matched.
+    pub(super) range: Option<Range<usize>>,
+}
+
+impl Transaction {
+    /// Forgets all lanes: a new phase may know more.
+    pub(super) fn reset_lanes(&mut self) {
+        self.lane_values.clear();
+        self.lanes.fill(LaneState::default());
+    }
+
+    /// The values of `lane` for the rule at `rule`, as positions in `lane_values`. Values that are gathered for
+    /// this one evaluation stand at the end of it; cut it back to `lane_mark` afterwards.
+    pub(super) fn lane(&mut self, ruleset: &Ruleset, id: LaneId, rule: RuleIndex) -> Range<usize> {
+        let lane = ruleset.lane(id);
+        let state = self.lanes[usize::from(id.0)];
+        let restricted = self.removed_targets.iter().any(|(r, _)| *r == rule);
+        if state.phase == self.phase && !restricted {
+            return state.start as usize..state.end as usize;
+        }
+        let start = self.lane_values.len();
+        self.gather(ruleset, &lane.targets);
+        if restricted {
+            self.drop_removed_targets(start, rule);
+        }
+        let chain = ruleset.chain(lane.chain);
+        let mut lasting = true;
+        for i in start..self.lane_values.len() {
+            let raw = self.lane_values[i].raw;
+            let value = if self.lane_values[i].count { raw } else { self.values.chain(ruleset, raw, chain) };
+            lasting &= value.is_lasting();
+            // What could not be kept is computed again by the one who asks.
+            self.lane_values[i].value = if value.is_lasting() { value } else { ValueId::NONE };
+        }
+        let end = self.lane_values.len();
+        if !lane.volatile && !restricted && lasting {
+            self.lanes[usize::from(id.0)] = LaneState { phase: self.phase, start: start as u32, end: end as u32 };
+        }
+        start..end
+    }
+
+    /// Whether what stands in `lane_values` for this lane must be cut off after use.
+    pub(super) fn is_lane_kept(&self, id: LaneId, values: &Range<usize>) -> bool {
+        let state = self.lanes[usize::from(id.0)];
+        state.phase == self.phase && state.start as usize == values.start && state.end as usize == values.end
+    }
+
+    fn drop_removed_targets(&mut self, start: usize, rule: RuleIndex) {
+        let removed = std::mem::take(&mut self.removed_targets);
+        let values = &self.values;
+        let mut kept = start;
+        for i in start..self.lane_values.len() {
+            let value = self.lane_values[i];
+            let out = removed.iter().any(|(r, target)| *r == rule && excludes(target, &value, values));
+            if !out {
+                self.lane_values[kept] = value;
+                kept += 1;
+            }
+        }
+        self.lane_values.truncate(kept);
+        self.removed_targets = removed;
+    }
+
+    /// Appends the values of `targets` to `lane_values`, untransformed.
+    pub(super) fn gather(&mut self, ruleset: &Ruleset, targets: &TargetSet) {
+        let start = self.lane_values.len();
+        for target in &targets.included {
+            let from = self.lane_values.len();
+            self.resolve(ruleset, target);
+            if !targets.excluded.is_empty() {
+                let (values, lane_values) = (&self.values, &mut self.lane_values);
+                retain_from(lane_values, from, |v| !targets.excluded.iter().any(|x| excludes(x, v, values)));
+            }
+            if target.count {
+                let number = (self.lane_values.len() - from).to_string();
+                self.lane_values.truncate(from);
+                let raw = self.values.push(number.as_bytes());
+                let name = match &target.selector {
+                    Selector::Key(key) => self.values.push(key),
+                    Selector::Slot(slot) => self.values.push(ruleset.slots.name(*slot).as_bytes()),
+                    _ => ValueId::NONE,
+                };
+                self.lane_values.push(LaneValue { variable: target.variable, name, raw, value: raw, count: true });
+            }
+        }
+        debug_assert!(self.lane_values.len() >= start);
+    }
+
+    /// The first value of `target`, for macros.
+    pub(super) fn first_value(&mut self, ruleset: &Ruleset, target: &Target) -> Option<ValueId> {
+        let from = self.lane_values.len();
+        self.resolve(ruleset, target);
+        let found = self.lane_values.len() - from;
+        let value = if target.count {
+            Some(self.values.push(found.to_string().as_bytes()))
+        } else {
+            self.lane_values.get(from).map(|v| v.raw)
+        };
+        self.lane_values.truncate(from);
+        value
+    }
+}
+
+/// Whether the exclusion `target` takes `value` away. A whole variable is excluded by its name alone.
+fn excludes(target: &Target, value: &LaneValue, values: &super::values::Values) -> bool {
+    if target.variable != value.variable {
+        return false;
+    }
+    match &target.selector {
+        Selector::All => true,
+        Selector::Key(_) | Selector::Regex(_) => {
+            value.name.is_some() && target.selector.selects(values.get(value.name))
+        }
+        // Members of TX are named by their lower-case names; XPath expressions are compared as written.
+        Selector::Slot(_) | Selector::XPath(..) => {
+            value.name.is_some()
+                && target.written.split_once(':').is_some_and(|(_, name)| {
+                    name.as_bytes().eq_ignore_ascii_case(values.get(value.name))
+                })
+        }
+    }
+}
+
+fn retain_from<T>(list: &mut Vec<T>, from: usize, keep: impl Fn(&T) -> bool) {
+    let mut kept = from;
+    for i in from..list.len() {
+        if keep(&list[i]) {
+            list.swap(kept, i);
+            kept += 1;
+        }
+    }
+    list.truncate(kept);
+}

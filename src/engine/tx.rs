@@ -1,0 +1,157 @@
+//! The collection `TX`.
+
+use crate::ruleset::{Slot, SlotNames};
+
+/// A member's value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum TxValue {
+    /// Not set.
+    #[default]
+    Unset,
+    /// A number: what scores are, without text in between.
+    Int(i64),
+    /// Text.
+    Bytes(Vec<u8>),
+}
+
+impl TxValue {
+    /// Whether it is set.
+    pub(super) fn is_set(&self) -> bool {
+        !matches!(self, TxValue::Unset)
+    }
+
+    /// As a number, the way ModSecurity reads one ([`parse_number`]); 0 when it is not set.
+    pub(super) fn number(&self) -> i64 {
+        match self {
+            TxValue::Unset => 0,
+            TxValue::Int(n) => *n,
+            TxValue::Bytes(b) => parse_number(b),
+        }
+    }
+
+    /// Appends its text to `out`.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        match self {
+            TxValue::Unset => {}
+            TxValue::Int(n) => append_number(*n, out),
+            TxValue::Bytes(b) => out.extend_from_slice(b),
+        }
+    }
+}
+
+/// Reads a number as C's `atoi` does: leading white space, a sign, digits; 0 when there are none. Saturates.
+pub(super) fn parse_number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let magnitude = digits
+        .iter()
+        .take_while(|b| b.is_ascii_digit())
+        .fold(0_i64, |n, b| n.saturating_mul(10).saturating_add(i64::from(b - b'0')));
+    if negative { -magnitude } else { magnitude }
+}
+
+/// Appends `n` in decimal.
+pub(super) fn append_number(n: i64, out: &mut Vec<u8>) {
+    use std::io::Write;
+    if let Ok(digit @ 0..=9) = u8::try_from(n) {
+        out.push(b'0' + digit);
+    } else {
+        // Writing into a vector cannot fail.
+        let _ = write!(out, "{n}");
+    }
+}
+
+/// `TX`: an array for the names that rules know, a list for those that rules make up.
+pub(super) struct Tx {
+    slots: Vec<TxValue>,
+    dynamic: Vec<(Vec<u8>, TxValue)>,
+}
+
+impl Tx {
+    /// Nothing is set.
+    pub(super) fn new(names: &SlotNames) -> Self {
+        Self { slots: vec![TxValue::Unset; names.len()], dynamic: Vec::new() }
+    }
+
+    /// The value in `slot`.
+    pub(super) fn get(&self, slot: Slot) -> &TxValue {
+        &self.slots[usize::from(slot.0)]
+    }
+
+    /// The value in `slot`, to change.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut TxValue {
+        &mut self.slots[usize::from(slot.0)]
+    }
+
+    /// Sets `slot` to text, reusing its memory.
+    pub(super) fn set_bytes(&mut self, slot: Slot, text: &[u8]) {
+        match self.get_mut(slot) {
+            TxValue::Bytes(old) => {
+                old.clear();
+                old.extend_from_slice(text);
+            }
+            other => *other = TxValue::Bytes(text.to_vec()),
+        }
+    }
+
+    /// The value of `name`, which may be a slot's.
+    pub(super) fn find(&self, names: &SlotNames, name: &[u8]) -> Option<&TxValue> {
+        if let Some(slot) = std::str::from_utf8(name).ok().and_then(|n| names.find(n)) {
+            return Some(self.get(slot));
+        }
+        self.dynamic.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    }
+
+    /// The value of `name`, to change; made if need be, up to `limit` made-up names.
+    pub(super) fn find_mut(&mut self, names: &SlotNames, name: &[u8], limit: usize) -> Option<&mut TxValue> {
+        if let Some(slot) = std::str::from_utf8(name).ok().and_then(|n| names.find(n)) {
+            return Some(self.get_mut(slot));
+        }
+        let at = match self.dynamic.iter().position(|(n, _)| n.eq_ignore_ascii_case(name)) {
+            Some(at) => at,
+            None if self.dynamic.len() < limit => {
+                self.dynamic.push((name.to_vec(), TxValue::Unset));
+                self.dynamic.len() - 1
+            }
+            None => return None,
+        };
+        Some(&mut self.dynamic[at].1)
+    }
+
+    /// All members that are set.
+    pub(super) fn iter<'a>(&'a self, names: &'a SlotNames) -> impl Iterator<Item = (&'a [u8], &'a TxValue)> + 'a {
+        let slots = self.slots.iter().enumerate().map(|(i, v)| (names.name(Slot(i as u16)).as_bytes(), v));
+        let dynamic = self.dynamic.iter().map(|(n, v)| (n.as_slice(), v));
+        slots.chain(dynamic).filter(|(_, v)| v.is_set())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_like_atoi() {
+        for (text, number) in [("12", 12), (" -3x", -3), ("+7", 7), ("x1", 0), ("", 0), ("-", 0), ("0x10", 0)] {
+            assert_eq!(parse_number(text.as_bytes()), number, "{text}");
+        }
+        assert_eq!(parse_number(b"99999999999999999999"), i64::MAX);
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_made_up_names_are_bounded() {
+        let mut names = SlotNames::default();
+        let slot = names.intern("Score").expect("room");
+        let mut tx = Tx::new(&names);
+        *tx.get_mut(slot) = TxValue::Int(5);
+        assert_eq!(tx.find(&names, b"SCORE"), Some(&TxValue::Int(5)));
+        *tx.find_mut(&names, b"Made-Up", 1).expect("room") = TxValue::Bytes(b"x".to_vec());
+        assert!(tx.find(&names, b"made-up").is_some());
+        assert!(tx.find_mut(&names, b"another", 1).is_none());
+        assert_eq!(tx.iter(&names).count(), 2);
+    }
+}
