@@ -66,3 +66,24 @@ pub const XPATH_NODES: usize = 10_000;
 pub const XPATH_ATTRIBUTES: usize = 100;
 /// Bytes that one expression may select: nested elements repeat their text.
 pub const XPATH_RESULT_BYTES: usize = 4 << 20;
+/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
+pub const DIAGNOSTICS: usize = 1_000;
+/// Bytes that one transaction's values and their transformations may occupy. Beyond it, transformed values are
+/// computed again for each rule instead of being kept: slower, never wrong.
+pub const TRANSACTION_ARENA_BYTES: usize = 64 << 20;
+/// Events that one transaction records. The first few tell; a hostile request could raise thousands.
+pub const EVENTS_PER_TRANSACTION: usize = 64;
+/// Rules that one transaction records as matched. CRS at level 4 matches some 60 on the worst of its own tests.
+pub const HITS_PER_TRANSACTION: usize = 512;
+/// Values that one recorded rule shows. A rule may match each of a thousand arguments.
+pub const MATCHES_PER_HIT: usize = 16;
+/// Bytes shown of a matched value.
+pub const MATCH_VALUE_BYTES: usize = 1_024;
+/// Bytes of an expanded `logdata`; ModSecurity cuts at 512.
+pub const LOGDATA_BYTES: usize = 4_096;
+/// Bytes of a redirect's location.
+pub const LOCATION_BYTES: usize = 8_192;
+/// Names that rules may make up in `TX` (and `ENV`) by macros within one transaction.
+pub const TX_DYNAMIC_NAMES: usize = 4_096;
+/// Bytes kept of each uploaded file when a rule looks at `FILES_TMP_CONTENT`.
+pub const FILE_CONTENT_BYTES: usize = 128 << 10;

@@ -4,9 +4,19 @@
 //! gets [`Decision`]s and, at the end, a [`Report`]. What the engine needs of the world comes in through
 //! [`World`]. It must know neither rule text nor sockets.
 
+mod actions;
+mod body;
 mod decision;
+mod evaluate;
+mod head;
+mod lanes;
+mod outcome;
+mod persistent;
 mod report;
+mod resolve;
 mod transaction;
+mod tx;
+mod values;
 mod world;
 
 pub use decision::{BodyStep, Decision, Disruption, Interruption};

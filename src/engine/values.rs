@@ -4,7 +4,8 @@
 //! (the memo); a transformation which changes nothing gives the id of its input, so that every later step of
 //! any rule shares what is known of it.
 
-use crate::ruleset::{ByteSet, Ruleset};
+use crate::ruleset::Ruleset;
+use crate::transform::ByteSet;
 
 /// A value in [`Values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,5 +16,5 @@ pub use action::{
 pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
-pub use target::{ByteSet, Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetSet};
+pub use target::{Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetSet};
 pub use template::{Piece, Slot, SlotNames, Template};

@@ -4,7 +4,7 @@
 //! same things in the same way shares one lane, so that its values are gathered and transformed once.
 
 use super::template::Slot;
-use crate::transform::TransformId;
+use crate::transform::{ByteSet, TransformId};
 use crate::variable::Variable;
 
 /// Which members of a collection.
@@ -54,31 +54,6 @@ pub struct TargetSet {
     pub included: Box<[Target]>,
     /// What is not, although it is included.
     pub excluded: Box<[Target]>,
-}
-
-/// A set of bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByteSet([u64; 4]);
-
-impl ByteSet {
-    /// The bytes that occur in `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        let mut set = Self::default();
-        for &b in bytes {
-            set.insert(b);
-        }
-        set
-    }
-
-    /// Adds `byte`.
-    pub fn insert(&mut self, byte: u8) {
-        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
-    }
-
-    /// Whether any byte is in both.
-    pub fn intersects(&self, other: &ByteSet) -> bool {
-        (0..4).any(|i| self.0[i] & other.0[i] != 0)
-    }
 }
 
 /// A transformation in use by a ruleset, and which values it can change.
