@@ -1,1 +1,22 @@
-//! compile
+//! The only bridge from rule text to rulesets: names, defaults, chains, updates, removals, lanes, and what there
+//! is to say about a ruleset as a whole.
+//!
+//! Must not know transactions or anything that runs.
+
+mod action;
+mod ctl;
+mod draft;
+mod intern;
+mod load;
+mod operator;
+mod posture;
+mod program;
+mod select;
+mod settings;
+mod target;
+mod template;
+
+pub use action::{ACTIONS, ActionKind, ActionRow};
+pub use ctl::{CTL_OPTIONS, CtlRow};
+pub use load::{Input, Loaded, compile_document, load};
+pub use posture::Posture;

@@ -1,0 +1,540 @@
+//! Actions: one row each, and how each changes the draft of a rule.
+
+use super::ctl::{self, CtlDraft};
+use super::intern::Intern;
+use super::template;
+use crate::limits;
+use crate::ruleset::{
+    Allow, CollectionRef, Disruptive, RuleAction, Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
+};
+use crate::source::{SourceMap, Span};
+use crate::syntax::ast;
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::transform::{self, TransformId};
+use crate::variable::{self, Variable};
+
+/// What kind of action it is (ModSecurity's reference manual, "Actions").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    /// Decides what becomes of the transaction.
+    Disruptive,
+    /// Does something besides.
+    NonDisruptive,
+    /// Changes which rules follow.
+    Flow,
+    /// Says something about the rule.
+    Metadata,
+    /// Belongs to another action.
+    Data,
+}
+
+/// Whether an action takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Never.
+    None,
+    /// It may.
+    Optional,
+    /// Always.
+    Required,
+}
+
+/// One action.
+#[derive(Debug)]
+pub struct ActionRow {
+    /// Its name in SecLang.
+    pub name: &'static str,
+    /// Other accepted names.
+    pub aliases: &'static [&'static str],
+    /// Its kind.
+    pub kind: ActionKind,
+    /// Whether it takes a value.
+    pub value: Value,
+    /// For the reference.
+    pub doc: &'static str,
+    apply: fn(&mut Draft<'_>, &ast::Action, &str),
+}
+
+/// What a list of actions says, merged in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ActionSet {
+    pub(super) id: Option<(u64, Span)>,
+    pub(super) phase: Option<u8>,
+    pub(super) message: Option<Template>,
+    pub(super) data: Option<Template>,
+    pub(super) severity: Option<u8>,
+    pub(super) tags: Vec<Template>,
+    pub(super) version: Option<String>,
+    pub(super) revision: Option<String>,
+    pub(super) maturity: Option<u8>,
+    pub(super) accuracy: Option<u8>,
+    pub(super) status: Option<u16>,
+    pub(super) log: Option<bool>,
+    pub(super) auditlog: Option<bool>,
+    pub(super) capture: bool,
+    pub(super) multi_match: bool,
+    pub(super) transforms: Vec<TransformId>,
+    pub(super) transforms_reset: bool,
+    pub(super) chain: bool,
+    pub(super) disruptive: Option<DisruptiveDraft>,
+    pub(super) skip: Option<u32>,
+    pub(super) skip_after: Option<(String, Span)>,
+    pub(super) set: Vec<SetVar>,
+    pub(super) actions: Vec<ActionDraft>,
+    pub(super) sanitise: Vec<Sanitise>,
+    pub(super) namespaces: Vec<(Box<str>, Box<str>)>,
+}
+
+/// A disruptive action, `block` not yet resolved.
+#[derive(Clone, Debug)]
+pub(super) enum DisruptiveDraft {
+    Block,
+    Known(Disruptive),
+}
+
+/// An action of which some need all rules to be known.
+#[derive(Clone, Debug)]
+pub(super) enum ActionDraft {
+    Ready(RuleAction),
+    Ctl(CtlDraft),
+}
+
+/// An action set in the making.
+pub(super) struct Draft<'a> {
+    pub(super) set: ActionSet,
+    pub(super) intern: &'a mut Intern,
+    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) sources: &'a SourceMap,
+}
+
+impl Draft<'_> {
+    pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut Self {
+        self.diagnostics.push(Diagnostic::error(code, span, message));
+        self
+    }
+
+    fn template(&mut self, action: &ast::Action, text: &str) -> Template {
+        let mut unknown = Vec::new();
+        let template = template::parse(text, self.intern, &mut unknown);
+        for range in unknown {
+            let name = &text[range];
+            self.diagnostics.push(
+                Diagnostic::warning("unknown-macro", action.span, format!("{name} names no variable and stays as text"))
+                    .help("macros are written %{VARIABLE} or %{VARIABLE.member}"),
+            );
+        }
+        template
+    }
+}
+
+/// Merges `actions` over `base`.
+pub(super) fn merge(
+    base: ActionSet,
+    actions: &[ast::Action],
+    intern: &mut Intern,
+    sources: &SourceMap,
+    diagnostics: &mut Diagnostics,
+) -> ActionSet {
+    let mut draft = Draft { set: base, intern, diagnostics, sources };
+    for action in actions {
+        let Some(row) = find(&action.name) else {
+            let mut diagnostic =
+                Diagnostic::error("unknown-action", action.name.span, format!("there is no action {}", action.name.node));
+            if let Some(near) = nearest(&action.name, ACTIONS.iter().map(|r| r.name)) {
+                diagnostic = diagnostic.help(format!("did you mean {near}?"));
+            }
+            draft.diagnostics.push(diagnostic);
+            continue;
+        };
+        let value = action.value.as_ref().map(|v| v.node.as_str());
+        match (row.value, value) {
+            (Value::Required, None | Some("")) => {
+                draft.error("missing-value", action.span, format!("{} needs a value: {}:…", row.name, row.name));
+            }
+            (Value::None, Some(value)) if !value.is_empty() => {
+                draft.diagnostics.push(Diagnostic::warning(
+                    "unused-value",
+                    action.span,
+                    format!("{} takes no value; {value} is ignored", row.name),
+                ));
+                (row.apply)(&mut draft, action, "");
+            }
+            (_, value) => (row.apply)(&mut draft, action, value.unwrap_or_default()),
+        }
+    }
+    draft.set
+}
+
+/// The row of `name`, in any case.
+pub(super) fn find(name: &str) -> Option<&'static ActionRow> {
+    ACTIONS.iter().find(|r| {
+        r.name.eq_ignore_ascii_case(name) || r.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
+    })
+}
+
+use ActionKind::{Data, Disruptive as Decides, Flow, Metadata, NonDisruptive};
+
+const fn row(
+    name: &'static str,
+    kind: ActionKind,
+    value: Value,
+    doc: &'static str,
+    apply: fn(&mut Draft<'_>, &ast::Action, &str),
+) -> ActionRow {
+    ActionRow { name, aliases: &[], kind, value, doc, apply }
+}
+
+const fn alias(mut row: ActionRow, aliases: &'static [&'static str]) -> ActionRow {
+    row.aliases = aliases;
+    row
+}
+
+/// All actions, sorted by name.
+#[rustfmt::skip]
+pub static ACTIONS: &[ActionRow] = &[
+    row("accuracy", Metadata, Value::Required, "How precise the rule is, 1 to 9.", |d, a, v| {
+        d.set.accuracy = level(d, a, v, "accuracy");
+    }),
+    row("allow", Decides, Value::Optional, "Lets the transaction pass: no rule but those of phase 5 looks at it any more. `allow:request` reaches to the end of phase 2, `allow:phase` to the end of the present phase.", |d, a, v| {
+        let scope = match v.to_ascii_lowercase().as_str() {
+            "" => Allow::All,
+            "phase" => Allow::Phase,
+            "request" => Allow::Request,
+            _ => { d.error("invalid-value", a.span, format!("allow takes phase or request, not {v}")); return }
+        };
+        d.set.disruptive = Some(DisruptiveDraft::Known(Disruptive::Allow(scope)));
+    }),
+    row("append", NonDisruptive, Value::Optional, "Accepted and ignored: what is forwarded is what was inspected, so nothing is put into bodies.", ignored),
+    row("auditlog", NonDisruptive, Value::None, "A match makes the transaction relevant to the audit log.", |d, _, _| {
+        d.set.auditlog = Some(true);
+    }),
+    row("block", Decides, Value::None, "Does what `SecDefaultAction` says for the phase.", |d, _, _| {
+        d.set.disruptive = Some(DisruptiveDraft::Block);
+    }),
+    row("capture", NonDisruptive, Value::None, "Puts what the operator captured into `TX.0` to `TX.9`.", |d, _, _| {
+        d.set.capture = true;
+    }),
+    row("chain", Flow, Value::None, "The rule matches only if the next one does too.", |d, _, _| d.set.chain = true),
+    row("ctl", NonDisruptive, Value::Required, "Changes the engine's settings for this transaction.", |d, a, v| {
+        if let Some(ctl) = ctl::parse(d, a, v) {
+            d.set.actions.push(ActionDraft::Ctl(ctl));
+        }
+    }),
+    row("deny", Decides, Value::None, "Answers with an error page and does not go on.", |d, _, _| known(d, Disruptive::Deny)),
+    row("deprecatevar", NonDisruptive, Value::Required, "Lowers a number in a persistent collection as time passes: `collection.name=amount/seconds`.", |d, a, v| {
+        let parts = v.split_once('=').and_then(|(name, rate)| Some((name, rate.split_once('/')?)));
+        let Some((name, (amount, seconds))) = parts else {
+            d.error("invalid-value", a.span, "deprecatevar is written collection.name=amount/seconds");
+            return;
+        };
+        let (Ok(amount), Ok(seconds)) = (amount.trim().parse(), seconds.trim().parse()) else {
+            d.error("invalid-value", a.span, "amount and seconds of deprecatevar are whole numbers");
+            return;
+        };
+        if let Some(target) = set_target(d, a, name) {
+            d.set.actions.push(ActionDraft::Ready(RuleAction::Deprecate(target, amount, seconds)));
+        }
+    }),
+    row("drop", Decides, Value::None, "Closes the connection without an answer.", |d, _, _| known(d, Disruptive::Drop)),
+    row("exec", NonDisruptive, Value::Required, "Refused: a rule runs no programs here.", |d, a, _| {
+        d.diagnostics.push(Diagnostic::error("refused-action", a.span, "exec is refused: rules run no scripts or programs here")
+            .help("act on the audit log instead, which names every rule that matched"));
+    }),
+    row("expirevar", NonDisruptive, Value::Required, "Ends a member of a persistent collection: `collection.name=seconds`.", |d, a, v| {
+        let (name, seconds) = v.split_once('=').unwrap_or((v, "0"));
+        let seconds = d.template(a, seconds);
+        if let Some(target) = set_target(d, a, name) {
+            d.set.actions.push(ActionDraft::Ready(RuleAction::Expire(target, seconds)));
+        }
+    }),
+    row("id", Metadata, Value::Required, "The rule's number; unique in a ruleset.", |d, a, v| {
+        match v.trim().parse::<u64>() {
+            Ok(id) if id > 0 => d.set.id = Some((id, a.span)),
+            _ => { d.error("invalid-id", a.span, format!("an id is a whole number from 1, not {v}")); }
+        }
+    }),
+    row("initcol", NonDisruptive, Value::Required, "Opens a persistent collection: `collection=key`.", |d, a, v| {
+        let Some((name, key)) = v.split_once('=') else {
+            d.error("invalid-value", a.span, "initcol is written collection=key, e.g. ip=%{REMOTE_ADDR}");
+            return;
+        };
+        let Some(collection) = collection(name) else {
+            d.error("invalid-value", a.span, format!("{name} is none of GLOBAL, IP, RESOURCE, SESSION, USER"));
+            return;
+        };
+        let key = d.template(a, key);
+        d.set.actions.push(ActionDraft::Ready(RuleAction::InitCollection(collection, key)));
+    }),
+    row("log", NonDisruptive, Value::None, "A match is told in the logs.", |d, _, _| {
+        d.set.log = Some(true);
+        d.set.auditlog = Some(true);
+    }),
+    row("logdata", NonDisruptive, Value::Required, "Text to log with a match, with macros.", |d, a, v| {
+        d.set.data = Some(d.template(a, v));
+    }),
+    row("maturity", Metadata, Value::Required, "How well tried the rule is, 1 to 9.", |d, a, v| {
+        d.set.maturity = level(d, a, v, "maturity");
+    }),
+    row("msg", Metadata, Value::Required, "What a match means, with macros.", |d, a, v| {
+        d.set.message = Some(d.template(a, v));
+    }),
+    row("multiMatch", NonDisruptive, Value::None, "Asks the operator before the first transformation and after each that changes the value.", |d, _, _| {
+        d.set.multi_match = true;
+    }),
+    row("noauditlog", NonDisruptive, Value::None, "A match does not make the transaction relevant to the audit log.", |d, _, _| {
+        d.set.auditlog = Some(false);
+    }),
+    row("nolog", NonDisruptive, Value::None, "A match is not told in the logs.", |d, _, _| {
+        d.set.log = Some(false);
+        d.set.auditlog = Some(false);
+    }),
+    row("pass", Decides, Value::None, "Goes on with the next rule.", |d, _, _| known(d, Disruptive::Pass)),
+    row("pause", Decides, Value::Required, "Accepted and ignored: a waiting transaction costs the defender more than the attacker.", ignored),
+    row("phase", Metadata, Value::Required, "When the rule runs: 1 (request headers), 2 (request body), 3 (response headers), 4 (response body), 5 (logging); or `request`, `response`, `logging`.", |d, a, v| {
+        d.set.phase = match v.trim().to_ascii_lowercase().as_str() {
+            "1" => Some(1),
+            "2" | "request" => Some(2),
+            "3" => Some(3),
+            "4" | "response" => Some(4),
+            "5" | "logging" => Some(5),
+            _ => { d.error("invalid-phase", a.span, format!("a phase is 1 to 5, request, response or logging, not {v}")); None }
+        };
+    }),
+    row("prepend", NonDisruptive, Value::Optional, "Accepted and ignored: what is forwarded is what was inspected, so nothing is put into bodies.", ignored),
+    row("proxy", Decides, Value::Required, "Treated as `deny`: where a site's requests go is its configuration's business, not a rule's.", |d, a, _| {
+        d.diagnostics.push(Diagnostic::warning("proxy-is-deny", a.span, "proxy is carried out as deny: rules choose no upstreams here")
+            .help("write deny, or give the path to another upstream in the site's configuration"));
+        known(d, Disruptive::Deny);
+    }),
+    row("redirect", Decides, Value::Required, "Redirects to a URL, with macros; the status is 302 unless `status` says 301, 303, 307 or 308.", |d, a, v| {
+        let url = d.template(a, v);
+        known(d, Disruptive::Redirect(url));
+    }),
+    row("rev", Metadata, Value::Required, "The rule's revision.", |d, _, v| d.set.revision = Some(v.to_owned())),
+    alias(row("sanitiseArg", NonDisruptive, Value::Required, "Masks an argument in the audit log.", |d, _, v| {
+        d.set.sanitise.push(Sanitise::Argument(v.as_bytes().into()));
+    }), &["sanitizeArg"]),
+    alias(row("sanitiseMatched", NonDisruptive, Value::None, "Masks the variable that matched in the audit log.", |d, _, _| {
+        d.set.sanitise.push(Sanitise::Matched);
+    }), &["sanitizeMatched"]),
+    alias(row("sanitiseMatchedBytes", NonDisruptive, Value::Optional, "Masks the bytes that matched in the audit log, but for so many at either end: `sanitiseMatchedBytes:1/4`.", |d, a, v| {
+        let parts = if v.is_empty() { Some((0, 0)) } else {
+            v.split_once('/').and_then(|(b, e)| Some((b.trim().parse().ok()?, e.trim().parse().ok()?)))
+        };
+        match parts {
+            Some((before, after)) => d.set.sanitise.push(Sanitise::MatchedBytes { before, after }),
+            None => { d.error("invalid-value", a.span, "sanitiseMatchedBytes is written before/after, e.g. 1/4"); }
+        }
+    }), &["sanitizeMatchedBytes"]),
+    alias(row("sanitiseRequestHeader", NonDisruptive, Value::Required, "Masks a request header in the audit log.", |d, _, v| {
+        d.set.sanitise.push(Sanitise::RequestHeader(v.as_bytes().into()));
+    }), &["sanitizeRequestHeader"]),
+    alias(row("sanitiseResponseHeader", NonDisruptive, Value::Required, "Masks a response header in the audit log.", |d, _, v| {
+        d.set.sanitise.push(Sanitise::ResponseHeader(v.as_bytes().into()));
+    }), &["sanitizeResponseHeader"]),
+    row("setenv", NonDisruptive, Value::Required, "Sets a member of `ENV` for this transaction: `name=value`.", |d, a, v| {
+        let (name, value) = v.split_once('=').unwrap_or((v, "1"));
+        let (name, value) = (d.template(a, name), d.template(a, value));
+        d.set.actions.push(ActionDraft::Ready(RuleAction::SetEnv(name, value)));
+    }),
+    row("setrsc", NonDisruptive, Value::Required, "Opens the collection `RESOURCE` under a key.", |d, a, v| {
+        let key = d.template(a, v);
+        d.set.actions.push(ActionDraft::Ready(RuleAction::SetResource(key)));
+    }),
+    row("setsid", NonDisruptive, Value::Required, "Opens the collection `SESSION` under a key.", |d, a, v| {
+        let key = d.template(a, v);
+        d.set.actions.push(ActionDraft::Ready(RuleAction::InitCollection(CollectionRef(Variable::Session), key)));
+    }),
+    row("setuid", NonDisruptive, Value::Required, "Opens the collection `USER` under a key.", |d, a, v| {
+        let key = d.template(a, v);
+        d.set.actions.push(ActionDraft::Ready(RuleAction::InitCollection(CollectionRef(Variable::User), key)));
+    }),
+    row("setvar", NonDisruptive, Value::Required, "Sets a member of `TX` or of a persistent collection: `tx.name=value`, `tx.name=+1`, `tx.name=-1`, `!tx.name`.", set_var),
+    row("severity", Metadata, Value::Required, "How grave a match is: EMERGENCY (0), ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG (7).", |d, a, v| {
+        let names = ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"];
+        let v = v.trim();
+        let found = match v.parse::<u8>() {
+            Ok(n) => (n < 8).then_some(n),
+            Err(_) => names.iter().position(|n| n.eq_ignore_ascii_case(v)).and_then(|n| u8::try_from(n).ok()),
+        };
+        match found {
+            Some(n) => d.set.severity = Some(n),
+            None => { d.error("invalid-severity", a.span, format!("a severity is 0 to 7 or one of {}, not {v}", names.join(", "))); }
+        }
+    }),
+    row("skip", Flow, Value::Required, "Passes over so many rules; a chain counts as one.", |d, a, v| {
+        match v.trim().parse() {
+            Ok(n) => d.set.skip = Some(n),
+            Err(_) => { d.error("invalid-value", a.span, format!("skip takes a number of rules, not {v}")); }
+        }
+    }),
+    row("skipAfter", Flow, Value::Required, "Goes on after the marker (or rule) of that name.", |d, a, v| {
+        d.set.skip_after = Some((v.to_owned(), a.span));
+    }),
+    row("status", Data, Value::Required, "The status that `deny` and `redirect` answer with.", |d, a, v| {
+        match v.trim().parse::<u16>() {
+            Ok(n @ 100..=599) => d.set.status = Some(n),
+            _ => { d.error("invalid-status", a.span, format!("a status is 100 to 599, not {v}")); }
+        }
+    }),
+    row("t", NonDisruptive, Value::Required, "Transforms each value before the operator looks at it; `t:none` forgets what came before.", |d, a, v| {
+        let v = v.trim();
+        if v.eq_ignore_ascii_case("none") {
+            d.set.transforms.clear();
+            d.set.transforms_reset = true;
+            return;
+        }
+        match transform::find(v) {
+            Some(id) if d.set.transforms.len() < limits::TRANSFORMATIONS_PER_RULE => d.set.transforms.push(id),
+            Some(_) => { d.error("too-many-transformations", a.span, format!("a rule may have {} transformations", limits::TRANSFORMATIONS_PER_RULE)); }
+            None => {
+                let span = a.value.as_ref().map_or(a.span, |v| v.span);
+                let mut diagnostic = Diagnostic::error("unknown-transformation", span, format!("there is no transformation {v}"));
+                if let Some(near) = nearest(v, transform::all().iter().map(|t| t.name)) {
+                    diagnostic = diagnostic.help(format!("did you mean t:{near}?"));
+                }
+                d.diagnostics.push(diagnostic);
+            }
+        }
+    }),
+    row("tag", Metadata, Value::Required, "A word to group rules by, with macros.", |d, a, v| {
+        let tag = d.template(a, v);
+        d.set.tags.push(tag);
+    }),
+    row("ver", Metadata, Value::Required, "The version of the ruleset that the rule belongs to.", |d, _, v| d.set.version = Some(v.to_owned())),
+    row("xmlns", Data, Value::Required, "A namespace for XPath expressions of the rule: `prefix=URI`.", |d, a, v| {
+        match v.split_once('=') {
+            Some((prefix, uri)) => d.set.namespaces.push((prefix.into(), uri.trim_matches(['\'', '"']).into())),
+            None => { d.error("invalid-value", a.span, "xmlns is written prefix=URI"); }
+        }
+    }),
+];
+
+fn known(draft: &mut Draft<'_>, disruptive: Disruptive) {
+    draft.set.disruptive = Some(DisruptiveDraft::Known(disruptive));
+}
+
+fn ignored(draft: &mut Draft<'_>, action: &ast::Action, _: &str) {
+    let reason = find(&action.name).map_or("", |r| r.doc);
+    draft.diagnostics.push(
+        Diagnostic::warning("ignored-action", action.span, format!("{} has no effect here", action.name.node))
+            .help(reason.trim_end_matches('.').to_owned()),
+    );
+}
+
+fn level(draft: &mut Draft<'_>, action: &ast::Action, value: &str, name: &str) -> Option<u8> {
+    match value.trim().parse::<u8>() {
+        Ok(n @ 0..=9) => Some(n),
+        _ => {
+            draft.error("invalid-value", action.span, format!("{name} is 1 to 9, not {value}"));
+            None
+        }
+    }
+}
+
+fn collection(name: &str) -> Option<CollectionRef> {
+    let variable = variable::find(name.trim())?;
+    matches!(
+        variable,
+        Variable::Global | Variable::Ip | Variable::Resource | Variable::Session | Variable::User
+    )
+    .then_some(CollectionRef(variable))
+}
+
+/// `tx.name` or `collection.name`.
+fn set_target(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> Option<SetTarget> {
+    let text = text.trim();
+    // `tx.%{…}`, `tx:name` and `TX.a.b` all occur; only the first separator counts.
+    let Some(at) = text.find(['.', ':']) else {
+        draft.diagnostics.push(
+            Diagnostic::error("invalid-value", action.span, format!("{text} names no collection"))
+                .help(format!("write tx.{text}")),
+        );
+        return None;
+    };
+    let (name, member) = (&text[..at], &text[at + 1..]);
+    if member.is_empty() {
+        draft.error("invalid-value", action.span, format!("{text} names no member"));
+        return None;
+    }
+    if name.eq_ignore_ascii_case("tx") {
+        let target = if template::has_macro(member) {
+            TxName::Dynamic(draft.template(action, member))
+        } else {
+            TxName::Slot(draft.intern.slots.intern(member)?)
+        };
+        return Some(SetTarget::Tx(target));
+    }
+    match collection(name) {
+        Some(collection) => Some(SetTarget::Collection(collection, draft.template(action, member))),
+        None => {
+            let mut diagnostic =
+                Diagnostic::error("unknown-collection", action.span, format!("{name} is no collection that rules can set"));
+            diagnostic = diagnostic.help("these can be set: TX, GLOBAL, IP, RESOURCE, SESSION, USER");
+            draft.diagnostics.push(diagnostic);
+            None
+        }
+    }
+}
+
+fn set_var(draft: &mut Draft<'_>, action: &ast::Action, text: &str) {
+    let text = text.trim();
+    if let Some(name) = text.strip_prefix('!') {
+        if let Some(target) = set_target(draft, action, name) {
+            draft.set.set.push(SetVar { target, operation: SetOperation::Unset });
+        }
+        return;
+    }
+    let (name, value) = match split_assignment(text) {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    let Some(target) = set_target(draft, action, name) else { return };
+    let operation = match value {
+        None => SetOperation::Assign(Template::text("1")),
+        Some(value) => match value.as_bytes().first() {
+            Some(b'+') => SetOperation::Add(draft.template(action, &value[1..])),
+            Some(b'-') => SetOperation::Subtract(draft.template(action, &value[1..])),
+            _ => SetOperation::Assign(draft.template(action, value)),
+        },
+    };
+    draft.set.set.push(SetVar { target, operation });
+}
+
+/// Splits at the first `=` outside of macros: a macro's member may hold one.
+fn split_assignment(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_u32;
+    let bytes = text.as_bytes();
+    for (i, &b) in bytes.iter().enumerate() {
+        match b {
+            b'{' if i > 0 && bytes[i - 1] == b'%' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'=' if depth == 0 => return Some((&text[..i], &text[i + 1..])),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_and_documented() {
+        for pair in ACTIONS.windows(2) {
+            assert!(pair[0].name.to_lowercase() < pair[1].name.to_lowercase(), "{}", pair[1].name);
+        }
+        for row in ACTIONS {
+            assert!(row.doc.ends_with('.'), "{}", row.name);
+            assert!(find(&row.name.to_uppercase()).is_some());
+        }
+    }
+
+    #[test]
+    fn assignments_are_split_outside_of_macros() {
+        assert_eq!(split_assignment("tx.a=b=c"), Some(("tx.a", "b=c")));
+        assert_eq!(split_assignment("tx.%{ARGS.x=y}=1"), Some(("tx.%{ARGS.x=y}", "1")));
+        assert_eq!(split_assignment("tx.a"), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! `ctl`: its options.
+
+use super::action::Draft;
+use super::select::RuleSelection;
+use super::target;
+use crate::body::{Processor, XmlIntoArgs};
+use crate::ruleset::{AuditMode, Ctl, Mode, PartsChange, Target};
+use crate::source::Spanned;
+use crate::syntax::ast;
+use crate::syntax::diagnostic::{Diagnostic, nearest};
+use crate::syntax::seclang;
+
+/// An option of `ctl`.
+#[derive(Debug)]
+pub struct CtlRow {
+    /// Its name.
+    pub name: &'static str,
+    /// For the reference.
+    pub doc: &'static str,
+}
+
+/// All options of `ctl`, sorted by name.
+#[rustfmt::skip]
+pub static CTL_OPTIONS: &[CtlRow] = &[
+    CtlRow { name: "auditEngine", doc: "`On`, `Off` or `RelevantOnly`." },
+    CtlRow { name: "auditLogParts", doc: "Letters to add (`+E`), take away (`-E`) or set (`ABC`)." },
+    CtlRow { name: "debugLogLevel", doc: "Accepted and ignored: the log level is the process's, not a transaction's." },
+    CtlRow { name: "forceRequestBodyVariable", doc: "`On`: fills `REQUEST_BODY` although no processor does." },
+    CtlRow { name: "forceResponseBodyVariable", doc: "`On`: inspects the response body whatever its type." },
+    CtlRow { name: "hashEnforcement", doc: "Accepted and ignored: links are not signed here." },
+    CtlRow { name: "hashEngine", doc: "Accepted and ignored: links are not signed here." },
+    CtlRow { name: "parseXmlIntoArgs", doc: "`On`, `Off` or `OnlyArgs`." },
+    CtlRow { name: "requestBodyAccess", doc: "`On` or `Off`." },
+    CtlRow { name: "requestBodyLimit", doc: "Bytes." },
+    CtlRow { name: "requestBodyProcessor", doc: "`URLENCODED`, `MULTIPART`, `JSON`, `XML` or `RAW`." },
+    CtlRow { name: "responseBodyAccess", doc: "`On` or `Off`." },
+    CtlRow { name: "responseBodyLimit", doc: "Bytes." },
+    CtlRow { name: "responseBodyProcessor", doc: "The name that `RES_BODY_PROCESSOR` shows." },
+    CtlRow { name: "ruleEngine", doc: "`On`, `Off` or `DetectionOnly`." },
+    CtlRow { name: "ruleRemoveById", doc: "An id or a range of ids." },
+    CtlRow { name: "ruleRemoveByMsg", doc: "A message." },
+    CtlRow { name: "ruleRemoveByTag", doc: "A tag." },
+    CtlRow { name: "ruleRemoveTargetById", doc: "An id or a range, a semicolon and a target." },
+    CtlRow { name: "ruleRemoveTargetByMsg", doc: "A message, a semicolon and a target." },
+    CtlRow { name: "ruleRemoveTargetByTag", doc: "A tag, a semicolon and a target." },
+];
+
+/// A `ctl` of which some need all rules to be known.
+#[derive(Clone, Debug)]
+pub(super) enum CtlDraft {
+    Ready(Ctl),
+    RemoveRules(RuleSelection),
+    RemoveTarget(RuleSelection, Target),
+    /// Accepted without effect.
+    Nothing,
+}
+
+/// Reads `option=value`.
+pub(super) fn parse(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> Option<CtlDraft> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    let (name, value) = (name.trim(), value.trim());
+    let lower = name.to_ascii_lowercase();
+    let invalid = |draft: &mut Draft<'_>, expected: &str| {
+        draft.error("invalid-ctl", action.span, format!("ctl:{name} takes {expected}, not {value:?}"));
+        None
+    };
+    let ctl = match lower.as_str() {
+        "auditengine" => match value.to_ascii_lowercase().as_str() {
+            "on" => Ctl::AuditEngine(AuditMode::On),
+            "off" => Ctl::AuditEngine(AuditMode::Off),
+            "relevantonly" => Ctl::AuditEngine(AuditMode::RelevantOnly),
+            _ => return invalid(draft, "On, Off or RelevantOnly"),
+        },
+        "auditlogparts" => {
+            let (change, letters) = match value.as_bytes() {
+                [b'+', rest @ ..] => (PartsChange::Add, rest),
+                [b'-', rest @ ..] => (PartsChange::Remove, rest),
+                rest => (PartsChange::Set, rest),
+            };
+            if letters.is_empty() || !letters.iter().all(u8::is_ascii_alphabetic) {
+                return invalid(draft, "letters, e.g. +E");
+            }
+            Ctl::AuditLogParts(change, letters.to_ascii_uppercase().into())
+        }
+        "forcerequestbodyvariable" => Ctl::ForceRequestBodyVariable(switch(draft, action, name, value)?),
+        "forceresponsebodyvariable" => Ctl::ForceResponseBodyVariable(switch(draft, action, name, value)?),
+        "requestbodyaccess" => Ctl::RequestBodyAccess(switch(draft, action, name, value)?),
+        "responsebodyaccess" => Ctl::ResponseBodyAccess(switch(draft, action, name, value)?),
+        "requestbodylimit" => match value.parse() {
+            Ok(limit) => Ctl::RequestBodyLimit(limit),
+            Err(_) => return invalid(draft, "a number of bytes"),
+        },
+        "responsebodylimit" => match value.parse() {
+            Ok(limit) => Ctl::ResponseBodyLimit(limit),
+            Err(_) => return invalid(draft, "a number of bytes"),
+        },
+        "requestbodyprocessor" => match Processor::from_name(value.as_bytes()) {
+            Some(processor) => Ctl::RequestBodyProcessor(processor),
+            None => return invalid(draft, "URLENCODED, MULTIPART, JSON, XML or RAW"),
+        },
+        "responsebodyprocessor" => match Processor::from_name(value.as_bytes()) {
+            Some(processor) => Ctl::ResponseBodyProcessor(processor),
+            None => return invalid(draft, "URLENCODED, MULTIPART, JSON, XML or RAW"),
+        },
+        "parsexmlintoargs" => match value.to_ascii_lowercase().as_str() {
+            "on" => Ctl::ParseXmlIntoArgs(XmlIntoArgs::On),
+            "off" => Ctl::ParseXmlIntoArgs(XmlIntoArgs::Off),
+            "onlyargs" => Ctl::ParseXmlIntoArgs(XmlIntoArgs::OnlyArgs),
+            _ => return invalid(draft, "On, Off or OnlyArgs"),
+        },
+        "ruleengine" => match Mode::find(value) {
+            Some(mode) => Ctl::RuleEngine(mode),
+            None => return invalid(draft, "On, Off or DetectionOnly"),
+        },
+        "ruleremovebyid" => return selection(draft, action, RuleSelection::ids(value)).map(CtlDraft::RemoveRules),
+        "ruleremovebymsg" => return Some(CtlDraft::RemoveRules(RuleSelection::Message(value.to_owned()))),
+        "ruleremovebytag" => return Some(CtlDraft::RemoveRules(RuleSelection::Tag(value.to_owned()))),
+        "ruleremovetargetbyid" | "ruleremovetargetbymsg" | "ruleremovetargetbytag" => {
+            let Some((which, target)) = value.split_once(';') else {
+                return invalid(draft, "a selection of rules, a semicolon and a target");
+            };
+            let which = which.trim();
+            let selected = match lower.as_str() {
+                "ruleremovetargetbyid" => selection(draft, action, RuleSelection::ids(which))?,
+                "ruleremovetargetbymsg" => RuleSelection::Message(which.to_owned()),
+                _ => RuleSelection::Tag(which.to_owned()),
+            };
+            return removed_target(draft, action, target).map(|t| CtlDraft::RemoveTarget(selected, t));
+        }
+        "debugloglevel" | "hashengine" | "hashenforcement" => {
+            let reason = CTL_OPTIONS.iter().find(|r| r.name.eq_ignore_ascii_case(name)).map_or("", |r| r.doc);
+            draft.diagnostics.push(
+                Diagnostic::warning("ignored-ctl", action.span, format!("ctl:{name} has no effect here"))
+                    .help(reason.trim_end_matches('.').to_owned()),
+            );
+            return Some(CtlDraft::Nothing);
+        }
+        _ => {
+            let mut diagnostic =
+                Diagnostic::error("unknown-ctl", action.span, format!("there is no option {name} of ctl"));
+            if let Some(near) = nearest(name, CTL_OPTIONS.iter().map(|r| r.name)) {
+                diagnostic = diagnostic.help(format!("did you mean ctl:{near}?"));
+            }
+            draft.diagnostics.push(diagnostic);
+            return None;
+        }
+    };
+    Some(CtlDraft::Ready(ctl))
+}
+
+fn switch(draft: &mut Draft<'_>, action: &ast::Action, name: &str, value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "true" | "1" => Some(true),
+        "off" | "false" | "0" => Some(false),
+        _ => {
+            draft.error("invalid-ctl", action.span, format!("ctl:{name} takes On or Off, not {value:?}"));
+            None
+        }
+    }
+}
+
+fn selection(
+    draft: &mut Draft<'_>,
+    action: &ast::Action,
+    selection: Result<RuleSelection, String>,
+) -> Option<RuleSelection> {
+    selection.map_err(|message| draft.error("invalid-ids", action.span, message).set.chain).ok()
+}
+
+fn removed_target(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> Option<Target> {
+    let span = action.value.as_ref().map_or(action.span, |v| v.span);
+    let text = Spanned::new(text.trim().trim_start_matches('!').to_owned(), span);
+    let targets = seclang::parse_targets(&text, draft.sources, draft.diagnostics);
+    let [target] = targets.as_slice() else {
+        draft.error("invalid-ctl", action.span, format!("{:?} is not one target", text.node));
+        return None;
+    };
+    target::one(target, &[], draft.intern, draft.diagnostics)
+}

@@ -1,0 +1,125 @@
+//! Targets: names and selectors resolved.
+
+use super::intern::Intern;
+use crate::ruleset::{Selector, Target, TargetSet};
+use crate::syntax::ast;
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::variable::{self, Shape, Variable};
+
+/// `xmlns` actions: prefix and URI.
+pub(super) type Namespaces = [(Box<str>, Box<str>)];
+
+/// Resolves the targets of a rule; the key tells equal sets apart from others.
+pub(super) fn set(
+    targets: &[ast::Target],
+    namespaces: &Namespaces,
+    intern: &mut Intern,
+    diagnostics: &mut Diagnostics,
+) -> (TargetSet, String) {
+    let mut included = Vec::new();
+    let mut excluded = Vec::new();
+    let mut key = String::new();
+    for written in targets {
+        let Some(target) = one(written, namespaces, intern, diagnostics) else { continue };
+        if written.excluded {
+            key.push('!');
+        }
+        if written.count {
+            key.push('&');
+        }
+        key.push_str(target.variable.name());
+        match &written.selector {
+            None => {}
+            Some(s) => match &s.node {
+                ast::Selector::Key(k) => {
+                    key.push(':');
+                    key.push_str(&k.to_ascii_lowercase());
+                }
+                ast::Selector::Regex(r) => {
+                    key.push_str(":/");
+                    key.push_str(r);
+                    key.push('/');
+                }
+            },
+        }
+        if matches!(target.selector, Selector::XPath(..)) {
+            for (prefix, uri) in namespaces {
+                key.push_str(&format!(" {prefix}={uri}"));
+            }
+        }
+        key.push('|');
+        if written.excluded { excluded.push(target) } else { included.push(target) }
+    }
+    (TargetSet { included: included.into(), excluded: excluded.into() }, key)
+}
+
+/// Resolves one target.
+pub(super) fn one(
+    written: &ast::Target,
+    namespaces: &Namespaces,
+    intern: &mut Intern,
+    diagnostics: &mut Diagnostics,
+) -> Option<Target> {
+    let Some(variable) = variable::find(&written.name) else {
+        let mut diagnostic = Diagnostic::error(
+            "unknown-variable",
+            written.name.span,
+            format!("there is no variable {}", written.name.node),
+        );
+        if let Some(near) = nearest(&written.name, variable::all().iter().map(|r| r.name)) {
+            diagnostic = diagnostic.help(format!("did you mean {near}?"));
+        }
+        diagnostics.push(diagnostic);
+        return None;
+    };
+    let row = variable.row();
+    let selector = match &written.selector {
+        None => Selector::All,
+        Some(selector) if row.shape == Shape::Scalar => {
+            diagnostics.push(
+                Diagnostic::error(
+                    "selector-on-scalar",
+                    selector.span,
+                    format!("{} has one value and no members to select", row.name),
+                )
+                .help(format!("write {} alone", row.name)),
+            );
+            return None;
+        }
+        Some(selector) => match &selector.node {
+            ast::Selector::Key(key) if matches!(variable, Variable::Xml | Variable::RequestXml | Variable::ResponseXml) => {
+                Selector::XPath(key.as_str().into(), namespaces.into())
+            }
+            ast::Selector::Key(key) if variable == Variable::Tx => Selector::Slot(intern.slots.intern(key)?),
+            ast::Selector::Key(key) => Selector::Key(key.as_bytes().into()),
+            ast::Selector::Regex(pattern) => {
+                let regex = regex::bytes::RegexBuilder::new(pattern)
+                    .unicode(false)
+                    .case_insensitive(true)
+                    .dot_matches_new_line(true)
+                    .size_limit(1 << 22)
+                    .build();
+                match regex {
+                    Ok(regex) => Selector::Regex(regex),
+                    Err(error) => {
+                        diagnostics.push(Diagnostic::error(
+                            "invalid-selector",
+                            selector.span,
+                            format!("the selector is no regular expression: {error}"),
+                        ));
+                        return None;
+                    }
+                }
+            }
+        },
+    };
+    let selected = match &written.selector {
+        None => String::new(),
+        Some(s) => match &s.node {
+            ast::Selector::Key(key) => format!(":{key}"),
+            ast::Selector::Regex(pattern) => format!(":/{pattern}/"),
+        },
+    };
+    let written_as = format!("{}{selected}", row.name).into();
+    Some(Target { variable, count: written.count, selector, written: written_as })
+}
