@@ -87,3 +87,7 @@ pub const LOCATION_BYTES: usize = 8_192;
 pub const TX_DYNAMIC_NAMES: usize = 4_096;
 /// Bytes kept of each uploaded file when a rule looks at `FILES_TMP_CONTENT`.
 pub const FILE_CONTENT_BYTES: usize = 128 << 10;
+/// Transformations of one rule. CRS's longest chain has nine.
+pub const TRANSFORMATIONS_PER_RULE: usize = 32;
+/// Bytes of an operator's argument that reports show.
+pub const OPERATOR_TEXT_BYTES: usize = 200;

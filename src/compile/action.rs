@@ -108,9 +108,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut Self {
+    pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
         self.diagnostics.push(Diagnostic::error(code, span, message));
-        self
     }
 
     fn template(&mut self, action: &ast::Action, text: &str) -> Template {

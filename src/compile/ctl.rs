@@ -164,7 +164,13 @@ fn selection(
     action: &ast::Action,
     selection: Result<RuleSelection, String>,
 ) -> Option<RuleSelection> {
-    selection.map_err(|message| draft.error("invalid-ids", action.span, message).set.chain).ok()
+    match selection {
+        Ok(selection) => Some(selection),
+        Err(message) => {
+            draft.error("invalid-ids", action.span, message);
+            None
+        }
+    }
 }
 
 fn removed_target(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> Option<Target> {

@@ -42,6 +42,15 @@ impl<'a> Files<'a> {
     }
 }
 
+/// A regular expression that stands elsewhere than in `@rx`: it means the same.
+///
+/// # Errors
+/// A sentence for people.
+pub(super) fn pattern(text: &str) -> Result<Arc<dyn Operator>, String> {
+    let row = operator::find("rx").ok_or("there is no operator @rx")?;
+    (row.build)(Some(text), &operator::NoResources).map_err(|e| e.message)
+}
+
 /// Files as one rule file names them.
 struct Beside<'a, 'b> {
     files: &'b Files<'a>,

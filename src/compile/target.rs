@@ -93,13 +93,7 @@ pub(super) fn one(
             ast::Selector::Key(key) if variable == Variable::Tx => Selector::Slot(intern.slots.intern(key)?),
             ast::Selector::Key(key) => Selector::Key(key.as_bytes().into()),
             ast::Selector::Regex(pattern) => {
-                let regex = regex::bytes::RegexBuilder::new(pattern)
-                    .unicode(false)
-                    .case_insensitive(true)
-                    .dot_matches_new_line(true)
-                    .size_limit(1 << 22)
-                    .build();
-                match regex {
+                match super::operator::pattern(&format!("(?i){pattern}")) {
                     Ok(regex) => Selector::Regex(regex),
                     Err(error) => {
                         diagnostics.push(Diagnostic::error(

@@ -10,12 +10,8 @@ impl Transaction {
     /// Everything that is left to tell.
     pub(super) fn into_report(mut self, final_status: u16) -> Report {
         let engine = AuditEngine::from(self.audit_engine);
-        let relevant_status = self
-            .ruleset
-            .settings
-            .relevant_status
-            .as_ref()
-            .is_some_and(|r| r.0.is_match(final_status.to_string().as_bytes()));
+        let relevant = &self.ruleset.settings.relevant_status;
+        let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status));
         let audit = AuditSettings { engine, parts: self.audit_parts, relevant_status };
         let request = RequestRecord {
             method: self.scalar_bytes(V::RequestMethod),

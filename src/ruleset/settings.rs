@@ -1,7 +1,7 @@
 //! What directives set for a whole ruleset.
 
 use crate::body::XmlIntoArgs;
-use regex::bytes::Regex;
+use crate::operator::{Found, NoLookup, Operator, Outcome};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,15 @@ pub enum BodyLimitAction {
 
 /// `SecAuditLogRelevantStatus`.
 #[derive(Clone, Debug)]
-pub struct RelevantStatus(pub Regex);
+pub struct RelevantStatus(pub Arc<dyn Operator>);
+
+impl RelevantStatus {
+    /// Whether `status` is one of those.
+    pub fn matches(&self, status: u16) -> bool {
+        let text = status.to_string();
+        self.0.evaluate(text.as_bytes(), b"", &NoLookup, &mut Found::default()) == Outcome::Match
+    }
+}
 
 /// What directives set, with ModSecurity v3's defaults where it has any.
 #[derive(Clone, Debug)]

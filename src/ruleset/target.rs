@@ -5,7 +5,9 @@
 
 use super::template::Slot;
 use crate::transform::{ByteSet, TransformId};
+use crate::operator::{Found, NoLookup, Operator, Outcome};
 use crate::variable::Variable;
+use std::sync::Arc;
 
 /// Which members of a collection.
 #[derive(Clone, Debug)]
@@ -17,7 +19,7 @@ pub enum Selector {
     /// A member of `TX`.
     Slot(Slot),
     /// Those whose name matches (without regard to case, as in ModSecurity).
-    Regex(regex::bytes::Regex),
+    Regex(Arc<dyn Operator>),
     /// An XPath expression and the namespaces of `xmlns` actions, prefix and URI.
     XPath(Box<str>, Box<[(Box<str>, Box<str>)]>),
 }
@@ -28,7 +30,9 @@ impl Selector {
         match self {
             Selector::All => true,
             Selector::Key(key) => key.eq_ignore_ascii_case(name),
-            Selector::Regex(regex) => regex.is_match(name),
+            Selector::Regex(pattern) => {
+                pattern.evaluate(name, b"", &NoLookup, &mut Found::default()) == Outcome::Match
+            }
             Selector::Slot(_) | Selector::XPath(..) => false,
         }
     }

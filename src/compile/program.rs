@@ -1,0 +1,567 @@
+//! The compiler itself: statements → drafts → rules, phases and jumps.
+
+use super::action::{self, ActionDraft, ActionSet, DisruptiveDraft};
+use super::ctl::CtlDraft;
+use super::draft::{DraftLink, DraftRule, Drafts, Entry};
+use super::intern::Intern;
+use super::operator::{self, Files};
+use super::posture::Posture;
+use super::select::RuleSelection;
+use super::settings::SettingsBuilder;
+use super::target;
+use crate::limits;
+use crate::ruleset::{
+    Compare, Ctl, Disruptive, Flow, Matcher, Mode, Operand, Phase, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
+    Ruleset, Scan, ScoreSlots, Selector, SetOperation, SetTarget, Slot, Template, TxName,
+};
+use crate::source::{SourceMap, Span, Spanned};
+use crate::syntax::ast::{self, Directive, Document, Statement};
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::seclang::{self, Loader};
+use crate::variable::Variable;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Compiles one document.
+pub(super) struct Compiler<'a> {
+    sources: &'a SourceMap,
+    files: Files<'a>,
+    diagnostics: Diagnostics,
+    intern: Intern,
+    settings: SettingsBuilder,
+    drafts: Drafts,
+    removals: Vec<(RuleSelection, Span)>,
+    updates: Vec<Update>,
+    posture: Posture,
+    file_names: HashMap<String, Arc<str>>,
+}
+
+/// `SecRuleUpdate…`, applied when all rules are known.
+struct Update {
+    selection: RuleSelection,
+    /// Which link of the chain (`id:2`).
+    link: usize,
+    change: Change,
+    span: Span,
+}
+
+enum Change {
+    Targets { added: Vec<ast::Target>, replaced: Vec<ast::Target> },
+    Actions(Vec<ast::Action>),
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(sources: &'a SourceMap, loader: &'a dyn Loader, diagnostics: Diagnostics) -> Self {
+        Self {
+            sources,
+            files: Files::new(loader),
+            diagnostics,
+            intern: Intern::default(),
+            settings: SettingsBuilder::new(),
+            drafts: Drafts::new(),
+            removals: Vec::new(),
+            updates: Vec::new(),
+            posture: Posture::default(),
+            file_names: HashMap::new(),
+        }
+    }
+
+    /// Compiles `document`. The ruleset is of use only when there are no errors.
+    pub(super) fn compile(mut self, document: &Document) -> (Ruleset, Posture, Diagnostics) {
+        for statement in &document.statements {
+            self.statement(statement);
+        }
+        self.drafts.finish(&mut self.diagnostics);
+        self.apply_updates();
+        self.apply_removals();
+        let mut settings =
+            std::mem::replace(&mut self.settings, SettingsBuilder::new()).finish(&self.files, &mut self.diagnostics);
+        let entries = std::mem::take(&mut self.drafts.entries);
+        let built = self.build(&entries);
+        let score_slots = self.score_slots();
+        let (slots, steps, chains, lanes) = self.intern.finish();
+        settings.inspects_file_content = lanes
+            .iter()
+            .flat_map(|l| &l.targets.included)
+            .any(|t| t.variable == Variable::FilesTmpContent);
+        let mut ruleset = Ruleset {
+            settings,
+            rules: built.rules.into(),
+            phases: built.phases,
+            lanes,
+            chains,
+            steps,
+            slots,
+            score_slots,
+            removed: self.posture.removed.len(),
+        };
+        // Rules that no phase evaluates (removed ones are gone already) keep their indices: jumps and `ctl` use them.
+        ruleset.rules.iter_mut().for_each(|_| {});
+        self.posture.mode = Some(ruleset.settings.mode);
+        self.posture.request_body = ruleset.settings.request_body_access;
+        self.posture.response_body = ruleset.settings.response_body_access;
+        self.posture.components.clone_from(&ruleset.settings.components);
+        (ruleset, self.posture, self.diagnostics)
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Rule(rule) => {
+                self.drafts.rule(rule, &mut self.intern, self.sources, &mut self.diagnostics);
+            }
+            Statement::Action(action) => {
+                self.drafts.action(action, &mut self.intern, self.sources, &mut self.diagnostics);
+            }
+            Statement::DefaultAction(action) => {
+                self.drafts.default_action(action, &mut self.intern, self.sources, &mut self.diagnostics);
+            }
+            Statement::Marker(name, _) => self.drafts.marker(name, &mut self.diagnostics),
+            Statement::Directive(directive) => self.directive(directive),
+        }
+    }
+
+    fn directive(&mut self, directive: &Directive) {
+        let set = self.settings.apply(directive, &mut self.files, self.sources, &mut self.diagnostics);
+        if set {
+            return;
+        }
+        let Some(first) = directive.arguments.first() else { return };
+        match directive.name.node {
+            "SecRuleRemoveById" => {
+                let ids = directive.arguments.iter().map(|a| a.node.as_str()).collect::<Vec<_>>().join(" ");
+                match RuleSelection::ids(&ids) {
+                    Ok(selection) => self.removals.push((selection, directive.span)),
+                    Err(message) => self.error("invalid-ids", first.span, message),
+                }
+            }
+            "SecRuleRemoveByTag" => {
+                self.each_argument(directive, |text, span| (RuleSelection::Tag(text), span));
+            }
+            "SecRuleRemoveByMsg" => {
+                self.each_argument(directive, |text, span| (RuleSelection::Message(text), span));
+            }
+            "SecRuleUpdateTargetById" | "SecRuleUpdateTargetByTag" | "SecRuleUpdateTargetByMsg" => {
+                self.update_targets(directive, first);
+            }
+            "SecRuleUpdateActionById" => self.update_actions(directive, first),
+            // Everything else in the table of directives was dealt with when it was parsed.
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::error(code, span, message));
+    }
+
+    fn each_argument(&mut self, directive: &Directive, make: impl Fn(String, Span) -> (RuleSelection, Span)) {
+        for argument in &directive.arguments {
+            self.removals.push(make(argument.node.clone(), argument.span));
+        }
+    }
+
+    fn update_targets(&mut self, directive: &Directive, first: &Spanned<String>) {
+        let Some((selection, link)) = self.selection(directive, first) else { return };
+        let mut targets = |n: usize| match directive.arguments.get(n) {
+            Some(text) => seclang::parse_targets(text, self.sources, &mut self.diagnostics),
+            None => Vec::new(),
+        };
+        let change = Change::Targets { added: targets(1), replaced: targets(2) };
+        self.updates.push(Update { selection, link, change, span: directive.span });
+    }
+
+    fn update_actions(&mut self, directive: &Directive, first: &Spanned<String>) {
+        let Some((selection, link)) = self.selection(directive, first) else { return };
+        let Some(text) = directive.arguments.get(1) else { return };
+        let actions = seclang::parse_actions(text, self.sources, &mut self.diagnostics);
+        let change = Change::Actions(actions);
+        self.updates.push(Update { selection, link, change, span: directive.span });
+    }
+
+    fn selection(&mut self, directive: &Directive, first: &Spanned<String>) -> Option<(RuleSelection, usize)> {
+        match directive.name.node {
+            "SecRuleUpdateTargetByTag" => Some((RuleSelection::Tag(first.node.clone()), 0)),
+            "SecRuleUpdateTargetByMsg" => Some((RuleSelection::Message(first.node.clone()), 0)),
+            _ => {
+                // `id:offset` means a link of the chain.
+                let (ids, offset) = first.node.split_once(':').unwrap_or((&first.node, "0"));
+                match (RuleSelection::ids(ids), offset.trim().parse()) {
+                    (Ok(selection), Ok(offset)) => Some((selection, offset)),
+                    (Err(message), _) => {
+                        self.error("invalid-ids", first.span, message);
+                        None
+                    }
+                    (_, Err(_)) => {
+                        self.error("invalid-ids", first.span, format!("{offset} is no position in a chain"));
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply_updates(&mut self) {
+        for update in std::mem::take(&mut self.updates) {
+            let mut found = false;
+            let diagnostics = &mut self.diagnostics;
+            for rule in self.drafts.selected(&update.selection) {
+                found = true;
+                rule.updated = true;
+                let Some(link) = rule.links.get_mut(update.link) else {
+                    let message = format!("rule {} has {} links, none of number {}", rule.id, rule.links.len(), update.link);
+                    diagnostics.push(Diagnostic::error("no-such-link", update.span, message));
+                    continue;
+                };
+                match &update.change {
+                    Change::Targets { added, replaced } => {
+                        if !replaced.is_empty() {
+                            link.targets.retain(|t| !replaced.iter().any(|r| same_target(r, t)));
+                        }
+                        link.targets.extend(added.iter().cloned());
+                    }
+                    Change::Actions(actions) => {
+                        let base = std::mem::take(&mut link.set);
+                        let (id, phase, chain) = (base.id, base.phase, base.chain);
+                        link.set = action::merge(base, actions, &mut self.intern, self.sources, diagnostics);
+                        // What a rule is and where it stands cannot be changed from outside.
+                        (link.set.id, link.set.phase, link.set.chain) = (id, phase, chain);
+                    }
+                }
+                self.posture.updated.push(rule.id);
+            }
+            if !found {
+                self.nothing_selected(update.span);
+            }
+        }
+        self.posture.updated.sort_unstable();
+        self.posture.updated.dedup();
+    }
+
+    fn apply_removals(&mut self) {
+        for (selection, span) in std::mem::take(&mut self.removals) {
+            let removed = self.drafts.remove(&selection);
+            if removed.is_empty() {
+                self.nothing_selected(span);
+            }
+            self.posture.removed.extend(removed);
+        }
+    }
+
+    fn nothing_selected(&mut self, span: Span) {
+        self.diagnostics.push(
+            Diagnostic::warning("nothing-selected", span, "no rule is meant by this")
+                .help("look at the id, tag or message, and whether the rules it means are loaded at all"),
+        );
+    }
+
+    fn build(&mut self, entries: &[Entry]) -> Built {
+        let mut built = Built::default();
+        let mut places: Vec<Place> = Vec::new();
+        // Indices first, so that `ctl` and jumps can name rules that follow.
+        let mut index = 0;
+        let mut known = Vec::new();
+        for entry in entries {
+            if let Entry::Rule(rule) = entry {
+                known.push((RuleIndex(index), rule));
+                index += rule.links.len() as u32;
+            }
+        }
+        let mut next = known.iter();
+        for entry in entries {
+            match entry {
+                Entry::Marker(name) => {
+                    let at = built.phases_len();
+                    places.push(Place { name: name.clone(), at });
+                }
+                Entry::Rule(rule) => {
+                    let Some((index, _)) = next.next() else { continue };
+                    self.rule(rule, *index, &known, &mut built);
+                    built.lists[usize::from(rule.phase) - 1].push(*index);
+                    // `skipAfter` may name a rule as well.
+                    places.push(Place { name: rule.id.to_string(), at: built.phases_len() });
+                }
+            }
+        }
+        self.jumps(&mut built, &known, &places);
+        built.phases = std::mem::take(&mut built.lists).map(|rules| Phase { rules: rules.into() });
+        built
+    }
+
+    fn rule(&mut self, draft: &DraftRule, index: RuleIndex, known: &[(RuleIndex, &DraftRule)], built: &mut Built) {
+        let head = draft.head();
+        let defaults = &draft.defaults;
+        let disruptive = match (&head.set.disruptive, &defaults.disruptive) {
+            (Some(DisruptiveDraft::Known(known)), _) => Some(known.clone()),
+            (_, Some(DisruptiveDraft::Known(default))) => Some(default.clone()),
+            _ => None,
+        };
+        let meta = Arc::new(self.meta(draft));
+        self.facts(draft, disruptive.as_ref());
+        let last = draft.links.len() - 1;
+        for (n, link) in draft.links.iter().enumerate() {
+            let matcher = self.matcher(draft, link);
+            let mut set = Vec::new();
+            let mut actions = Vec::new();
+            let mut sanitise = Vec::new();
+            if n == 0 {
+                set.extend(defaults.set.iter().cloned());
+                self.actions(&defaults.actions, known, &mut actions);
+                sanitise.extend(defaults.sanitise.iter().cloned());
+            }
+            set.extend(link.set.set.iter().cloned());
+            self.actions(&link.set.actions, known, &mut actions);
+            sanitise.extend(link.set.sanitise.iter().cloned());
+            built.rules.push(Rule {
+                id: draft.id,
+                phase: draft.phase,
+                matcher,
+                next: (n < last).then(|| RuleIndex(index.0 + n as u32 + 1)),
+                set: set.into(),
+                actions: actions.into(),
+                sanitise: sanitise.into(),
+                disruptive: if n == 0 { disruptive.clone() } else { None },
+                flow: None,
+                meta: Arc::clone(&meta),
+            });
+        }
+    }
+
+    fn actions(&self, drafts: &[ActionDraft], known: &[(RuleIndex, &DraftRule)], out: &mut Vec<RuleAction>) {
+        let selected = |selection: &RuleSelection| -> Box<[RuleIndex]> {
+            known.iter().filter(|(_, rule)| rule.is_selected(selection)).map(|(index, _)| *index).collect()
+        };
+        // A target is removed from every link of a rule.
+        let links = |selection: &RuleSelection| -> Box<[RuleIndex]> {
+            known
+                .iter()
+                .filter(|(_, rule)| rule.is_selected(selection))
+                .flat_map(|(index, rule)| (0..rule.links.len() as u32).map(|n| RuleIndex(index.0 + n)))
+                .collect()
+        };
+        for draft in drafts {
+            out.push(match draft {
+                ActionDraft::Ready(action) => action.clone(),
+                ActionDraft::Ctl(CtlDraft::Ready(ctl)) => RuleAction::Ctl(ctl.clone()),
+                ActionDraft::Ctl(CtlDraft::RemoveRules(s)) => RuleAction::Ctl(Ctl::RemoveRules(selected(s))),
+                ActionDraft::Ctl(CtlDraft::RemoveTarget(s, target)) => {
+                    RuleAction::Ctl(Ctl::RemoveTarget(links(s), target.clone()))
+                }
+                ActionDraft::Ctl(CtlDraft::Nothing) => continue,
+            });
+        }
+    }
+
+    fn matcher(&mut self, draft: &DraftRule, link: &DraftLink) -> Matcher {
+        let Some(written) = &link.operator else { return Matcher::Always };
+        let (targets, key) =
+            target::set(&link.targets, &link.set.namespaces, &mut self.intern, &mut self.diagnostics);
+        if targets.included.is_empty() && !link.targets.iter().any(|t| !t.excluded) {
+            self.error("no-target", link.span, "this rule looks at nothing: all its targets are exclusions");
+        }
+        let mut transforms = Vec::new();
+        if !link.set.transforms_reset {
+            transforms.extend(&draft.defaults.transforms);
+        }
+        transforms.extend(&link.set.transforms);
+        if transforms.is_empty()
+            && !link.set.multi_match
+            && !link.set.capture
+            && let Some(matcher) = self.slot_matcher(written, &targets)
+        {
+            return matcher;
+        }
+        let built = operator::build(written, &self.files, self.sources, &mut self.intern, &mut self.diagnostics);
+        let Some(built) = built else { return Matcher::Always };
+        if built.operator.backtracks() {
+            self.posture.backtracking.push(draft.id);
+        }
+        let full = self.intern.chain(&transforms);
+        let plain = self.intern.chain(&[]);
+        let (lane_chain, steps) = if link.set.multi_match { (plain, full) } else { (full, None) };
+        let lane = lane_chain.and_then(|chain| self.intern.lane(key, targets, chain));
+        let Some(lane) = lane else {
+            self.error("too-many-lanes", link.span, "a ruleset may have 65,535 sets of targets and transformations");
+            return Matcher::Always;
+        };
+        Matcher::Scan(Scan {
+            lane,
+            steps,
+            operator: built.operator,
+            negated: written.negated,
+            argument: built.argument,
+            capture: link.set.capture,
+        })
+    }
+
+    /// A comparison of one member of `TX` with a number needs no operator at all.
+    fn slot_matcher(&mut self, written: &ast::Operator, targets: &crate::ruleset::TargetSet) -> Option<Matcher> {
+        let compare = match written.name.to_ascii_lowercase().as_str() {
+            "eq" => Compare::Eq,
+            "ge" => Compare::Ge,
+            "gt" => Compare::Gt,
+            "le" => Compare::Le,
+            "lt" => Compare::Lt,
+            _ => return None,
+        };
+        let ([target], []) = (&*targets.included, &*targets.excluded) else { return None };
+        let (Variable::Tx, Selector::Slot(slot)) = (target.variable, &target.selector) else { return None };
+        let text = written.argument.node.trim();
+        let template = super::template::parse(text, &mut self.intern, &mut Vec::new());
+        let operand = match &*template.pieces {
+            [Piece::Slot(slot)] => Operand::Slot(*slot),
+            _ => match text.parse() {
+                Ok(number) => Operand::Number(number),
+                Err(_) if template.as_text().is_none() => Operand::Template(template),
+                Err(_) => return None,
+            },
+        };
+        Some(Matcher::Slot { slot: *slot, count: target.count, compare, operand, negated: written.negated })
+    }
+
+    fn meta(&mut self, draft: &DraftRule) -> RuleMeta {
+        let head = draft.head();
+        let (set, defaults) = (&head.set, &draft.defaults);
+        let text = |t: &Template| t.as_text().map(|t| String::from_utf8_lossy(t).into_owned());
+        let all_tags = || defaults.tags.iter().chain(&set.tags);
+        let tags: Vec<String> = all_tags().filter_map(text).collect();
+        let dynamic_tags: Vec<Template> = all_tags().filter(|t| t.as_text().is_none()).cloned().collect();
+        let operator = match &head.operator {
+            Some(operator) => {
+                let not = if operator.negated { "!" } else { "" };
+                let mut text = format!("{not}@{} {}", operator.name.node, operator.argument.node);
+                if text.len() > limits::OPERATOR_TEXT_BYTES {
+                    let end = (0..=limits::OPERATOR_TEXT_BYTES).rev().find(|i| text.is_char_boundary(*i));
+                    text.truncate(end.unwrap_or(0));
+                    text.push('…');
+                }
+                text
+            }
+            None => String::new(),
+        };
+        let name = self.sources.file(head.span.file).name();
+        let file = self.file_names.entry(name.to_owned()).or_insert_with(|| name.into()).clone();
+        RuleMeta {
+            message: set.message.clone().or_else(|| defaults.message.clone()).unwrap_or_default(),
+            data: set.data.clone().or_else(|| defaults.data.clone()).unwrap_or_default(),
+            severity: set.severity.or(defaults.severity),
+            tags: tags.into(),
+            dynamic_tags: dynamic_tags.into(),
+            version: set.version.clone().or_else(|| defaults.version.clone()).unwrap_or_default(),
+            revision: set.revision.clone().or_else(|| defaults.revision.clone()).unwrap_or_default(),
+            maturity: set.maturity.or(defaults.maturity),
+            accuracy: set.accuracy.or(defaults.accuracy),
+            status: set.status.or(defaults.status),
+            log: set.log.or(defaults.log).unwrap_or(true),
+            auditlog: set.auditlog.or(defaults.auditlog).unwrap_or(true),
+            operator: operator.into(),
+            file,
+            line: u32::try_from(self.sources.position(head.span).line).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Counts the rule, and reads off it what the posture tells.
+    fn facts(&mut self, draft: &DraftRule, disruptive: Option<&Disruptive>) {
+        let posture = &mut self.posture;
+        posture.rules += 1;
+        posture.by_phase[usize::from(draft.phase) - 1] += 1;
+        let head = draft.head();
+        let tag = |t: &Template| t.as_text().and_then(|t| std::str::from_utf8(t).ok()?.strip_prefix("paranoia-level/")?.parse().ok());
+        if let Some(level) = head.set.tags.iter().find_map(tag) {
+            *posture.by_paranoia.entry(level).or_default() += 1;
+        }
+        let disrupts = matches!(disruptive, Some(Disruptive::Deny | Disruptive::Drop | Disruptive::Redirect(_)));
+        if disrupts {
+            posture.disruptive += 1;
+        }
+        let compared = head.targets.first().and_then(|t| match t.selector.as_ref().map(|s| &s.node) {
+            Some(ast::Selector::Key(key)) if t.name.eq_ignore_ascii_case("tx") && !t.count => Some(key.to_ascii_lowercase()),
+            _ => None,
+        });
+        if disrupts && let Some(name) = compared {
+            if name.contains("outbound") && name.ends_with("anomaly_score") {
+                posture.outbound_blocking = Some(draft.id);
+            } else if name.ends_with("anomaly_score") {
+                posture.inbound_blocking = Some(draft.id);
+            }
+        }
+        let unconditional = head.operator.is_none();
+        for set in draft.links.iter().flat_map(|l| &l.set.set) {
+            let SetTarget::Tx(TxName::Slot(slot)) = &set.target else { continue };
+            let name = self.intern.slots.name(*slot);
+            posture.scores |= name.contains("anomaly_score") && matches!(set.operation, SetOperation::Add(_));
+            let SetOperation::Assign(value) = &set.operation else { continue };
+            let number = value.as_text().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse::<i64>().ok());
+            let place = match name {
+                "inbound_anomaly_score_threshold" => &mut posture.inbound_threshold,
+                "outbound_anomaly_score_threshold" => &mut posture.outbound_threshold,
+                "blocking_paranoia_level" | "paranoia_level" => &mut posture.blocking_paranoia,
+                "detection_paranoia_level" | "executing_paranoia_level" => &mut posture.detection_paranoia,
+                _ => continue,
+            };
+            // A rule with a condition gives a default: it counts only where nothing was set before it.
+            if unconditional || place.is_none() {
+                *place = number.or(*place);
+            }
+        }
+    }
+
+    fn jumps(&mut self, built: &mut Built, known: &[(RuleIndex, &DraftRule)], places: &[Place]) {
+        let mut positions = [0_u32; 5];
+        for (index, draft) in known {
+            let phase = usize::from(draft.phase) - 1;
+            positions[phase] += 1;
+            let position = positions[phase];
+            let set = &draft.head().set;
+            let flow = match (&set.skip_after, set.skip) {
+                (Some((name, span)), _) => {
+                    let found = places.iter().find(|p| p.at[phase] >= position && p.name.eq_ignore_ascii_case(name));
+                    if found.is_none() {
+                        let message = format!("no marker {name} follows: the rest of phase {} is skipped", draft.phase);
+                        self.diagnostics.push(Diagnostic::warning("no-such-marker", *span, message));
+                    }
+                    let end = built.lists[phase].len() as u32;
+                    Some(Flow::SkipTo(found.map_or(end, |p| p.at[phase])))
+                }
+                (None, Some(n)) => Some(Flow::Skip(n)),
+                (None, None) => None,
+            };
+            built.rules[index.0 as usize].flow = flow;
+        }
+    }
+
+    fn score_slots(&self) -> ScoreSlots {
+        let find = |name: &str| -> Option<Slot> { self.intern.slots.find(name) };
+        ScoreSlots {
+            inbound: [find("blocking_inbound_anomaly_score"), find("anomaly_score")],
+            outbound: [find("blocking_outbound_anomaly_score"), find("outbound_anomaly_score")],
+            inbound_threshold: find("inbound_anomaly_score_threshold"),
+            outbound_threshold: find("outbound_anomaly_score_threshold"),
+        }
+    }
+}
+
+/// Rules and phases in the making.
+#[derive(Default)]
+struct Built {
+    rules: Vec<Rule>,
+    lists: [Vec<RuleIndex>; 5],
+    phases: [Phase; 5],
+}
+
+impl Built {
+    fn phases_len(&self) -> [u32; 5] {
+        std::array::from_fn(|i| self.lists[i].len() as u32)
+    }
+}
+
+/// A marker, or a rule as one: where evaluation goes on in each phase.
+struct Place {
+    name: String,
+    at: [u32; 5],
+}
+
+fn same_target(a: &ast::Target, b: &ast::Target) -> bool {
+    a.excluded == b.excluded
+        && a.count == b.count
+        && a.name.eq_ignore_ascii_case(&b.name)
+        && a.selector.as_ref().map(|s| &s.node) == b.selector.as_ref().map(|s| &s.node)
+}
