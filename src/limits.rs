@@ -9,8 +9,6 @@ pub const INCLUDE_FILES: usize = 4_096;
 pub const INCLUDE_DEPTH: usize = 32;
 /// Bytes of one rule or data file. CRS's largest is 130 KB.
 pub const SOURCE_FILE_BYTES: usize = 64 << 20;
-/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
-pub const DIAGNOSTICS: usize = 1_000;
 
 /// Arguments of one request (`SecArgumentsLimit`): ModSecurity's recommended value. Forms of applications have
 /// tens, imports of tables a few hundred.

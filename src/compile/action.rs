@@ -118,8 +118,12 @@ impl Draft<'_> {
         for range in unknown {
             let name = &text[range];
             self.diagnostics.push(
-                Diagnostic::warning("unknown-macro", action.span, format!("{name} names no variable and stays as text"))
-                    .help("macros are written %{VARIABLE} or %{VARIABLE.member}"),
+                Diagnostic::warning(
+                    "unknown-macro",
+                    action.span,
+                    format!("{name} names no variable and stays as text"),
+                )
+                .help("macros are written %{VARIABLE} or %{VARIABLE.member}"),
             );
         }
         template
@@ -137,8 +141,11 @@ pub(super) fn merge(
     let mut draft = Draft { set: base, intern, diagnostics, sources };
     for action in actions {
         let Some(row) = find(&action.name) else {
-            let mut diagnostic =
-                Diagnostic::error("unknown-action", action.name.span, format!("there is no action {}", action.name.node));
+            let mut diagnostic = Diagnostic::error(
+                "unknown-action",
+                action.name.span,
+                format!("there is no action {}", action.name.node),
+            );
             if let Some(near) = nearest(&action.name, ACTIONS.iter().map(|r| r.name)) {
                 diagnostic = diagnostic.help(format!("did you mean {near}?"));
             }
@@ -148,7 +155,11 @@ pub(super) fn merge(
         let value = action.value.as_ref().map(|v| v.node.as_str());
         match (row.value, value) {
             (Value::Required, None | Some("")) => {
-                draft.error("missing-value", action.span, format!("{} needs a value: {}:…", row.name, row.name));
+                draft.error(
+                    "missing-value",
+                    action.span,
+                    format!("{} needs a value: {}:…", row.name, row.name),
+                );
             }
             (Value::None, Some(value)) if !value.is_empty() => {
                 draft.diagnostics.push(Diagnostic::warning(
@@ -166,9 +177,9 @@ pub(super) fn merge(
 
 /// The row of `name`, in any case.
 pub(super) fn find(name: &str) -> Option<&'static ActionRow> {
-    ACTIONS.iter().find(|r| {
-        r.name.eq_ignore_ascii_case(name) || r.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
-    })
+    ACTIONS
+        .iter()
+        .find(|r| r.name.eq_ignore_ascii_case(name) || r.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
 }
 
 use ActionKind::{Data, Disruptive as Decides, Flow, Metadata, NonDisruptive};
@@ -416,8 +427,12 @@ fn known(draft: &mut Draft<'_>, disruptive: Disruptive) {
 fn ignored(draft: &mut Draft<'_>, action: &ast::Action, _: &str) {
     let reason = find(&action.name).map_or("", |r| r.doc);
     draft.diagnostics.push(
-        Diagnostic::warning("ignored-action", action.span, format!("{} has no effect here", action.name.node))
-            .help(reason.trim_end_matches('.').to_owned()),
+        Diagnostic::warning(
+            "ignored-action",
+            action.span,
+            format!("{} has no effect here", action.name.node),
+        )
+        .help(reason.trim_end_matches('.').to_owned()),
     );
 }
 
@@ -467,8 +482,11 @@ fn set_target(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> Option
     match collection(name) {
         Some(collection) => Some(SetTarget::Collection(collection, draft.template(action, member))),
         None => {
-            let mut diagnostic =
-                Diagnostic::error("unknown-collection", action.span, format!("{name} is no collection that rules can set"));
+            let mut diagnostic = Diagnostic::error(
+                "unknown-collection",
+                action.span,
+                format!("{name} is no collection that rules can set"),
+            );
             diagnostic = diagnostic.help("these can be set: TX, GLOBAL, IP, RESOURCE, SESSION, USER");
             draft.diagnostics.push(diagnostic);
             None

@@ -112,7 +112,9 @@ pub(super) fn parse(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> 
             Some(mode) => Ctl::RuleEngine(mode),
             None => return invalid(draft, "On, Off or DetectionOnly"),
         },
-        "ruleremovebyid" => return selection(draft, action, RuleSelection::ids(value)).map(CtlDraft::RemoveRules),
+        "ruleremovebyid" => {
+            return selection(draft, action, RuleSelection::ids(value)).map(CtlDraft::RemoveRules);
+        }
         "ruleremovebymsg" => return Some(CtlDraft::RemoveRules(RuleSelection::Message(value.to_owned()))),
         "ruleremovebytag" => return Some(CtlDraft::RemoveRules(RuleSelection::Tag(value.to_owned()))),
         "ruleremovetargetbyid" | "ruleremovetargetbymsg" | "ruleremovetargetbytag" => {

@@ -50,7 +50,13 @@ impl Drafts {
     }
 
     /// Takes a `SecRule`.
-    pub(super) fn rule(&mut self, rule: &ast::Rule, intern: &mut Intern, sources: &SourceMap, out: &mut Diagnostics) {
+    pub(super) fn rule(
+        &mut self,
+        rule: &ast::Rule,
+        intern: &mut Intern,
+        sources: &SourceMap,
+        out: &mut Diagnostics,
+    ) {
         let set = action::merge(ActionSet::default(), &rule.actions, intern, sources, out);
         let link = DraftLink {
             targets: rule.targets.clone(),
@@ -90,8 +96,14 @@ impl Drafts {
         let set = action::merge(ActionSet::default(), &statement.actions, intern, sources, out);
         let Some(phase) = set.phase else {
             out.push(
-                Diagnostic::error("default-without-phase", statement.span, "SecDefaultAction must specify a phase")
-                    .help("write \"phase:2,log,auditlog,pass\", and another SecDefaultAction for each other phase"),
+                Diagnostic::error(
+                    "default-without-phase",
+                    statement.span,
+                    "SecDefaultAction must specify a phase",
+                )
+                .help(
+                    "write \"phase:2,log,auditlog,pass\", and another SecDefaultAction for each other phase",
+                ),
             );
             return;
         };
@@ -178,16 +190,11 @@ impl Drafts {
         DraftRule { id, phase, links: vec![link], defaults, updated: false }
     }
 
-    /// All rules.
-    pub(super) fn rules(&self) -> impl Iterator<Item = &DraftRule> {
-        self.entries.iter().filter_map(|e| match e {
-            Entry::Rule(rule) => Some(rule),
-            Entry::Marker(_) => None,
-        })
-    }
-
     /// The rules that `selection` means.
-    pub(super) fn selected<'a>(&'a mut self, selection: &'a RuleSelection) -> impl Iterator<Item = &'a mut DraftRule> {
+    pub(super) fn selected<'a>(
+        &'a mut self,
+        selection: &'a RuleSelection,
+    ) -> impl Iterator<Item = &'a mut DraftRule> {
         self.entries.iter_mut().filter_map(move |e| match e {
             Entry::Rule(rule) if rule.is_selected(selection) => Some(rule),
             _ => None,
@@ -250,8 +257,12 @@ fn check_link(link: &DraftLink, out: &mut Diagnostics) {
     };
     if let Some(fault) = fault {
         out.push(
-            Diagnostic::error("not-at-head", link.span, format!("only the first rule of a chain may have {fault}"))
-                .help("move it to the rule that begins the chain"),
+            Diagnostic::error(
+                "not-at-head",
+                link.span,
+                format!("only the first rule of a chain may have {fault}"),
+            )
+            .help("move it to the rule that begins the chain"),
         );
     }
 }

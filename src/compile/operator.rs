@@ -107,7 +107,8 @@ pub(super) fn build(
                 }
                 _ => whole,
             };
-            let mut diagnostic = Diagnostic::error("invalid-argument", span, format!("@{}: {}", row.name, error.message));
+            let mut diagnostic =
+                Diagnostic::error("invalid-argument", span, format!("@{}: {}", row.name, error.message));
             if let Some(help) = error.help {
                 diagnostic = diagnostic.help(help);
             }

@@ -1,6 +1,6 @@
 //! The compiler itself: statements → drafts → rules, phases and jumps.
 
-use super::action::{self, ActionDraft, ActionSet, DisruptiveDraft};
+use super::action::{self, ActionDraft, DisruptiveDraft};
 use super::ctl::CtlDraft;
 use super::draft::{DraftLink, DraftRule, Drafts, Entry};
 use super::intern::Intern;
@@ -11,7 +11,7 @@ use super::settings::SettingsBuilder;
 use super::target;
 use crate::limits;
 use crate::ruleset::{
-    Compare, Ctl, Disruptive, Flow, Matcher, Mode, Operand, Phase, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
+    Compare, Ctl, Disruptive, Flow, Matcher, Operand, Phase, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
     Ruleset, Scan, ScoreSlots, Selector, SetOperation, SetTarget, Slot, Template, TxName,
 };
 use crate::source::{SourceMap, Span, Spanned};
@@ -74,17 +74,15 @@ impl<'a> Compiler<'a> {
         self.drafts.finish(&mut self.diagnostics);
         self.apply_updates();
         self.apply_removals();
-        let mut settings =
-            std::mem::replace(&mut self.settings, SettingsBuilder::new()).finish(&self.files, &mut self.diagnostics);
+        let mut settings = std::mem::replace(&mut self.settings, SettingsBuilder::new())
+            .finish(&self.files, &mut self.diagnostics);
         let entries = std::mem::take(&mut self.drafts.entries);
         let built = self.build(&entries);
         let score_slots = self.score_slots();
         let (slots, steps, chains, lanes) = self.intern.finish();
-        settings.inspects_file_content = lanes
-            .iter()
-            .flat_map(|l| &l.targets.included)
-            .any(|t| t.variable == Variable::FilesTmpContent);
-        let mut ruleset = Ruleset {
+        settings.inspects_file_content =
+            lanes.iter().flat_map(|l| &l.targets.included).any(|t| t.variable == Variable::FilesTmpContent);
+        let ruleset = Ruleset {
             settings,
             rules: built.rules.into(),
             phases: built.phases,
@@ -95,8 +93,6 @@ impl<'a> Compiler<'a> {
             score_slots,
             removed: self.posture.removed.len(),
         };
-        // Rules that no phase evaluates (removed ones are gone already) keep their indices: jumps and `ctl` use them.
-        ruleset.rules.iter_mut().for_each(|_| {});
         self.posture.mode = Some(ruleset.settings.mode);
         self.posture.request_body = ruleset.settings.request_body_access;
         self.posture.response_body = ruleset.settings.response_body_access;
@@ -177,7 +173,11 @@ impl<'a> Compiler<'a> {
         self.updates.push(Update { selection, link, change, span: directive.span });
     }
 
-    fn selection(&mut self, directive: &Directive, first: &Spanned<String>) -> Option<(RuleSelection, usize)> {
+    fn selection(
+        &mut self,
+        directive: &Directive,
+        first: &Spanned<String>,
+    ) -> Option<(RuleSelection, usize)> {
         match directive.name.node {
             "SecRuleUpdateTargetByTag" => Some((RuleSelection::Tag(first.node.clone()), 0)),
             "SecRuleUpdateTargetByMsg" => Some((RuleSelection::Message(first.node.clone()), 0)),
@@ -207,7 +207,12 @@ impl<'a> Compiler<'a> {
                 found = true;
                 rule.updated = true;
                 let Some(link) = rule.links.get_mut(update.link) else {
-                    let message = format!("rule {} has {} links, none of number {}", rule.id, rule.links.len(), update.link);
+                    let message = format!(
+                        "rule {} has {} links, none of number {}",
+                        rule.id,
+                        rule.links.len(),
+                        update.link
+                    );
                     diagnostics.push(Diagnostic::error("no-such-link", update.span, message));
                     continue;
                 };
@@ -286,7 +291,13 @@ impl<'a> Compiler<'a> {
         built
     }
 
-    fn rule(&mut self, draft: &DraftRule, index: RuleIndex, known: &[(RuleIndex, &DraftRule)], built: &mut Built) {
+    fn rule(
+        &mut self,
+        draft: &DraftRule,
+        index: RuleIndex,
+        known: &[(RuleIndex, &DraftRule)],
+        built: &mut Built,
+    ) {
         let head = draft.head();
         let defaults = &draft.defaults;
         let disruptive = match (&head.set.disruptive, &defaults.disruptive) {
@@ -369,7 +380,8 @@ impl<'a> Compiler<'a> {
         {
             return matcher;
         }
-        let built = operator::build(written, &self.files, self.sources, &mut self.intern, &mut self.diagnostics);
+        let built =
+            operator::build(written, &self.files, self.sources, &mut self.intern, &mut self.diagnostics);
         let Some(built) = built else { return Matcher::Always };
         if built.operator.backtracks() {
             self.posture.backtracking.push(draft.id);
@@ -379,7 +391,11 @@ impl<'a> Compiler<'a> {
         let (lane_chain, steps) = if link.set.multi_match { (plain, full) } else { (full, None) };
         let lane = lane_chain.and_then(|chain| self.intern.lane(key, targets, chain));
         let Some(lane) = lane else {
-            self.error("too-many-lanes", link.span, "a ruleset may have 65,535 sets of targets and transformations");
+            self.error(
+                "too-many-lanes",
+                link.span,
+                "a ruleset may have 65,535 sets of targets and transformations",
+            );
             return Matcher::Always;
         };
         Matcher::Scan(Scan {
@@ -393,7 +409,11 @@ impl<'a> Compiler<'a> {
     }
 
     /// A comparison of one member of `TX` with a number needs no operator at all.
-    fn slot_matcher(&mut self, written: &ast::Operator, targets: &crate::ruleset::TargetSet) -> Option<Matcher> {
+    fn slot_matcher(
+        &mut self,
+        written: &ast::Operator,
+        targets: &crate::ruleset::TargetSet,
+    ) -> Option<Matcher> {
         let compare = match written.name.to_ascii_lowercase().as_str() {
             "eq" => Compare::Eq,
             "ge" => Compare::Ge,
@@ -464,16 +484,22 @@ impl<'a> Compiler<'a> {
         posture.rules += 1;
         posture.by_phase[usize::from(draft.phase) - 1] += 1;
         let head = draft.head();
-        let tag = |t: &Template| t.as_text().and_then(|t| std::str::from_utf8(t).ok()?.strip_prefix("paranoia-level/")?.parse().ok());
+        let tag = |t: &Template| {
+            t.as_text()
+                .and_then(|t| std::str::from_utf8(t).ok()?.strip_prefix("paranoia-level/")?.parse().ok())
+        };
         if let Some(level) = head.set.tags.iter().find_map(tag) {
             *posture.by_paranoia.entry(level).or_default() += 1;
         }
-        let disrupts = matches!(disruptive, Some(Disruptive::Deny | Disruptive::Drop | Disruptive::Redirect(_)));
+        let disrupts =
+            matches!(disruptive, Some(Disruptive::Deny | Disruptive::Drop | Disruptive::Redirect(_)));
         if disrupts {
             posture.disruptive += 1;
         }
         let compared = head.targets.first().and_then(|t| match t.selector.as_ref().map(|s| &s.node) {
-            Some(ast::Selector::Key(key)) if t.name.eq_ignore_ascii_case("tx") && !t.count => Some(key.to_ascii_lowercase()),
+            Some(ast::Selector::Key(key)) if t.name.eq_ignore_ascii_case("tx") && !t.count => {
+                Some(key.to_ascii_lowercase())
+            }
             _ => None,
         });
         if disrupts && let Some(name) = compared {
@@ -489,7 +515,8 @@ impl<'a> Compiler<'a> {
             let name = self.intern.slots.name(*slot);
             posture.scores |= name.contains("anomaly_score") && matches!(set.operation, SetOperation::Add(_));
             let SetOperation::Assign(value) = &set.operation else { continue };
-            let number = value.as_text().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse::<i64>().ok());
+            let number =
+                value.as_text().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse::<i64>().ok());
             let place = match name {
                 "inbound_anomaly_score_threshold" => &mut posture.inbound_threshold,
                 "outbound_anomaly_score_threshold" => &mut posture.outbound_threshold,
@@ -513,9 +540,11 @@ impl<'a> Compiler<'a> {
             let set = &draft.head().set;
             let flow = match (&set.skip_after, set.skip) {
                 (Some((name, span)), _) => {
-                    let found = places.iter().find(|p| p.at[phase] >= position && p.name.eq_ignore_ascii_case(name));
+                    let found =
+                        places.iter().find(|p| p.at[phase] >= position && p.name.eq_ignore_ascii_case(name));
                     if found.is_none() {
-                        let message = format!("no marker {name} follows: the rest of phase {} is skipped", draft.phase);
+                        let message =
+                            format!("no marker {name} follows: the rest of phase {} is skipped", draft.phase);
                         self.diagnostics.push(Diagnostic::warning("no-such-marker", *span, message));
                     }
                     let end = built.lists[phase].len() as u32;

@@ -60,7 +60,11 @@ mod tests {
         let ids = RuleSelection::ids("1 5-7, \"9-9\"").expect("valid");
         let chosen: Vec<u64> = (0..12).filter(|id| ids.selects(*id, &[], "")).collect();
         assert_eq!(chosen, [1, 5, 6, 7, 9]);
-        assert!(RuleSelection::ids("7-5").is_err() && RuleSelection::ids("x").is_err() && RuleSelection::ids("").is_err());
+        assert!(
+            RuleSelection::ids("7-5").is_err()
+                && RuleSelection::ids("x").is_err()
+                && RuleSelection::ids("").is_err()
+        );
         let tag = RuleSelection::Tag("attack-.*".into());
         assert!(tag.selects(1, &["attack-sqli"], "") && !tag.selects(1, &["language-sql"], ""));
         // A tag without regular expression syntax is compared whole.

@@ -41,22 +41,22 @@ impl SettingsBuilder {
         };
         let mut read = Reader { directive, argument: first, diagnostics };
         match directive.name.node {
-            "SecRuleEngine" => read.into(&mut s.mode, Mode::find, "On, Off or DetectionOnly"),
-            "SecRequestBodyAccess" => read.into(&mut s.request_body_access, switch, "On or Off"),
-            "SecRequestBodyLimit" => read.into(&mut s.request_body_limit, bytes, "a number of bytes"),
+            "SecRuleEngine" => read.set(&mut s.mode, Mode::find, "On, Off or DetectionOnly"),
+            "SecRequestBodyAccess" => read.set(&mut s.request_body_access, switch, "On or Off"),
+            "SecRequestBodyLimit" => read.set(&mut s.request_body_limit, bytes, "a number of bytes"),
             "SecRequestBodyNoFilesLimit" => {
-                read.into(&mut s.request_body_no_files_limit, bytes, "a number of bytes");
+                read.set(&mut s.request_body_no_files_limit, bytes, "a number of bytes");
             }
             "SecRequestBodyLimitAction" => {
-                read.into(&mut s.request_body_limit_action, limit_action, "Reject or ProcessPartial");
+                read.set(&mut s.request_body_limit_action, limit_action, "Reject or ProcessPartial");
             }
-            "SecRequestBodyJsonDepthLimit" => read.into(&mut s.json_depth_limit, count, "a number from 1"),
-            "SecArgumentsLimit" => read.into(&mut s.arguments_limit, count, "a number from 1"),
-            "SecUploadFileLimit" => read.into(&mut s.upload_file_limit, count, "a number from 1"),
-            "SecResponseBodyAccess" => read.into(&mut s.response_body_access, switch, "On or Off"),
-            "SecResponseBodyLimit" => read.into(&mut s.response_body_limit, bytes, "a number of bytes"),
+            "SecRequestBodyJsonDepthLimit" => read.set(&mut s.json_depth_limit, count, "a number from 1"),
+            "SecArgumentsLimit" => read.set(&mut s.arguments_limit, count, "a number from 1"),
+            "SecUploadFileLimit" => read.set(&mut s.upload_file_limit, count, "a number from 1"),
+            "SecResponseBodyAccess" => read.set(&mut s.response_body_access, switch, "On or Off"),
+            "SecResponseBodyLimit" => read.set(&mut s.response_body_limit, bytes, "a number of bytes"),
             "SecResponseBodyLimitAction" => {
-                read.into(&mut s.response_body_limit_action, limit_action, "Reject or ProcessPartial");
+                read.set(&mut s.response_body_limit_action, limit_action, "Reject or ProcessPartial");
             }
             "SecResponseBodyMimeType" => {
                 // The first such directive replaces the defaults, later ones add, as in ModSecurity.
@@ -68,31 +68,34 @@ impl SettingsBuilder {
                     s.response_body_types.extend(names.map(|t| t.trim_matches(',').to_ascii_lowercase()));
                 }
             }
-            "SecAuditEngine" => read.into(&mut s.audit_engine, audit_mode, "On, Off or RelevantOnly"),
-            "SecAuditLogParts" => read.into(&mut s.audit_parts, parts, "letters from A to K and Z, e.g. ABIJDEFHZ"),
-            "SecAuditLogRelevantStatus" => {
-                let pattern = |text: &str| super::operator::pattern(text).ok().map(|p| Some(RelevantStatus(p)));
-                read.into(&mut s.relevant_status, pattern, "a regular expression");
+            "SecAuditEngine" => read.set(&mut s.audit_engine, audit_mode, "On, Off or RelevantOnly"),
+            "SecAuditLogParts" => {
+                read.set(&mut s.audit_parts, parts, "letters from A to K and Z, e.g. ABIJDEFHZ")
             }
-            "SecArgumentSeparator" => read.into(&mut s.argument_separator, one_byte, "one character"),
+            "SecAuditLogRelevantStatus" => {
+                let pattern =
+                    |text: &str| super::operator::pattern(text).ok().map(|p| Some(RelevantStatus(p)));
+                read.set(&mut s.relevant_status, pattern, "a regular expression");
+            }
+            "SecArgumentSeparator" => read.set(&mut s.argument_separator, one_byte, "one character"),
             "SecCookieFormat" => {
                 let format = |text: &str| text.parse().ok().filter(|n| *n <= 1_u8);
-                read.into(&mut s.cookie_format, format, "0 or 1");
+                read.set(&mut s.cookie_format, format, "0 or 1");
             }
-            "SecCookieV0Separator" => read.into(&mut s.cookie_separator, one_byte, "one character"),
+            "SecCookieV0Separator" => read.set(&mut s.cookie_separator, one_byte, "one character"),
             "SecCollectionTimeout" => {
                 let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
-                read.into(&mut s.collection_timeout, seconds, "a number of seconds");
+                read.set(&mut s.collection_timeout, seconds, "a number of seconds");
             }
             "SecWebAppId" => s.web_app_id.clone_from(&first.node),
             "SecSensorId" => s.sensor_id.clone_from(&first.node),
             "SecServerSignature" => s.server_signature = Some(first.node.clone()),
             "SecComponentSignature" => s.components.push(first.node.clone()),
-            "SecInterceptOnError" => read.into(&mut s.intercept_on_error, switch, "On or Off"),
-            "SecParseXmlIntoArgs" => read.into(&mut s.xml_args, xml_args, "On, Off or OnlyArgs"),
+            "SecInterceptOnError" => read.set(&mut s.intercept_on_error, switch, "On or Off"),
+            "SecParseXmlIntoArgs" => read.set(&mut s.xml_args, xml_args, "On, Off or OnlyArgs"),
             "SecUnicodeCodePage" => {
                 let number = |text: &str| text.parse().ok().map(Some);
-                read.into(&mut self.code_page, number, "the number of a code page, e.g. 20127");
+                read.set(&mut self.code_page, number, "the number of a code page, e.g. 20127");
             }
             "SecUnicodeMapFile" | "SecUnicodeMap" => {
                 let from = sources.file(directive.span.file).name();
@@ -100,13 +103,17 @@ impl SettingsBuilder {
                 if let Some(second) = directive.arguments.get(1) {
                     let mut read = Reader { directive, argument: second, diagnostics };
                     let number = |text: &str| text.parse().ok().map(Some);
-                    read.into(&mut self.code_page, number, "the number of a code page, e.g. 20127");
+                    read.set(&mut self.code_page, number, "the number of a code page, e.g. 20127");
                 }
             }
             "SecDataset" => {
                 let entries = directive.arguments.get(1).map_or("", |a| a.node.as_str());
-                let entries: Vec<String> =
-                    entries.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(Into::into).collect();
+                let entries: Vec<String> = entries
+                    .lines()
+                    .map(str::trim)
+                    .filter(|l| !l.is_empty() && !l.starts_with('#'))
+                    .map(Into::into)
+                    .collect();
                 files.datasets.insert(first.node.clone(), entries.into());
             }
             "SecGeoLookupDb" => {
@@ -125,7 +132,8 @@ impl SettingsBuilder {
     pub(super) fn finish(mut self, files: &Files<'_>, diagnostics: &mut Diagnostics) -> Settings {
         if let Some((path, written)) = self.unicode_file {
             let map = files.read(&path).and_then(|content| {
-                crate::transform::UnicodeMap::parse(&content, self.code_page.unwrap_or(20_127)).map_err(|e| e.to_string())
+                crate::transform::UnicodeMap::parse(&content, self.code_page.unwrap_or(20_127))
+                    .map_err(|e| e.to_string())
             });
             match map {
                 Ok(map) => self.settings.unicode_map = Some(Arc::new(map)),
@@ -143,11 +151,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn into<T>(&mut self, place: &mut T, read: impl Fn(&str) -> Option<T>, expected: &str) {
+    fn set<T>(&mut self, place: &mut T, read: impl Fn(&str) -> Option<T>, expected: &str) {
         match read(self.argument.node.trim()) {
             Some(value) => *place = value,
             None => {
-                let message = format!("{} takes {expected}, not {:?}", self.directive.name.node, self.argument.node);
+                let message =
+                    format!("{} takes {expected}, not {:?}", self.directive.name.node, self.argument.node);
                 self.fault(message);
             }
         }

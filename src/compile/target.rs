@@ -87,24 +87,24 @@ pub(super) fn one(
             return None;
         }
         Some(selector) => match &selector.node {
-            ast::Selector::Key(key) if matches!(variable, Variable::Xml | Variable::RequestXml | Variable::ResponseXml) => {
+            ast::Selector::Key(key)
+                if matches!(variable, Variable::Xml | Variable::RequestXml | Variable::ResponseXml) =>
+            {
                 Selector::XPath(key.as_str().into(), namespaces.into())
             }
             ast::Selector::Key(key) if variable == Variable::Tx => Selector::Slot(intern.slots.intern(key)?),
             ast::Selector::Key(key) => Selector::Key(key.as_bytes().into()),
-            ast::Selector::Regex(pattern) => {
-                match super::operator::pattern(&format!("(?i){pattern}")) {
-                    Ok(regex) => Selector::Regex(regex),
-                    Err(error) => {
-                        diagnostics.push(Diagnostic::error(
-                            "invalid-selector",
-                            selector.span,
-                            format!("the selector is no regular expression: {error}"),
-                        ));
-                        return None;
-                    }
+            ast::Selector::Regex(pattern) => match super::operator::pattern(&format!("(?i){pattern}")) {
+                Ok(regex) => Selector::Regex(regex),
+                Err(error) => {
+                    diagnostics.push(Diagnostic::error(
+                        "invalid-selector",
+                        selector.span,
+                        format!("the selector is no regular expression: {error}"),
+                    ));
+                    return None;
                 }
-            }
+            },
         },
     };
     let selected = match &written.selector {

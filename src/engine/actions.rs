@@ -5,8 +5,8 @@ use super::tx::{TxValue, parse_number};
 use super::{AuditParts, CollectionChange, Disruption, EventKind, Interruption, MatchedValue, RuleHit};
 use crate::limits;
 use crate::ruleset::{
-    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Mode, PartsChange, Rule, RuleAction, RuleIndex, Ruleset,
-    Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
+    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Mode, PartsChange, Rule, RuleAction, RuleIndex,
+    Ruleset, Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
 };
 use crate::variable::Variable;
 use std::sync::Arc;
@@ -74,16 +74,21 @@ impl Transaction {
                 };
                 match self.tx.find_mut(&ruleset.slots, &name, limits::TX_DYNAMIC_NAMES) {
                     Some(value) => *value = new,
-                    None => self.note(EventKind::RuleError, "more made-up names in TX than a transaction may have"),
+                    None => self
+                        .note(EventKind::RuleError, "more made-up names in TX than a transaction may have"),
                 }
             }
             SetTarget::Collection(collection, name) => {
                 let name = String::from_utf8_lossy(&self.owned(ruleset, name)).to_ascii_lowercase();
                 let change = match &set.operation {
                     SetOperation::Unset => CollectionChange::Unset(name),
-                    SetOperation::Assign(template) => CollectionChange::Set(name, self.owned(ruleset, template)),
+                    SetOperation::Assign(template) => {
+                        CollectionChange::Set(name, self.owned(ruleset, template))
+                    }
                     SetOperation::Add(t) => CollectionChange::Add(name, self.amount(ruleset, t)),
-                    SetOperation::Subtract(t) => CollectionChange::Add(name, self.amount(ruleset, t).saturating_neg()),
+                    SetOperation::Subtract(t) => {
+                        CollectionChange::Add(name, self.amount(ruleset, t).saturating_neg())
+                    }
                 };
                 self.change_collection(ruleset, *collection, change);
             }
@@ -204,7 +209,9 @@ impl Transaction {
                 let Some(at) = self.matched.last().map(|m| m.at) else { return };
                 let name = self.values.get(at.name).to_ascii_lowercase();
                 match at.variable {
-                    Variable::Args | Variable::ArgsGet | Variable::ArgsPost => self.sanitised.arguments.push(name),
+                    Variable::Args | Variable::ArgsGet | Variable::ArgsPost => {
+                        self.sanitised.arguments.push(name)
+                    }
                     Variable::RequestHeaders => self.sanitised.request_headers.push(name),
                     Variable::ResponseHeaders => self.sanitised.response_headers.push(name),
                     _ => self.sanitised.values.push(self.values.get(at.raw).to_vec()),
@@ -317,7 +324,8 @@ fn excerpt(value: &[u8], range: Option<std::ops::Range<usize>>) -> (Vec<u8>, Opt
         _ => 0,
     };
     let cut = value[start..start + limit].to_vec();
-    let range = range.map(|r| r.start.saturating_sub(start).min(limit)..r.end.saturating_sub(start).min(limit));
+    let range =
+        range.map(|r| r.start.saturating_sub(start).min(limit)..r.end.saturating_sub(start).min(limit));
     (cut, range)
 }
 
@@ -341,7 +349,8 @@ fn applied(operation: &SetOperation, old: i64, amount: i64) -> i64 {
 fn safe_location(url: &[u8]) -> String {
     let mut out = String::with_capacity(url.len());
     for &b in url.iter().take(limits::LOCATION_BYTES) {
-        if b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}') {
+        if b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+        {
             out.push(char::from(b));
         } else {
             out.push_str(&format!("%{b:02X}"));

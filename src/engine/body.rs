@@ -4,8 +4,9 @@ use super::transaction::Transaction;
 use super::{BodyStep, Disruption, EventKind, Interruption};
 use crate::body::{
     BodyLimits, BodyParser, Coding, InflateError, InflateLimits, Inflater, LimitHit, ParsedBody, Processor,
-    XPathError, XmlDocument, XmlIntoArgs,
+    Selected, XPathError, XmlDocument, XmlIntoArgs,
 };
+use crate::http::{Charset, MediaType};
 use crate::limits;
 use crate::ruleset::{BodyLimitAction, Mode, Settings};
 use crate::variable::Variable as V;
@@ -73,6 +74,17 @@ impl RequestBody {
         self.access && !self.truncated
     }
 
+    /// Takes decoded bytes.
+    fn take(&mut self, decoded: &[u8]) {
+        self.length += decoded.len() as u64;
+        if self.keep_bytes {
+            self.bytes.extend_from_slice(decoded);
+        }
+        if let Some(parser) = &mut self.parser {
+            parser.feed(decoded);
+        }
+    }
+
     /// The decoded bytes that were kept.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -89,12 +101,11 @@ impl RequestBody {
     }
 
     /// Evaluates an XPath expression, when there is a document.
-    #[allow(clippy::type_complexity)]
     pub(super) fn select_xml(
         &self,
         path: &str,
         namespaces: &[(&str, &str)],
-    ) -> Option<Result<Vec<(Vec<u8>, Vec<u8>)>, XPathError>> {
+    ) -> Option<Result<Selected, XPathError>> {
         self.xml.as_ref().map(|xml| xml.select(path, namespaces))
     }
 }
@@ -184,7 +195,8 @@ impl Transaction {
     /// `SecRequestBodyLimitAction` when the limit is reached: the refusal, if it is one.
     fn request_limit_reached(&mut self) -> Option<BodyStep> {
         self.set(V::InboundDataError, b"1");
-        if self.ruleset.settings.request_body_limit_action == BodyLimitAction::Reject && self.mode == Mode::On {
+        if self.ruleset.settings.request_body_limit_action == BodyLimitAction::Reject && self.mode == Mode::On
+        {
             self.note(EventKind::RequestBodyRefused, "the request body exceeds SecRequestBodyLimit");
             return Some(self.step(refusal(413, 2)));
         }
@@ -223,11 +235,11 @@ impl Transaction {
         if std::mem::replace(&mut self.request_body.started, true) {
             return Ok(());
         }
-        match Coding::parse(&self.request_body.codings) {
+        match Coding::from_headers([self.request_body.codings.as_slice()]) {
             Ok(Coding::Identity) => {}
             Ok(coding) => {
                 let limits = InflateLimits { output: self.request_body.limit, ..InflateLimits::default() };
-                self.request_body.inflater = Some(Inflater::new(coding, limits));
+                self.request_body.inflater = Some(Inflater::new(coding, &limits));
             }
             Err(error) => {
                 let detail = format!("Content-Encoding of the request: {error}");
@@ -260,23 +272,23 @@ impl Transaction {
     }
 
     fn decode_request_body(&mut self, chunk: &[u8]) -> Result<(), InflateError> {
-        let body = &mut self.request_body;
-        let (parser, bytes, length, keep) = (&mut body.parser, &mut body.bytes, &mut body.length, body.keep_bytes);
-        let mut take = |decoded: &[u8]| {
-            *length += decoded.len() as u64;
-            if keep {
-                bytes.extend_from_slice(decoded);
+        match self.request_body.inflater.take() {
+            Some(mut inflater) => {
+                let outcome = inflater.feed(chunk, &mut |decoded| self.request_body.take(decoded));
+                self.request_body.inflater = Some(inflater);
+                outcome
             }
-            if let Some(parser) = parser {
-                parser.feed(decoded);
-            }
-        };
-        match &mut body.inflater {
-            Some(inflater) => inflater.feed(chunk, &mut take),
             None => {
-                take(chunk);
+                self.request_body.take(chunk);
                 Ok(())
             }
+        }
+    }
+
+    fn finish_decoding(&mut self) -> Result<(), InflateError> {
+        match self.request_body.inflater.take() {
+            Some(inflater) => inflater.finish(&mut |decoded| self.request_body.take(decoded)),
+            None => Ok(()),
         }
     }
 
@@ -286,9 +298,8 @@ impl Transaction {
             return None;
         }
         if self.request_body.received > 0
-            && let Some(mut inflater) = self.request_body.inflater.take()
             && !self.request_body.truncated
-            && let Err(error) = inflater.finish()
+            && let Err(error) = self.finish_decoding()
             && let BodyStep::Interrupt(interruption) = self.request_coding_failed(&error)
         {
             return Some(interruption);
@@ -316,7 +327,10 @@ impl Transaction {
             let limit = self.ruleset.settings.request_body_no_files_limit;
             if parsed.no_files_length > limit {
                 self.set(V::InboundDataError, b"1");
-                self.note(EventKind::RequestBodyRefused, "the request body exceeds SecRequestBodyNoFilesLimit");
+                self.note(
+                    EventKind::RequestBodyRefused,
+                    "the request body exceeds SecRequestBodyNoFilesLimit",
+                );
                 if self.ruleset.settings.request_body_limit_action == BodyLimitAction::Reject {
                     refusal_of_size = Some(refusal(413, 2));
                 }
@@ -339,7 +353,10 @@ impl Transaction {
                 LimitHit::Arguments => EventKind::ArgumentsLimit,
                 _ => EventKind::RequestBodyError,
             };
-            self.note(kind, &format!("the request body exceeds the limit on {}", hit.name().replace('_', " ")));
+            self.note(
+                kind,
+                &format!("the request body exceeds the limit on {}", hit.name().replace('_', " ")),
+            );
         }
         if let Some(error) = &parsed.error {
             self.note(EventKind::RequestBodyError, error);
@@ -391,10 +408,10 @@ impl Transaction {
             (V::MultipartLfLine, flags.lf_line),
             (V::MultipartMissingSemicolon, flags.missing_semicolon),
             (V::MultipartStrictError, flags.strict_error()),
-            (V::MultipartUnmatchedBoundary, flags.unmatched_boundary),
         ] {
             self.set(variable, if flag { b"1" } else { b"0" });
         }
+        self.set_number(V::MultipartUnmatchedBoundary, i64::from(flags.unmatched_boundary));
         if let Some(name) = &parsed.multipart_name {
             self.add_member(V::MultipartName, name, name);
         }
@@ -429,7 +446,9 @@ impl Transaction {
         self.response_body.truncated = true;
         self.set(V::OutboundDataError, b"1");
         self.note(EventKind::ResponseBodyTruncated, "the response body exceeds SecResponseBodyLimit");
-        if self.ruleset.settings.response_body_limit_action == BodyLimitAction::Reject && self.mode == Mode::On {
+        if self.ruleset.settings.response_body_limit_action == BodyLimitAction::Reject
+            && self.mode == Mode::On
+        {
             return self.step(refusal(502, 4));
         }
         BodyStep::LimitReached
@@ -439,11 +458,11 @@ impl Transaction {
         if std::mem::replace(&mut self.response_body.started, true) {
             return;
         }
-        match Coding::parse(&self.response_body.codings) {
+        match Coding::from_headers([self.response_body.codings.as_slice()]) {
             Ok(Coding::Identity) => {}
             Ok(coding) => {
                 let limits = InflateLimits { output: self.response_body.limit, ..InflateLimits::default() };
-                self.response_body.inflater = Some(Inflater::new(coding, limits));
+                self.response_body.inflater = Some(Inflater::new(coding, &limits));
             }
             Err(error) => self.response_coding_failed(&error),
         }
@@ -481,12 +500,30 @@ impl Transaction {
     pub(super) fn finish_response_body(&mut self) {
         let bytes = std::mem::take(&mut self.response_body.bytes);
         if !bytes.is_empty() {
-            let text: Cow<'_, [u8]> = crate::http::to_utf8(&self.response_body.content_type, &bytes);
-            self.set(V::ResponseBody, &text);
+            match readable(&self.response_body.content_type, &bytes) {
+                Some(text) => self.set(V::ResponseBody, &text),
+                None => {
+                    self.note(
+                        EventKind::ResponseBodyUninspected,
+                        "the response is in a character set that is not decoded",
+                    );
+                    self.set(V::ResponseBody, &bytes);
+                }
+            }
             self.scalars[V::StreamOutputBody as usize] = self.scalars[V::ResponseBody as usize];
             self.set_number(V::ResponseContentLength, i64::try_from(bytes.len()).unwrap_or(i64::MAX));
         }
         self.response_body.bytes = bytes;
+    }
+}
+
+/// The body with ASCII where rules expect it; `None` when its character set is known and not decoded.
+fn readable<'a>(content_type: &[u8], body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let named = || MediaType::parse(content_type).charset().map(Charset::from_label);
+    match Charset::sniff(body).or_else(named) {
+        // An unknown label does not make bytes unreadable: browsers fall back to an ASCII-compatible one.
+        None | Some(Charset::Unknown) => Some(Cow::Borrowed(body)),
+        Some(charset) => charset.to_readable(body),
     }
 }
 

@@ -214,7 +214,10 @@ impl Transaction {
             Outcome::NoMatch => scan.negated,
             Outcome::Exceeded => {
                 self.pcre_limit_exceeded = true;
-                self.note(EventKind::OperatorLimit, &format!("rule {} gave up on {}", rule.id, at.variable.name()));
+                self.note(
+                    EventKind::OperatorLimit,
+                    &format!("rule {} gave up on {}", rule.id, at.variable.name()),
+                );
                 ruleset.settings.intercept_on_error
             }
         };
@@ -232,7 +235,8 @@ impl Transaction {
         let value = if value.is_lasting() {
             value
         } else {
-            let copy = self.values.get(value)[..limits::MATCH_VALUE_BYTES.min(self.values.get(value).len())].to_vec();
+            let copy = self.values.get(value)[..limits::MATCH_VALUE_BYTES.min(self.values.get(value).len())]
+                .to_vec();
             self.values.push(&copy)
         };
         self.remember(Matched { at, value, range });

@@ -81,7 +81,10 @@ impl Transaction {
             self.set(V::UrlencodedError, b"1");
         }
         if outcome.limit_hit {
-            self.note(EventKind::ArgumentsLimit, &format!("the query string has more than {limit} arguments"));
+            self.note(
+                EventKind::ArgumentsLimit,
+                &format!("the query string has more than {limit} arguments"),
+            );
         }
         for (name, value) in arguments.iter() {
             self.add_member(V::ArgsGet, name, value);
@@ -98,7 +101,8 @@ impl Transaction {
         self.add_member(V::RequestHeaders, name, value);
         if name.eq_ignore_ascii_case(b"cookie") {
             let settings = &self.ruleset.settings;
-            let format = if settings.cookie_format == 1 { CookieFormat::Version1 } else { CookieFormat::Netscape };
+            let format =
+                if settings.cookie_format == 1 { CookieFormat::Version1 } else { CookieFormat::Netscape };
             let mut cookies = Pairs::new();
             let cut = parse_cookies(value, format, settings.cookie_separator, limits::COOKIES, &mut cookies);
             if cut {

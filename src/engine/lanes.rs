@@ -73,7 +73,8 @@ impl Transaction {
         }
         let end = self.lane_values.len();
         if !lane.volatile && !restricted && lasting {
-            self.lanes[usize::from(id.0)] = LaneState { phase: self.phase, start: start as u32, end: end as u32 };
+            self.lanes[usize::from(id.0)] =
+                LaneState { phase: self.phase, start: start as u32, end: end as u32 };
         }
         start..end
     }
@@ -119,7 +120,13 @@ impl Transaction {
                     Selector::Slot(slot) => self.values.push(ruleset.slots.name(*slot).as_bytes()),
                     _ => ValueId::NONE,
                 };
-                self.lane_values.push(LaneValue { variable: target.variable, name, raw, value: raw, count: true });
+                self.lane_values.push(LaneValue {
+                    variable: target.variable,
+                    name,
+                    raw,
+                    value: raw,
+                    count: true,
+                });
             }
         }
         debug_assert!(self.lane_values.len() >= start);
@@ -153,9 +160,10 @@ fn excludes(target: &Target, value: &LaneValue, values: &super::values::Values) 
         // Members of TX are named by their lower-case names; XPath expressions are compared as written.
         Selector::Slot(_) | Selector::XPath(..) => {
             value.name.is_some()
-                && target.written.split_once(':').is_some_and(|(_, name)| {
-                    name.as_bytes().eq_ignore_ascii_case(values.get(value.name))
-                })
+                && target
+                    .written
+                    .split_once(':')
+                    .is_some_and(|(_, name)| name.as_bytes().eq_ignore_ascii_case(values.get(value.name)))
         }
     }
 }

@@ -27,7 +27,10 @@ impl Transaction {
                 inspected: self.request_body.received,
                 truncated: self.request_body.truncated,
             },
-            arguments: [V::ArgsPath, V::ArgsGet, V::ArgsPost].into_iter().flat_map(|v| self.pairs(v)).collect(),
+            arguments: [V::ArgsPath, V::ArgsGet, V::ArgsPost]
+                .into_iter()
+                .flat_map(|v| self.pairs(v))
+                .collect(),
             files: std::mem::take(&mut self.request_body.files),
         };
         let response = self.has_response.then(|| ResponseRecord {

@@ -1,7 +1,7 @@
 //! Persistent collections as one transaction sees them: loaded by `initcol`, changed here and in the store.
 
-use super::world::{CollectionChange, World};
 use super::tx::{append_number, parse_number};
+use super::world::{CollectionChange, World};
 use crate::variable::Variable;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

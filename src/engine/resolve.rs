@@ -42,7 +42,8 @@ impl Transaction {
                 for i in 0..self.geo.len() {
                     let (name, value) = &self.geo[i];
                     if target.selector.selects(name.as_bytes()) {
-                        let (name, value) = (self.values.push(name.as_bytes()), self.values.push(value.as_bytes()));
+                        let (name, value) =
+                            (self.values.push(name.as_bytes()), self.values.push(value.as_bytes()));
                         self.emit(variable, name, value);
                     }
                 }
@@ -159,7 +160,9 @@ impl Transaction {
 
     fn resolve_xml(&mut self, target: &Target) {
         let (path, namespaces): (&str, Vec<(&str, &str)>) = match &target.selector {
-            Selector::XPath(path, namespaces) => (path, namespaces.iter().map(|(p, u)| (&**p, &**u)).collect()),
+            Selector::XPath(path, namespaces) => {
+                (path, namespaces.iter().map(|(p, u)| (&**p, &**u)).collect())
+            }
             _ => ("/*", Vec::new()),
         };
         let Some(selected) = self.request_body.select_xml(path, &namespaces) else { return };
@@ -172,7 +175,7 @@ impl Transaction {
                     self.emit(target.variable, name, value);
                 }
             }
-            Err(error) => self.note(super::EventKind::RuleError, &format!("XML:{path}: {}", error.0)),
+            Err(error) => self.note(super::EventKind::RuleError, &format!("XML:{path}: {}", error)),
         }
     }
 

@@ -184,7 +184,10 @@ impl Transaction {
 
     /// Whether the response body is to be held back and fed.
     pub fn response_body_wanted(&self) -> bool {
-        self.mode != Mode::Off && self.interruption.is_none() && self.allow != Some(Allow::All) && self.is_response_inspected()
+        self.mode != Mode::Off
+            && self.interruption.is_none()
+            && self.allow != Some(Allow::All)
+            && self.is_response_inspected()
     }
 
     /// The next bytes of the response body, as received: a content coding is undone here.

@@ -123,7 +123,10 @@ impl Tx {
     }
 
     /// All members that are set.
-    pub(super) fn iter<'a>(&'a self, names: &'a SlotNames) -> impl Iterator<Item = (&'a [u8], &'a TxValue)> + 'a {
+    pub(super) fn iter<'a>(
+        &'a self,
+        names: &'a SlotNames,
+    ) -> impl Iterator<Item = (&'a [u8], &'a TxValue)> + 'a {
         let slots = self.slots.iter().enumerate().map(|(i, v)| (names.name(Slot(i as u16)).as_bytes(), v));
         let dynamic = self.dynamic.iter().map(|(n, v)| (n.as_slice(), v));
         slots.chain(dynamic).filter(|(_, v)| v.is_set())
@@ -136,7 +139,8 @@ mod tests {
 
     #[test]
     fn numbers_are_read_like_atoi() {
-        for (text, number) in [("12", 12), (" -3x", -3), ("+7", 7), ("x1", 0), ("", 0), ("-", 0), ("0x10", 0)] {
+        for (text, number) in [("12", 12), (" -3x", -3), ("+7", 7), ("x1", 0), ("", 0), ("-", 0), ("0x10", 0)]
+        {
             assert_eq!(parse_number(text.as_bytes()), number, "{text}");
         }
         assert_eq!(parse_number(b"99999999999999999999"), i64::MAX);

@@ -98,7 +98,12 @@ impl Values {
 
     fn entry(&mut self, start: usize, len: usize) -> ValueId {
         let id = self.entries.len() as u32;
-        self.entries.push(Entry { start: start as u32, len: len as u32, has_set: false, set: ByteSet::default() });
+        self.entries.push(Entry {
+            start: start as u32,
+            len: len as u32,
+            has_set: false,
+            set: ByteSet::default(),
+        });
         self.memo.resize(self.memo.len() + self.columns, UNKNOWN);
         ValueId(id)
     }

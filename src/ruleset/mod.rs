@@ -11,7 +11,8 @@ mod target;
 mod template;
 
 pub use action::{
-    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, Sanitise, SetOperation, SetTarget, SetVar, TxName,
+    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, Sanitise, SetOperation,
+    SetTarget, SetVar, TxName,
 };
 pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};

@@ -4,8 +4,8 @@
 //! same things in the same way shares one lane, so that its values are gathered and transformed once.
 
 use super::template::Slot;
-use crate::transform::{ByteSet, TransformId};
 use crate::operator::{Found, NoLookup, Operator, Outcome};
+use crate::transform::{ByteSet, TransformId};
 use crate::variable::Variable;
 use std::sync::Arc;
 

@@ -337,7 +337,14 @@ pub fn find(name: &str) -> Option<Variable> {
     ROWS.binary_search_by(|r| r.name.cmp(&upper)).ok().map(|i| ROWS[i].variable)
 }
 
-const fn row(variable: Variable, name: &'static str, shape: Shape, volatile: bool, phase: u8, doc: &'static str) -> Row {
+const fn row(
+    variable: Variable,
+    name: &'static str,
+    shape: Shape,
+    volatile: bool,
+    phase: u8,
+    doc: &'static str,
+) -> Row {
     Row { variable, name, shape, volatile, phase, doc }
 }
 
