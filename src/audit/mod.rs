@@ -1,8 +1,22 @@
 //! Events → audit record → bytes, with redaction.
 //!
 //! Part of the engine half: it formats what it is given and has no clock and no I/O; sinks live in
-//! `telemetry`.
+//! `telemetry`. Every text that may quote a client passes one place that redacts and bounds it (`mask`).
 
+mod auditor;
+mod bounds;
+mod mask;
+mod modsecurity;
+mod record;
 mod redaction;
+mod secrets;
+mod text;
 
-pub use redaction::Redaction;
+pub use auditor::{Auditor, Facts, Format};
+pub use record::{
+    Body, Endpoint, File, Happening, Hit, Matched, Omitted, Record, Request, Response, Score, Upstream,
+    Verdict, is_interrupted, mode_name,
+};
+pub use redaction::{ARGUMENTS, COOKIES, HEADERS, Redaction};
+pub use secrets::MASK;
+pub use text::{lossless, restore};

@@ -1,6 +1,6 @@
 //! The configuration after checking: every name resolved, every default filled in, nothing left to refuse.
 
-use super::{HostPattern, Router};
+use super::{AuditFormat, HostPattern, Router};
 use crate::ruleset::Mode;
 use ip_network::IpNetwork;
 use std::net::{IpAddr, SocketAddr};
@@ -369,16 +369,6 @@ pub enum AuditTarget {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
-}
-
-/// How an audit record is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum AuditFormat {
-    /// Portcullis' own schema, one JSON object a line.
-    #[default]
-    Native,
-    /// ModSecurity v3's JSON schema, one object a line.
-    ModSecurity,
 }
 
 /// The server's own log, on standard error.

@@ -14,10 +14,11 @@ mod route;
 pub mod schema;
 mod site;
 
+pub use crate::audit::Format as AuditFormat;
 pub use checked::{
-    Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientLimits, Failure, FailureOutcome,
-    FailurePolicy, Forwarded, ForwardedPolicy, HostHeader, Listener, ListenerTls, Log, LogFormat, Process,
-    Reload, RuleInput, Secret, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2, UpstreamTls,
+    Admin, Audit, AuditTarget, Certificate, Checked, ClientLimits, Failure, FailureOutcome, FailurePolicy,
+    Forwarded, ForwardedPolicy, HostHeader, Listener, ListenerTls, Log, LogFormat, Process, Reload,
+    RuleInput, Secret, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2, UpstreamTls,
 };
 pub use exclusion::EXCLUSION_RULE_IDS;
 pub use load::{LoadedConfig, check, load};

@@ -1,0 +1,398 @@
+//! The secrets of one transaction, and where they stand in a text.
+//!
+//! Two means work together. Values known to be secret (an argument called `password`, a cookie, credentials) are
+//! looked for in every text of the record, whatever variable quotes them. And every text is scanned for
+//! `name=value`, `"name": value` and `<name>value` with a secret's name, since a body that could not be parsed has
+//! no arguments and may hold a password all the same.
+//!
+//! All of it is linear in the text, but for secrets which begin alike: their comparison has a budget, and a text
+//! that uses it up is masked from there to its end.
+
+use super::redaction::Names;
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "[redacted]";
+
+/// Values that must not be shown.
+#[derive(Debug, Default)]
+pub(super) struct Secrets {
+    values: Vec<Vec<u8>>,
+    /// More than can be looked for: every text that quotes the client is masked as a whole.
+    overflow: bool,
+}
+
+impl Secrets {
+    /// Adds a value that is looked for if it has at least `least` bytes: shorter ones would tear holes into
+    /// everything, and are masked only where they stand as the secret itself.
+    pub(super) fn add(&mut self, value: &[u8], least: usize) {
+        let value = value.trim_ascii();
+        if value.len() < least.max(1) || self.values.iter().any(|v| v == value) {
+            return;
+        }
+        if self.values.len() >= SECRETS {
+            self.overflow = true;
+            return;
+        }
+        self.values.push(value.get(..SECRET_BYTES).unwrap_or(value).to_vec());
+        if value.iter().any(|b| matches!(b, b'%' | b'+')) {
+            self.add(&unescape(value), least);
+        }
+    }
+
+    /// Arranges the values for search.
+    pub(super) fn searcher(self) -> Searcher {
+        let mut by_start: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
+        for value in self.values {
+            let start = value.get(..START).unwrap_or(&value).to_ascii_lowercase();
+            by_start.entry(start).or_default().push(value);
+        }
+        let (starts, values): (Vec<_>, Vec<_>) = by_start.into_iter().unzip();
+        let mut builder = AhoCorasickBuilder::new();
+        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
+        // Building fails only for more patterns than fit an index; then everything is masked.
+        let finder = if starts.is_empty() { Ok(None) } else { builder.build(&starts).map(Some) };
+        let overflow = self.overflow || finder.is_err();
+        Searcher { finder: finder.ok().flatten(), values, overflow }
+    }
+}
+
+/// Secrets of one transaction that are looked for. A request with more of them is no one's login form.
+const SECRETS: usize = 512;
+/// Bytes of a secret that are compared. A longer secret is masked by its beginning and on to the end of the text.
+const SECRET_BYTES: usize = 4_096;
+/// Bytes by which a secret is found before it is compared.
+const START: usize = 8;
+/// Bytes compared for one text before the rest of it is masked.
+const COMPARED: usize = 1 << 20;
+
+/// Finds secrets in texts.
+#[derive(Debug)]
+pub(super) struct Searcher {
+    finder: Option<AhoCorasick>,
+    /// For each pattern of `finder` the secrets that begin so.
+    values: Vec<Vec<Vec<u8>>>,
+    overflow: bool,
+}
+
+impl Searcher {
+    /// `text` with every secret masked.
+    pub(super) fn mask(&self, text: &[u8], names: &Names) -> Vec<u8> {
+        if self.overflow {
+            return if text.is_empty() { Vec::new() } else { MASK.as_bytes().to_vec() };
+        }
+        let mut ranges = named_values(text, names);
+        self.known_values(text, &mut ranges);
+        replace(text, ranges)
+    }
+
+    fn known_values(&self, text: &[u8], ranges: &mut Vec<Range<usize>>) {
+        let Some(finder) = &self.finder else { return };
+        let mut budget = COMPARED;
+        for found in finder.find_overlapping_iter(text) {
+            let (start, rest) = (found.start(), text.get(found.start()..).unwrap_or_default());
+            for secret in self.values.get(found.pattern().as_usize()).map_or(&[][..], Vec::as_slice) {
+                let Some(left) = budget.checked_sub(secret.len().min(rest.len())) else {
+                    ranges.push(start..text.len());
+                    return;
+                };
+                budget = left;
+                // A text may have been cut in the middle of a secret.
+                let length = secret.len().min(rest.len());
+                let same = rest
+                    .get(..length)
+                    .zip(secret.get(..length))
+                    .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
+                if same {
+                    let end = if secret.len() == SECRET_BYTES { text.len() } else { start + length };
+                    ranges.push(start..end);
+                }
+            }
+        }
+        self.cut_values(text, ranges);
+    }
+
+    /// A text that was cut within the first bytes of a secret, where `finder` cannot see it.
+    fn cut_values(&self, text: &[u8], ranges: &mut Vec<Range<usize>>) {
+        for length in (CUT..START).rev() {
+            let Some(tail) = text.len().checked_sub(length).and_then(|at| text.get(at..)) else { continue };
+            let begins = |s: &Vec<u8>| {
+                s.len() > length && s.get(..length).is_some_and(|b| b.eq_ignore_ascii_case(tail))
+            };
+            if self.values.iter().flatten().any(begins) {
+                ranges.push(text.len() - length..text.len());
+                return;
+            }
+        }
+    }
+}
+
+/// A cut secret of fewer bytes than this is left: it gives away too little to tear at every word's end.
+const CUT: usize = 4;
+
+/// Where values of secret names stand in free text.
+pub(super) fn named_values(text: &[u8], names: &Names) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    while let Some(step) =
+        text.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'=' | b':' | b'>' | b'%')))
+    {
+        let here = at + step;
+        let before = text.get(..here).unwrap_or_default();
+        let mut next = here + 1;
+        let value = match text.get(here) {
+            Some(b'>') => {
+                element(before).filter(|name| names.argument(name)).map(|_| until(text, next, b"<"))
+            }
+            Some(b'%') => {
+                let encoded = text.get(here..here + 3).is_some_and(|e| e.eq_ignore_ascii_case(b"%3d"));
+                next = if encoded { here + 3 } else { next };
+                encoded
+                    .then(|| word(before))
+                    .filter(|name| names.argument(name))
+                    .map(|_| until(text, next, b"&\"'< \r\n"))
+            }
+            Some(sign) => pair(text, before, here, *sign, names),
+            None => None,
+        };
+        if let Some(range) = value {
+            next = next.max(range.end);
+            ranges.push(range);
+        }
+        at = next;
+    }
+    ranges
+}
+
+/// The value after the sign at `here`, if the name before it is a secret's.
+fn pair(text: &[u8], before: &[u8], here: usize, sign: u8, names: &Names) -> Option<Range<usize>> {
+    let name = word(before);
+    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = here + 1;
+    let start = start + text.get(start..)?.iter().take_while(|b| blank(b)).count();
+    if sign == b'=' && name.eq_ignore_ascii_case(b"name") {
+        return part(text, start, names);
+    }
+    if sign == b':' && names.header(&name) {
+        return Some(until(text, start, b"\r\n"));
+    }
+    if !names.argument(&name) {
+        return None;
+    }
+    Some(match text.get(start)? {
+        quote @ (b'"' | b'\'') => quoted(text, start + 1, *quote),
+        b'[' | b'{' => start..bracketed(text, start),
+        // In a query string or form a value runs to the next `&`, whatever it holds; in other text it is a word.
+        _ if sign == b'=' => until(text, start, b"&\"<> \t\r\n"),
+        _ => until(text, start, b"&;,\"'<>)}] \t\r\n"),
+    })
+}
+
+/// The content of a multipart part: `start` is after `name=` in its `Content-Disposition`.
+fn part(text: &[u8], start: usize, names: &Names) -> Option<Range<usize>> {
+    let near = text.get(..start + PART_HEAD).unwrap_or(text);
+    let name = match text.get(start)? {
+        quote @ (b'"' | b'\'') => quoted(near, start + 1, *quote),
+        _ => until(near, start, b";\r\n "),
+    };
+    if !names.argument(text.get(name.clone())?) {
+        return None;
+    }
+    let rest = text.get(name.end..)?;
+    let head = rest.get(..PART_HEAD).unwrap_or(rest);
+    let blank = memchr::memmem::find(head, b"\r\n\r\n").map(|i| i + 4);
+    let blank = blank.or_else(|| memchr::memmem::find(head, b"\n\n").map(|i| i + 2))?;
+    let content = name.end + blank;
+    let end = memchr::memmem::find(text.get(content..)?, b"\n--").map_or(text.len(), |i| content + i);
+    Some(content..end)
+}
+
+/// Bytes of a part's header in which its name's and its own end are looked for.
+const PART_HEAD: usize = 1_024;
+
+/// The word that ends `before`, blanks and quotes around it left out, percent escapes undone.
+fn word(before: &[u8]) -> Vec<u8> {
+    let before = before.get(before.len().saturating_sub(WORD)..).unwrap_or_default();
+    let trimmed = before.trim_ascii_end();
+    let trimmed = trimmed.strip_suffix(b"\\\"").or(trimmed.strip_suffix(b"\"")).unwrap_or(trimmed);
+    let trimmed = trimmed.strip_suffix(b"'").unwrap_or(trimmed);
+    let in_word = |b: &u8| {
+        b.is_ascii_alphanumeric()
+            || *b >= 0x80
+            || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'%' | b'+' | b':')
+    };
+    let length = trimmed.iter().rev().take_while(|b| in_word(b)).count();
+    unescape(trimmed.get(trimmed.len() - length..).unwrap_or_default())
+}
+
+/// Bytes before a sign in which its name is looked for.
+const WORD: usize = 128;
+
+/// The name of the element whose tag `before` would close.
+fn element(before: &[u8]) -> Option<&[u8]> {
+    let near = before.get(before.len().saturating_sub(TAG)..)?;
+    let open = near.iter().rposition(|b| *b == b'<')?;
+    let tag = near.get(open + 1..)?;
+    let end = tag.iter().position(|b| b.is_ascii_whitespace() || *b == b'/').unwrap_or(tag.len());
+    tag.get(..end).filter(|name| !name.is_empty())
+}
+
+/// Bytes before a `>` in which its `<` is looked for.
+const TAG: usize = 512;
+
+fn until(text: &[u8], start: usize, ends: &[u8]) -> Range<usize> {
+    let rest = text.get(start..).unwrap_or_default();
+    start..start + rest.iter().position(|b| ends.contains(b)).unwrap_or(rest.len())
+}
+
+fn quoted(text: &[u8], start: usize, quote: u8) -> Range<usize> {
+    let mut escaped = false;
+    for (i, byte) in text.iter().enumerate().skip(start) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b if *b == quote => return start..i,
+            _ => {}
+        }
+    }
+    start..text.len()
+}
+
+/// After the bracket which closes the one at `start`; brackets within strings do not count.
+fn bracketed(text: &[u8], start: usize) -> usize {
+    let (mut depth, mut string, mut escaped) = (0_usize, false, false);
+    for (i, byte) in text.iter().enumerate().skip(start) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => string = !string,
+            _ if string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return i + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Undoes `%HH` and `+` once; what is no escape stays.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = match tail {
+            [high, low, ..] if first == b'%' => {
+                char::from(*high).to_digit(16).zip(char::from(*low).to_digit(16))
+            }
+            _ => None,
+        };
+        match hex {
+            Some((high, low)) => {
+                out.push(u8::try_from(high << 4 | low).unwrap_or(b'?'));
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(if first == b'+' { b' ' } else { first });
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+fn replace(text: &[u8], mut ranges: Vec<Range<usize>>) -> Vec<u8> {
+    ranges.retain(|r| r.start < r.end);
+    ranges.sort_by_key(|r| r.start);
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    let mut ranges = ranges.into_iter().peekable();
+    while let Some(range) = ranges.next() {
+        let mut end = range.end;
+        while let Some(next) = ranges.next_if(|next| next.start <= end) {
+            end = end.max(next.end);
+        }
+        out.extend_from_slice(text.get(at..range.start).unwrap_or_default());
+        out.extend_from_slice(MASK.as_bytes());
+        at = end;
+    }
+    out.extend_from_slice(text.get(at..).unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::redaction::Redaction;
+    use super::*;
+
+    fn mask(text: &str, values: &[&str]) -> String {
+        let names = Names::new(&Redaction::default());
+        let mut secrets = Secrets::default();
+        for value in values {
+            secrets.add(value.as_bytes(), 4);
+        }
+        String::from_utf8_lossy(&secrets.searcher().mask(text.as_bytes(), &names)).into_owned()
+    }
+
+    #[test]
+    fn values_of_secret_names_are_masked_in_any_text() {
+        for (text, expected) in [
+            ("/login?user=joe&password=hunter2&x=1", "/login?user=joe&password=[redacted]&x=1"),
+            ("user=joe&pass%77ord=a;b", "user=joe&pass%77ord=[redacted]"),
+            (
+                "{\"user\":\"joe\",\"password\" : \"hun\\\"ter\",\"n\":1}",
+                "{\"user\":\"joe\",\"password\" : \"[redacted]\",\"n\":1}",
+            ),
+            ("{\"pin\":1234,\"a\":2}", "{\"pin\":[redacted],\"a\":2}"),
+            ("{\"tokens\":[\"a]\",[\"b\"]],\"a\":2}", "{\"tokens\":[redacted],\"a\":2}"),
+            (
+                "<u>joe</u><ns:Password t=\"x\">hunter2</ns:Password>",
+                "<u>joe</u><ns:Password t=\"x\">[redacted]</ns:Password>",
+            ),
+            ("Authorization: Basic am9lOmh1bnRlcg==\r\nHost: x", "Authorization: [redacted]\r\nHost: x"),
+            ("name=\"password\"\r\n\r\nhunter2\r\n--b", "name=\"password\"\r\n\r\n[redacted]\n--b"),
+            ("password%3Dhunter2&x", "password%3D[redacted]&x"),
+            ("a=b&c=d: e=f>g", "a=b&c=d: e=f>g"),
+            ("password=", "password="),
+        ] {
+            assert_eq!(mask(text, &[]), expected);
+        }
+    }
+
+    #[test]
+    fn known_values_are_masked_wherever_they_stand() {
+        assert_eq!(mask("x Hunter2-long y hunter2-LONG", &["hunter2-long"]), "x [redacted] y [redacted]");
+        assert_eq!(mask("found within hunter2-lo", &["hunter2-long"]), "found within [redacted]");
+        assert_eq!(mask("found within hunt", &["hunter2-long"]), "found within [redacted]");
+        assert_eq!(mask("abcdabcd", &["abcd"]), "[redacted]");
+        assert_eq!(mask("my pass", &["my+pass"]), "[redacted]");
+        assert_eq!(mask("abc", &["abc"]), "abc");
+    }
+
+    #[test]
+    fn hostile_secrets_cost_a_bounded_time() {
+        let names = Names::new(&Redaction::default());
+        let mut secrets = Secrets::default();
+        for i in 0..SECRETS {
+            secrets.add(format!("{}{i}", "a".repeat(2_000)).as_bytes(), 4);
+        }
+        let searcher = secrets.searcher();
+        let text = "a".repeat(100_000);
+        let begun = std::time::Instant::now();
+        let masked = searcher.mask(text.as_bytes(), &names);
+        assert!(masked.ends_with(MASK.as_bytes()) && masked.len() < 1_000);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2));
+
+        let mut too_many = Secrets::default();
+        for i in 0..=SECRETS {
+            too_many.add(format!("secret{i}").as_bytes(), 4);
+        }
+        assert_eq!(too_many.searcher().mask(b"anything", &names), MASK.as_bytes());
+    }
+}

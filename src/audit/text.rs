@@ -1,0 +1,93 @@
+//! Bytes as text that nothing is lost in.
+//!
+//! JSON strings are Unicode, and what attackers send is not. Bytes which are no UTF-8 are written `\xHH`; so that
+//! nobody mistakes a client's own `\x41` for one of these, a backslash directly before an `x` is itself written
+//! `\x5c`. Everything else stands as it came. Replacing every `\xHH` by its byte restores the original exactly.
+
+use std::fmt::Write;
+
+/// `bytes` as text.
+pub fn lossless(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        escape_own(&mut out, chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// The bytes that [`lossless`] was given.
+pub fn restore(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = match tail {
+            [b'x', high, low, ..] if first == b'\\' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        match hex {
+            Some((high, low)) => {
+                out.push(high << 4 | low);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// [`lossless`] of at most `limit` bytes, followed by how many are missing.
+pub(super) fn bounded(bytes: &[u8], limit: usize) -> String {
+    match bytes.get(..limit) {
+        Some(kept) if kept.len() < bytes.len() => {
+            let mut text = lossless(kept);
+            let _ = write!(text, "…[{} more bytes]", bytes.len() - kept.len());
+            text
+        }
+        _ => lossless(bytes),
+    }
+}
+
+fn escape_own(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find("\\x") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        out.push_str("\\x5c");
+        rest = after.get(1..).unwrap_or("");
+    }
+    out.push_str(rest);
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_what_must_be_is_escaped() {
+        assert_eq!(lossless("grüße \\n \u{0}".as_bytes()), "grüße \\n \u{0}");
+        assert_eq!(lossless(b"a\xffb"), "a\\xffb");
+        assert_eq!(lossless(b"\\xff \\\\x"), "\\x5cxff \\\\x5cx");
+        assert_eq!(bounded(b"abcdef", 4), "abcd…[2 more bytes]");
+        assert_eq!(bounded(b"abcd", 4), "abcd");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\\'), Just(b'x')], 0..64)) {
+            prop_assert_eq!(restore(&lossless(&bytes)), bytes);
+        }
+    }
+}
