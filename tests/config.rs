@@ -142,10 +142,10 @@ sites: [{name: s, upstreams: [http://y], rules: [a.conf], directives: SecRuleEng
     assert_eq!(config.listeners[0].address.port(), 80);
     assert_eq!(config.admin.as_ref().expect("on by flag").address.port(), 1);
     assert_eq!(config.audit.target, AuditTarget::Stdout);
-    assert_eq!(config.process.workers.map(|w| w.get()), Some(3));
+    assert_eq!(config.process.workers.map(std::num::NonZero::get), Some(3));
     let site = &config.sites[0];
     assert_eq!(site.mode, Some(Mode::Off));
-    let authorities: Vec<String> = site.upstreams.iter().map(|u| u.authority()).collect();
+    let authorities: Vec<String> = site.upstreams.iter().map(portcullis::config::Upstream::authority).collect();
     assert_eq!(authorities, ["[::1]:9", "b"]);
     assert_eq!(site.rules[0], RuleInput::File("x.conf".to_owned()));
     assert!(matches!(&site.rules[1], RuleInput::Text { text, .. } if text == "SecRuleEngine On"));
