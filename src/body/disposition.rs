@@ -34,8 +34,11 @@ pub(super) fn read_disposition(value: &[u8]) -> Disposition {
         [b';', after @ ..] => rest = after,
         _ => {
             out.fail(-2);
-            let at = memchr::memchr(b';', rest).map_or(rest.len(), |at| at + 1);
-            rest = rest.get(at..).unwrap_or_default();
+            if let Some(at) = rest.iter().position(|b| matches!(b, b';' | b'='))
+                && rest.get(at) == Some(&b';')
+            {
+                rest = rest.get(at + 1..).unwrap_or_default();
+            }
         }
     }
     while !rest.is_empty() {

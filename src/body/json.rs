@@ -46,6 +46,7 @@ impl JsonParser {
                 .saturating_add(limits::ARGUMENT_BYTES_FACTOR * self.buffer.len()),
             path: b"json".to_vec(),
             depth: 0,
+            exponents: Exponents { buffer: &self.buffer, at: 0 },
             out: &mut out,
         };
         let mut deserializer = serde_json::Deserializer::from_slice(&self.buffer);
@@ -67,7 +68,54 @@ struct Sink<'a> {
     bytes: usize,
     path: Vec<u8>,
     depth: usize,
+    exponents: Exponents<'a>,
     out: &'a mut ParsedBody,
+}
+
+/// Numbers with exponents as the document writes them, in order. The reader gives every other number as it stands,
+/// but `1E3` as `1e+3`.
+struct Exponents<'a> {
+    buffer: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Exponents<'a> {
+    /// The next one, if it is what the reader gave as `number`.
+    fn written(&mut self, number: &[u8]) -> Option<&'a [u8]> {
+        while let Some(&byte) = self.buffer.get(self.at) {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            match byte {
+                b'"' => self.at += string_length(rest),
+                b'-' | b'0'..=b'9' => {
+                    let is_number = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                    let length = rest.iter().take_while(|b| is_number(b)).count();
+                    self.at += length;
+                    let written = rest.get(..length).unwrap_or_default();
+                    if written.iter().any(|b| matches!(b, b'e' | b'E')) {
+                        let plain =
+                            |n: &[u8]| n.iter().filter(|b| **b != b'+').map(u8::to_ascii_lowercase).collect();
+                        let (a, b): (Vec<u8>, Vec<u8>) = (plain(written), plain(number));
+                        return (a == b).then_some(written);
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+        None
+    }
+}
+
+/// Bytes of the string that begins `input`, with its quotes.
+fn string_length(input: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(step) = input.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += step;
+        if input.get(at) == Some(&b'"') {
+            return at + 1;
+        }
+        at += 2;
+    }
+    input.len()
 }
 
 impl Sink<'_> {
@@ -170,13 +218,62 @@ impl<'de> Visitor<'de> for Leaf<'_, '_> {
                 // v3's name for the key that has none.
                 sink.path.extend_from_slice(if key.is_empty() { b"empty-key" } else { key.as_bytes() });
             }
-            pairs.next_value_seed(Leaf(sink))?;
+            if is_number {
+                pairs.next_value_seed(Number(sink))?;
+            } else {
+                pairs.next_value_seed(Leaf(sink))?;
+            }
             sink.path.truncate(length);
         }
         if is_object {
             sink.depth -= 1;
         }
         Ok(())
+    }
+}
+
+/// Reads what [`NUMBER`] stands before.
+struct Number<'s, 'a>(&'s mut Sink<'a>);
+
+impl<'de> DeserializeSeed<'de> for Number<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Number<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        let written = match value.contains('e') {
+            true => self.0.exponents.written(value.as_bytes()),
+            false => None,
+        };
+        self.0.leaf(written.unwrap_or(value.as_bytes()))
+    }
+
+    // What follows is no number but a document that uses the reader's name for one.
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        Leaf(self.0).visit_bool(value)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Leaf(self.0).visit_unit()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
+        Leaf(self.0).visit_seq(items)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, pairs: A) -> Result<(), A::Error> {
+        Leaf(self.0).visit_map(pairs)
     }
 }
 

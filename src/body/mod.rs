@@ -21,4 +21,4 @@ pub use inflate::{Coding, InflateError, InflateLimits, Inflater, Sink};
 pub use limit::{BodyLimits, LimitHit, XmlIntoArgs};
 pub use parser::{BodyParser, ParsedBody, Processor};
 pub use part::{FilePart, MultipartFlags};
-pub use xpath::{Selected, XPathError, XmlDocument};
+pub use xpath::{Selected, XPathError, XmlDocument, check_xpath};

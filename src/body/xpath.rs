@@ -80,9 +80,7 @@ impl XmlDocument {
     }
 
     fn search(&self, xpath: &str, namespaces: &[(&str, &str)]) -> Result<Selected, XPathError> {
-        let invalid = |e: &dyn std::fmt::Display| XPathError::Invalid(e.to_string());
-        let compiled = Factory::new().build(xpath).map_err(|e| invalid(&e))?;
-        let compiled = compiled.ok_or_else(|| XPathError::Invalid("it is empty".to_owned()))?;
+        let compiled = compile(xpath, namespaces)?;
         if self.source.is_empty() {
             return Err(XPathError::Unsuitable("it is too large"));
         }
@@ -93,7 +91,8 @@ impl XmlDocument {
         for (prefix, uri) in namespaces {
             context.set_namespace(prefix, uri);
         }
-        let value = compiled.evaluate(&context, document.root()).map_err(|e| invalid(&e))?;
+        let value =
+            compiled.evaluate(&context, document.root()).map_err(|e| XPathError::Invalid(e.to_string()))?;
         let name = xpath.as_bytes();
         let mut found = Vec::new();
         match value {
@@ -115,6 +114,48 @@ impl XmlDocument {
         }
         Ok(found)
     }
+}
+
+/// Whether `xpath` can be evaluated at all, for a compiler of rules to ask beforehand.
+///
+/// # Errors
+/// When it is no XPath 1.0, or names a prefix that `namespaces` (prefix, URI) does not have.
+pub fn check_xpath(xpath: &str, namespaces: &[(&str, &str)]) -> Result<(), XPathError> {
+    compile(xpath, namespaces).map(|_| ())
+}
+
+fn compile(xpath: &str, namespaces: &[(&str, &str)]) -> Result<sxd_xpath::XPath, XPathError> {
+    // The library panics when it meets an undeclared prefix.
+    if let Some(prefix) = prefixes(xpath).find(|prefix| !namespaces.iter().any(|(known, _)| known == prefix))
+    {
+        return Err(XPathError::Invalid(format!("no xmlns action declares the prefix `{prefix}`")));
+    }
+    let compiled = Factory::new().build(xpath).map_err(|e| XPathError::Invalid(e.to_string()))?;
+    compiled.ok_or_else(|| XPathError::Invalid("it is empty".to_owned()))
+}
+
+/// What stands before a single colon outside of string literals.
+fn prefixes(xpath: &str) -> impl Iterator<Item = &str> {
+    let mut outside = Vec::new();
+    let mut rest = xpath;
+    while let Some(at) = rest.find(['\'', '"']) {
+        let (code, literal) = rest.split_at(at);
+        outside.push(code);
+        let quote = if literal.starts_with('"') { '"' } else { '\'' };
+        rest = literal.get(1..).and_then(|l| l.split_once(quote)).map_or("", |(_, after)| after);
+    }
+    outside.push(rest);
+    outside.into_iter().flat_map(|code| {
+        code.match_indices(':').filter_map(|(at, _)| {
+            let (before, after) = code.split_at_checked(at)?;
+            let is_axis = before.ends_with(':') || after.starts_with("::");
+            let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+            let start = before.trim_end().rfind(|c| !is_name(c)).map_or(0, |i| i + 1);
+            // `rfind` gives the start of a character, which may be longer than a byte.
+            let prefix = before.trim_end().get(start..).unwrap_or("?");
+            (!is_axis).then_some(prefix)
+        })
+    })
 }
 
 /// Builds the library's tree. Entities stay unexpanded, as in the parser.

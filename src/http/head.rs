@@ -35,7 +35,7 @@ pub enum Framing {
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
-    /// It cannot be told; one of the faults says why.
+    /// It cannot be told, or not be trusted: a fault is fatal.
     Ambiguous,
 }
 
@@ -405,7 +405,6 @@ impl Reader {
     fn check_framing(&mut self) {
         let lengths: Vec<Vec<u8>> = self.head.values("content-length").map(<[u8]>::to_vec).collect();
         let codings: Vec<Vec<u8>> = self.head.values("transfer-encoding").map(<[u8]>::to_vec).collect();
-        let before = self.head.faults.len();
         let mut framing = Framing::None;
         for length in &lengths {
             if memchr(b',', length).is_some() {
@@ -438,8 +437,8 @@ impl Reader {
             }
             framing = Framing::Chunked;
         }
-        let is_ambiguous = self.head.faults.len() > before;
-        self.head.framing = if is_ambiguous { Framing::Ambiguous } else { framing };
+        // A head that is refused for another reason may hide a framing field: `Content-Length : 5`.
+        self.head.framing = if self.head.is_acceptable() { framing } else { Framing::Ambiguous };
     }
 }
 
