@@ -6,7 +6,8 @@
 //! carries the offset of the bytes at fault and nothing reaches an engine that it would read differently.
 //!
 //! What differs from PCRE, all of it on purpose: `\R` is not atomic in the linear dialect; with `(?-m)` its `$`
-//! does not match before a final newline (ModSecurity v2's behaviour); a letter escape that PCRE1 took for the
+//! does not match before a final newline (ModSecurity v2's behaviour), and its `^` inside a pattern matches behind a
+//! final newline; assertions may be repeated, names must be defined before they are referred to; a letter escape that PCRE1 took for the
 //! letter itself is refused, as PCRE2 does.
 //!
 //! This file must not know operators or what a match means.
@@ -154,6 +155,8 @@ impl<'p> Reader<'p> {
                     let text = match (self.dialect, self.flags.multi_line) {
                         (Dialect::Backtracking, true) => r"(?![^\x0a])",
                         (Dialect::Backtracking, false) => r"(?=\x0a?\z)",
+                        // The linear engine's would match in fewer places.
+                        (Dialect::Outline, false) => "(?:)",
                         _ => "$",
                     };
                     self.item(text);
@@ -1068,6 +1071,7 @@ mod tests {
             (r"(a)\1", r"(a)(?:\1)", r"(?:a)(?s:.*)"),
             (r"(?i)(a)\g{-1}", r"([aA])(?i:\1)", r"(?i)(?:a)(?s:.*)"),
             (r"a\Z", r"a(?=\x0a?\z)", r"a(?:)"),
+            ("(?-m)(?=a)$", r"(?=a)(?=\x0a?\z)", r"(?-m)(?:)(?:)"),
             (r"(a)?(?(1)b|c)", r"(a)?(?(1)b|c)", r"(?:a)?(?:b|c|)"),
         ] {
             let bytes = pattern.as_bytes();
