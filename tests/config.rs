@@ -145,7 +145,8 @@ sites: [{name: s, upstreams: [http://y], rules: [a.conf], directives: SecRuleEng
     assert_eq!(config.process.workers.map(std::num::NonZero::get), Some(3));
     let site = &config.sites[0];
     assert_eq!(site.mode, Some(Mode::Off));
-    let authorities: Vec<String> = site.upstreams.iter().map(portcullis::config::Upstream::authority).collect();
+    let authorities: Vec<String> =
+        site.upstreams.iter().map(portcullis::config::Upstream::authority).collect();
     assert_eq!(authorities, ["[::1]:9", "b"]);
     assert_eq!(site.rules[0], RuleInput::File("x.conf".to_owned()));
     assert!(matches!(&site.rules[1], RuleInput::Text { text, .. } if text == "SecRuleEngine On"));
