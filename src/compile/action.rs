@@ -219,7 +219,8 @@ pub static ACTIONS: &[ActionRow] = &[
         d.set.auditlog = Some(true);
     }),
     row("block", Decides, Value::None, "Does what `SecDefaultAction` says for the phase.", |d, _, _| {
-        d.set.disruptive = Some(DisruptiveDraft::Block);
+        // Beside another disruptive action of the same list, `block` says nothing.
+        d.set.disruptive.get_or_insert(DisruptiveDraft::Block);
     }),
     row("capture", NonDisruptive, Value::None, "Puts what the operator captured into `TX.0` to `TX.9`.", |d, _, _| {
         d.set.capture = true;
@@ -414,8 +415,8 @@ pub static ACTIONS: &[ActionRow] = &[
     row("ver", Metadata, Value::Required, "The version of the ruleset that the rule belongs to.", |d, _, v| d.set.version = Some(v.to_owned())),
     row("xmlns", Data, Value::Required, "A namespace for XPath expressions of the rule: `prefix=URI`.", |d, a, v| {
         match v.split_once('=') {
-            Some((prefix, uri)) => d.set.namespaces.push((prefix.into(), uri.trim_matches(['\'', '"']).into())),
-            None => { d.error("invalid-value", a.span, "xmlns is written prefix=URI"); }
+            Some((prefix, uri)) if !prefix.is_empty() && !uri.is_empty() => d.set.namespaces.push((prefix.into(), uri.trim_matches(['\'', '"']).into())),
+            _ => d.error("invalid-value", a.span, "xmlns is written prefix=URI"),
         }
     }),
 ];

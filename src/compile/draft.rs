@@ -7,7 +7,7 @@ use super::select::RuleSelection;
 use crate::ruleset::Disruptive;
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast;
-use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
 
 /// A rule with its chain.
@@ -134,13 +134,13 @@ impl Drafts {
 
     fn close(&mut self, out: &mut Diagnostics) {
         if let Some(rule) = self.open.take() {
-            let span = rule.links.last().map(|l| l.span);
-            if let Some(span) = span {
+            if let Some(link) = rule.links.last() {
                 out.push(
-                    Diagnostic::error("open-chain", span, "this rule has chain, but no rule follows it")
-                        .help("add the rule that it is chained with, or take chain away"),
+                    Diagnostic::warning("open-chain", link.span, "this rule has chain, but no rule follows it")
+                        .help("add the rule that it is chained with, or take chain away; it is carried out as it is"),
                 );
             }
+            self.entries.push(Entry::Rule(rule));
         }
     }
 
@@ -244,25 +244,20 @@ impl DraftRule {
 /// What may stand only at the head of a chain.
 fn check_link(link: &DraftLink, out: &mut Diagnostics) {
     let set = &link.set;
-    let fault = if set.id.is_some() {
-        Some("id")
-    } else if set.phase.is_some() {
-        Some("phase")
-    } else if set.disruptive.is_some() {
-        Some("a disruptive action")
-    } else if set.skip.is_some() || set.skip_after.is_some() {
-        Some("skip or skipAfter")
-    } else {
-        None
-    };
-    if let Some(fault) = fault {
+    let faults = [
+        (set.disruptive.is_some(), "a disruptive action", Severity::Error),
+        (set.id.is_some(), "an id", Severity::Warning),
+        (set.phase.is_some(), "a phase", Severity::Warning),
+        (set.skip.is_some() || set.skip_after.is_some(), "skip or skipAfter", Severity::Warning),
+    ];
+    for (_, what, severity) in faults.into_iter().filter(|(present, ..)| *present) {
+        let message = match severity {
+            Severity::Error => format!("only the first rule of a chain may have {what}"),
+            _ => format!("only the first rule of a chain may have {what}; it is ignored here"),
+        };
         out.push(
-            Diagnostic::error(
-                "not-at-head",
-                link.span,
-                format!("only the first rule of a chain may have {fault}"),
-            )
-            .help("move it to the rule that begins the chain"),
+            Diagnostic::new(severity, "not-at-head", link.span, message)
+                .help("move it to the rule that begins the chain"),
         );
     }
 }

@@ -224,11 +224,13 @@ impl<'a> Compiler<'a> {
                         link.targets.extend(added.iter().cloned());
                     }
                     Change::Actions(actions) => {
-                        let base = std::mem::take(&mut link.set);
+                        let mut base = std::mem::take(&mut link.set);
                         let (id, phase, chain) = (base.id, base.phase, base.chain);
+                        let disruptive = base.disruptive.take();
                         link.set = action::merge(base, actions, &mut self.intern, self.sources, diagnostics);
                         // What a rule is and where it stands cannot be changed from outside.
                         (link.set.id, link.set.phase, link.set.chain) = (id, phase, chain);
+                        link.set.disruptive = link.set.disruptive.take().or(disruptive);
                     }
                 }
                 self.posture.updated.push(rule.id);
@@ -302,7 +304,19 @@ impl<'a> Compiler<'a> {
         let defaults = &draft.defaults;
         let disruptive = match (&head.set.disruptive, &defaults.disruptive) {
             (Some(DisruptiveDraft::Known(known)), _) => Some(known.clone()),
-            (_, Some(DisruptiveDraft::Known(default))) => Some(default.clone()),
+            (Some(DisruptiveDraft::Block), Some(DisruptiveDraft::Known(default))) => Some(default.clone()),
+            // ModSecurity 3 carries the default out only for `block`; ModSecurity 2 did for such rules as well.
+            (None, Some(DisruptiveDraft::Known(default))) if !matches!(default, Disruptive::Pass) => {
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        "no-disruptive-action",
+                        head.span,
+                        "this rule has no disruptive action and so only passes, whatever SecDefaultAction says",
+                    )
+                    .help("add block to do what SecDefaultAction says, or pass"),
+                );
+                None
+            }
             _ => None,
         };
         let meta = Arc::new(self.meta(draft));

@@ -2,6 +2,7 @@
 
 use super::intern::Intern;
 use crate::ruleset::{Selector, Target, TargetSet};
+use crate::source::Spanned;
 use crate::syntax::ast;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::variable::{self, Shape, Variable};
@@ -27,21 +28,7 @@ pub(super) fn set(
         if written.count {
             key.push('&');
         }
-        key.push_str(target.variable.name());
-        match &written.selector {
-            None => {}
-            Some(s) => match &s.node {
-                ast::Selector::Key(k) => {
-                    key.push(':');
-                    key.push_str(&k.to_ascii_lowercase());
-                }
-                ast::Selector::Regex(r) => {
-                    key.push_str(":/");
-                    key.push_str(r);
-                    key.push('/');
-                }
-            },
-        }
+        key.push_str(&target.written);
         if matches!(target.selector, Selector::XPath(..)) {
             for (prefix, uri) in namespaces {
                 key.push_str(&format!(" {prefix}={uri}"));
@@ -60,6 +47,19 @@ pub(super) fn one(
     intern: &mut Intern,
     diagnostics: &mut Diagnostics,
 ) -> Option<Target> {
+    // ModSecurity also takes `TX.name` for `TX:name`.
+    let dotted = written.selector.is_none().then(|| written.name.split_once('.')).flatten();
+    if let Some((name, member)) = dotted
+        && variable::find(name).is_some_and(|v| v.row().shape == Shape::Collection)
+    {
+        let span = written.name.span;
+        let written = ast::Target {
+            name: Spanned::new(name.to_owned(), span),
+            selector: Some(Spanned::new(ast::Selector::Key(member.to_owned()), span)),
+            ..written.clone()
+        };
+        return one(&written, namespaces, intern, diagnostics);
+    }
     let Some(variable) = variable::find(&written.name) else {
         let mut diagnostic = Diagnostic::error(
             "unknown-variable",

@@ -322,23 +322,19 @@ impl Transaction {
             self.scalars[V::StreamInputBody as usize] = self.scalars[V::RequestBody as usize];
             self.request_body.bytes = bytes;
         }
-        let mut refusal_of_size = None;
         if let Some(parsed) = parsed {
             let limit = self.ruleset.settings.request_body_no_files_limit;
             if parsed.no_files_length > limit {
                 self.set(V::InboundDataError, b"1");
-                self.note(
-                    EventKind::RequestBodyRefused,
-                    "the request body exceeds SecRequestBodyNoFilesLimit",
-                );
-                if self.ruleset.settings.request_body_limit_action == BodyLimitAction::Reject {
-                    refusal_of_size = Some(refusal(413, 2));
-                }
+                // All of it has been inspected; whether that is too much is for rules to say, as in ModSecurity 3.
+                let message = "the request body without files exceeds SecRequestBodyNoFilesLimit";
+                self.note(EventKind::RequestBodyError, message);
+                self.request_error(message);
             }
             self.take_parsed(parsed);
         }
         self.set_arguments_size();
-        refusal_of_size
+        None
     }
 
     fn take_parsed(&mut self, parsed: ParsedBody) {

@@ -149,7 +149,11 @@ impl Transaction {
 
 /// Whether the exclusion `target` takes `value` away. A whole variable is excluded by its name alone.
 fn excludes(target: &Target, value: &LaneValue, values: &super::values::Values) -> bool {
-    if target.variable != value.variable {
+    // As in ModSecurity 3, excluding a member of ARGS excludes its name as well.
+    let names = matches!(target.selector, Selector::Key(_) | Selector::Regex(_))
+        && target.variable == Variable::Args
+        && value.variable == Variable::ArgsNames;
+    if target.variable != value.variable && !names {
         return false;
     }
     match &target.selector {

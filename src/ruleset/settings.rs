@@ -58,7 +58,7 @@ impl RelevantStatus {
 pub struct Settings {
     /// `SecRuleEngine`. On unless the rule text says otherwise: the default of a firewall is to be one.
     pub mode: Mode,
-    /// `SecRequestBodyAccess`
+    /// `SecRequestBodyAccess`. On unless the rule text says otherwise, as in ModSecurity 3.
     pub request_body_access: bool,
     /// `SecRequestBodyLimit`, bytes.
     pub request_body_limit: u64,
@@ -116,7 +116,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Mode::On,
-            request_body_access: false,
+            request_body_access: true,
             request_body_limit: 134_217_728,
             request_body_no_files_limit: 1_048_576,
             request_body_limit_action: BodyLimitAction::Reject,
