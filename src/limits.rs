@@ -9,6 +9,10 @@ pub const INCLUDE_FILES: usize = 4_096;
 pub const INCLUDE_DEPTH: usize = 32;
 /// Bytes of one rule or data file. CRS's largest is 130 KB.
 pub const SOURCE_FILE_BYTES: usize = 64 << 20;
+/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
+pub const DIAGNOSTICS: usize = 1_000;
+/// Faults kept of one load, all files together. More are counted, but no longer described.
+pub const DIAGNOSTICS_IN_ALL: usize = 20_000;
 
 /// Arguments of one request (`SecArgumentsLimit`): ModSecurity's recommended value. Forms of applications have
 /// tens, imports of tables a few hundred.
@@ -64,8 +68,6 @@ pub const XPATH_NODES: usize = 10_000;
 pub const XPATH_ATTRIBUTES: usize = 100;
 /// Bytes that one expression may select: nested elements repeat their text.
 pub const XPATH_RESULT_BYTES: usize = 4 << 20;
-/// Faults told of one rule file. Whoever wrote more of them has given the wrong file.
-pub const DIAGNOSTICS: usize = 1_000;
 /// Bytes that one transaction's values and their transformations may occupy. Beyond it, transformed values are
 /// computed again for each rule instead of being kept: slower, never wrong.
 pub const TRANSACTION_ARENA_BYTES: usize = 64 << 20;

@@ -14,3 +14,5 @@ mod printing;
 mod rulesets;
 #[path = "suite/syntax/support.rs"]
 mod support;
+#[path = "suite/syntax/yaml.rs"]
+mod yaml;

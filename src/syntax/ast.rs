@@ -10,6 +10,47 @@ use crate::source::{Span, Spanned};
 pub struct Document {
     /// The statements.
     pub statements: Vec<Statement>,
+    /// What the authors of rules say that the rules match and pass. Only native YAML has these.
+    pub tests: Vec<RuleTest>,
+}
+
+/// A request which a rule must match, or must not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleTest {
+    /// The rule's id.
+    pub rule: u64,
+    /// What is sent.
+    pub request: TestRequest,
+    /// What the application answers; `None` for an empty 200.
+    pub response: Option<TestResponse>,
+    /// Whether the rule must match.
+    pub matches: bool,
+    /// Where the test was written.
+    pub span: Span,
+}
+
+/// The request of a [`RuleTest`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestRequest {
+    /// The method.
+    pub method: String,
+    /// The target, with what cannot stand in a request line percent-encoded.
+    pub uri: String,
+    /// Names and values, in order. Nothing is added to what was written but a `Content-Type` for a body.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// The response of a [`RuleTest`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestResponse {
+    /// The status.
+    pub status: u16,
+    /// Names and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
 }
 
 /// One directive.

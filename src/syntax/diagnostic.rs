@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use crate::limits;
 use crate::source::{SourceMap, Span};
 
 /// How bad it is.
@@ -89,10 +90,12 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// Adds one.
+    /// Adds one. Beyond [`limits::DIAGNOSTICS_IN_ALL`] it is only counted, if it is an error.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.errors += usize::from(diagnostic.severity == Severity::Error);
-        self.all.push(diagnostic);
+        if self.all.len() < limits::DIAGNOSTICS_IN_ALL {
+            self.all.push(diagnostic);
+        }
     }
 
     /// Whether any is an error.
@@ -181,7 +184,10 @@ pub fn to_json(diagnostics: &Diagnostics, sources: &SourceMap) -> serde_json::Va
 /// `3 errors, 1 warning`.
 pub fn summary(diagnostics: &Diagnostics) -> String {
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
-        let number = diagnostics.iter().filter(|d| d.severity == severity).count();
+        let number = match severity {
+            Severity::Error => diagnostics.errors(),
+            _ => diagnostics.iter().filter(|d| d.severity == severity).count(),
+        };
         let plural = if number == 1 { "" } else { "s" };
         (number, format!("{number} {}{plural}", severity.name()))
     });

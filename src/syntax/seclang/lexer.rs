@@ -10,13 +10,20 @@ pub(crate) struct Lines<'a> {
     text: &'a str,
     file: FileId,
     at: usize,
+    /// How many spaces at the start of a line mean nothing.
+    indent: usize,
 }
 
 impl<'a> Lines<'a> {
     /// The lines of `text`, which is the text of `file`.
     pub(crate) fn new(file: FileId, text: &'a str) -> Self {
         let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, file, at }
+        Self { text, file, at, indent: 0 }
+    }
+
+    /// The lines from byte `at` of `text`, each indented by `indent` spaces.
+    pub(crate) fn block(file: FileId, text: &'a str, at: usize, indent: usize) -> Self {
+        Self { text, file, at, indent }
     }
 
     /// The next line that is neither blank nor a comment, without white space at its ends.
@@ -108,7 +115,9 @@ impl<'a> Lines<'a> {
 
     fn physical(&mut self) -> Option<Physical> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let start = self.at;
+        let indent = rest.bytes().take(self.indent).take_while(|b| *b == b' ').count();
+        let rest = &rest[indent..];
+        let start = self.at + indent;
         let length = memchr::memchr(b'\n', rest.as_bytes());
         self.at = length.map_or(self.text.len(), |n| start + n + 1);
         let line = &rest[..length.unwrap_or(rest.len())];

@@ -7,7 +7,8 @@ mod mapped;
 mod parser;
 mod rules;
 
+pub use super::load::{parse_file, parse_text};
 pub use directives::{DIRECTIVES, DirectiveRow, Status, find as find_directive};
 pub use loader::{EmbeddedLoader, FileLoader, Loader, has_wildcard, resolve};
-pub use parser::{parse_file, parse_text};
+pub(crate) use parser::{check, read, read_block, unknown};
 pub use rules::{parse_actions, parse_operator, parse_targets};

@@ -49,21 +49,23 @@ fn a_file_of_faults_does_not_fill_memory() {
 
 /// The cases of `file` and the complaints about each.
 fn told(file: &[u8]) -> String {
-    let mut out = String::new();
-    let mut cases = 0;
-    let mut starts: Vec<usize> = (0..file.len())
-        .filter(|&i| file[i..].starts_with(b"=== ") && (i == 0 || file[i - 1] == b'\n'))
-        .collect();
-    starts.push(file.len());
-    for range in starts.windows(2) {
-        let case = &file[range[0]..range[1]];
-        let end = case.iter().position(|b| *b == b'\n').expect("a title ends with a newline");
-        let parsed = Parsed::bytes(&case[end + 1..]);
-        out.push_str(&String::from_utf8_lossy(&case[..=end]));
-        out.push_str(&render(&parsed.diagnostics, &parsed.sources, false));
-        out.push('\n');
-        cases += 1;
+    let one = |(title, text): (String, Vec<u8>)| {
+        let parsed = Parsed::bytes(&text);
+        format!("{title}{}\n", render(&parsed.diagnostics, &parsed.sources, false))
+    };
+    cases(file).into_iter().map(one).collect()
+}
+
+/// Titles and texts of the cases of `file`.
+pub fn cases(file: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    for line in file.split_inclusive(|b| *b == b'\n') {
+        if line.starts_with(b"=== ") {
+            found.push((String::from_utf8_lossy(line).into_owned(), Vec::new()));
+        } else {
+            found.last_mut().expect("a file begins with a title").1.extend(line);
+        }
     }
-    assert!(cases > 0);
-    out
+    assert!(!found.is_empty());
+    found
 }

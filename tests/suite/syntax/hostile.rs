@@ -6,7 +6,7 @@ use portcullis::syntax::diagnostic::{render, to_json};
 use portcullis::syntax::print::print;
 use proptest::prelude::*;
 
-use crate::support::Parsed;
+use crate::support::{Memory, Parsed};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
@@ -44,19 +44,43 @@ fn time_is_linear() {
         |n| "SecMarker x\n".repeat(n),
         |n| format!("SecMarker \"{}\"", "\\\"".repeat(n)),
     ];
+    compare(shapes, "test.conf");
+}
+
+fn compare(shapes: &[fn(usize) -> String], name: &str) {
     for (i, shape) in shapes.iter().enumerate() {
         let (small, large) = (shape(20_000), shape(160_000));
-        let short = fastest(&small);
-        let long = fastest(&large);
+        let short = fastest(name, &small);
+        let long = fastest(name, &large);
         // Eight times the text; quadratic work would take sixty-four times as long.
         assert!(long < short * 24 + Duration::from_millis(100), "shape {i}: {short:?}, then {long:?}");
     }
 }
 
-fn fastest(text: &str) -> Duration {
+#[test]
+fn time_is_linear_in_yaml() {
+    let shapes: &[fn(usize) -> String] = &[
+        |n| "[".repeat(n),
+        |n| "- ".repeat(n),
+        |n| "- a\n".repeat(n),
+        |n| "'".repeat(n),
+        |n| "? ".repeat(n),
+        |n| format!("a: '{}'", "\n".repeat(n)),
+        |n| format!("rules:\n{}", "- {id: 1}\n".repeat(n / 10)),
+        |n| format!("rules: [{}]", "é, ".repeat(n)),
+        |n| format!("seclang: |\n{}", "  SecMarker é\n".repeat(n / 10)),
+        |n| format!("seclang: [{}]", "SecMarker a, ".repeat(n / 10)),
+        |n| format!("settings: {{SecRuleEngine: [{}]}}", "a, ".repeat(n)),
+        |n| format!("rules: [{{id: 1, not: {{variables: ARGS, operator: x}}, tags: [{}]}}]", "a, ".repeat(n)),
+        |n| format!("exclusions: [{{rules: 1, targets: [{}]}}]", "ARGS, ".repeat(n)),
+    ];
+    compare(shapes, "test.yaml");
+}
+
+fn fastest(name: &str, text: &str) -> Duration {
     let once = || {
         let start = Instant::now();
-        Parsed::bytes(text.as_bytes());
+        Parsed::load(name, &Memory::new([(name, text.as_bytes())]));
         start.elapsed()
     };
     (0..3).map(|_| once()).min().unwrap_or_default()

@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn generated_trees_survive(statements in proptest::collection::vec(statement(), 0..4)) {
-        let first = Document { statements };
+        let first = Document { statements, tests: Vec::new() };
         let printed = print(&first);
         let parsed = Parsed::text(&printed);
         let complaints: Vec<_> = parsed.diagnostics.iter().collect();
