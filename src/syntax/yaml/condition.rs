@@ -231,12 +231,8 @@ fn condition(node: &Node, context: &mut Context<'_>) -> Option<Link> {
             }
         }
     }
-    (context.diagnostics.errors() == before).then(|| Link {
-        targets,
-        operator: parsed,
-        actions,
-        span: fields.span,
-    })
+    let link = Link { targets, operator: parsed, actions, span: fields.span };
+    (context.diagnostics.errors() == before).then_some(link)
 }
 
 const CONDITION: &[&str] = &["variables", "operator", "transformations", "capture", "multi_match"];
