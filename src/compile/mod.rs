@@ -6,6 +6,7 @@
 mod action;
 mod ctl;
 mod draft;
+mod embedded;
 mod intern;
 mod load;
 mod operator;
@@ -18,5 +19,6 @@ mod template;
 
 pub use action::{ACTIONS, ActionKind, ActionRow};
 pub use ctl::{CTL_OPTIONS, CtlRow};
+pub use embedded::EMBEDDED;
 pub use load::{Input, Loaded, compile_document, load};
 pub use posture::Posture;

@@ -1,0 +1,47 @@
+//! The rule files inside the binary.
+
+/// A file of the core ruleset.
+macro_rules! core {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/rulesets/core/", $name))
+    };
+}
+
+/// Name and content of every embedded file, sorted by name; for [`EmbeddedLoader`].
+///
+/// `@portcullis-core` and `@portcullis-core.conf` are the same file: the ruleset's entry, which includes the others.
+///
+/// [`EmbeddedLoader`]: crate::syntax::seclang::EmbeddedLoader
+pub const EMBEDDED: &[(&str, &[u8])] = &[
+    ("@portcullis-core", core!("portcullis-core.conf")),
+    ("@portcullis-core.conf", core!("portcullis-core.conf")),
+    ("@portcullis-core/10-engine.conf", core!("10-engine.conf")),
+    ("@portcullis-core/11-variables.conf", core!("11-variables.conf")),
+    ("@portcullis-core/12-body.conf", core!("12-body.conf")),
+    ("@portcullis-core/50-sql.conf", core!("50-sql.conf")),
+    ("@portcullis-core/51-xss.conf", core!("51-xss.conf")),
+    ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
+    ("@portcullis-core/95-decide-response.conf", core!("95-decide-response.conf")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_core_ruleset_is_embedded_under_its_name() {
+        assert!(EMBEDDED.is_sorted_by(|(a, _), (b, _)| a < b));
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rulesets/core");
+        for file in std::fs::read_dir(directory).expect("the directory is there") {
+            let file = file.expect("it is readable");
+            let name = file.file_name().into_string().expect("names are ASCII");
+            let embedded = match name.as_str() {
+                "portcullis-core.conf" => "@portcullis-core.conf".to_owned(),
+                other => format!("@portcullis-core/{other}"),
+            };
+            let content = EMBEDDED.iter().find(|(n, _)| *n == embedded).map(|(_, c)| *c);
+            let written = std::fs::read(file.path()).expect("it is readable");
+            assert_eq!(content, Some(written.as_slice()), "{embedded}");
+        }
+    }
+}
