@@ -1,0 +1,9 @@
+//! What the tests of the proxy share: an origin that remembers exactly what it was sent, clients that send exactly
+//! what they are told, and the server itself on a free port.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test's broken assumption is its failure")]
+
+pub mod client;
+pub mod http2;
+pub mod origin;
+pub mod server;
