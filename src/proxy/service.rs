@@ -275,8 +275,11 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
     let head = &exchange.arrival.head;
     let has_body = !session.is_body_empty();
     if has_body && expects_continue(head) {
-        // The client waits for it (RFC 9110 §10.1.1). Its failure shows at the first read.
+        // The client waits for it (RFC 9110 §10.1.1). Its failure shows at the first read. pingora takes any head
+        // that it writes before the body has come as a reason to close.
+        let keepalive = session.get_keepalive();
         let _ = session.write_continue_response().await;
+        session.set_keepalive(keepalive);
     }
     if has_body && exchange.wants_request_body() {
         if is_grpc(head) {

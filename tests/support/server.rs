@@ -2,6 +2,7 @@
 
 use super::client::{Client, Response, exchange};
 use arc_swap::ArcSwap;
+use portcullis::compile::{Input, load};
 use portcullis::config::{
     Audit, AuditFormat, AuditTarget, Checked, ClientLimits, FailureOutcome, FailurePolicy, Forwarded,
     ForwardedPolicy, HostHeader, HostPattern, Listener, Log, LogFormat, Process, Reload, Router, Site,
@@ -11,6 +12,7 @@ use portcullis::engine::NoWorld;
 use portcullis::proxy::{Finished, Observer, Server};
 use portcullis::reload::{Balancer, Current, Generation, SiteRuntime};
 use portcullis::ruleset::Ruleset;
+use portcullis::syntax::seclang::FileLoader;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Condvar, Mutex};
@@ -196,8 +198,9 @@ impl Drop for Portcullis {
 
 /// A compiled ruleset; panics on errors.
 pub fn ruleset(text: &str) -> Arc<Ruleset> {
-    let _ = text;
-    Arc::new(Ruleset {})
+    let input = Input::Text { name: "test".to_owned(), text: text.to_owned() };
+    let loaded = load(&[input], &FileLoader);
+    loaded.ruleset.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics.iter().collect::<Vec<_>>()))
 }
 
 /// A site for `host` and `path`.
