@@ -3,8 +3,16 @@
 pub mod demo;
 pub mod ftw;
 
+mod app;
 mod args;
+mod check;
+mod console;
 mod origin;
+mod posture;
+mod rules;
+mod run;
+mod test;
 
+pub use app::main;
 pub use args::{CheckArgs, Cli, Command, ModeArg, RunArgs, Settings, TestArgs};
 pub use origin::{Origin, OriginReply, OriginRequest};

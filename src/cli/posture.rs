@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 /// The posture for people, a few lines. `mode` overrides the ruleset's own.
 pub(super) fn describe(posture: &Posture, mode: Option<Mode>) -> String {
     let mut out = String::new();
-    let levels: Vec<String> = posture.by_paranoia.iter().map(|(level, n)| format!("{n} at paranoia level {level}")).collect();
+    let levels: Vec<String> =
+        posture.by_paranoia.iter().map(|(level, n)| format!("{n} at paranoia level {level}")).collect();
     let levels = if levels.is_empty() { String::new() } else { format!(" ({})", levels.join(", ")) };
     let [one, two, three, four, five] = posture.by_phase;
     let number = |n: Option<i64>| n.map_or_else(|| "not set".to_owned(), |n| n.to_string());
@@ -42,7 +43,9 @@ pub(super) fn describe(posture: &Posture, mode: Option<Mode>) -> String {
             number(posture.detection_paranoia)
         );
     }
-    for (what, ids) in [("removed", &posture.removed), ("changed", &posture.updated), ("backtrack", &posture.backtracking)] {
+    for (what, ids) in
+        [("removed", &posture.removed), ("changed", &posture.updated), ("backtrack", &posture.backtracking)]
+    {
         if !ids.is_empty() {
             let _ = writeln!(out, "{what:<11} {}", few(ids));
         }
@@ -59,7 +62,9 @@ pub(super) fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
     let mut alarm = |text: String| out.push(text);
     match mode.or(posture.mode) {
         Some(Mode::Off) => alarm("the mode is Off: no rule is evaluated".into()),
-        Some(Mode::DetectionOnly) => alarm("the mode is DetectionOnly: matches are logged and nothing is blocked".into()),
+        Some(Mode::DetectionOnly) => {
+            alarm("the mode is DetectionOnly: matches are logged and nothing is blocked".into())
+        }
         Some(Mode::On) | None => {}
     }
     if posture.rules == 0 {
@@ -78,7 +83,9 @@ pub(super) fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
         match threshold {
             Some(n) if n <= 0 => alarm(format!("the {what} threshold is {n}: every request reaches it")),
             Some(n) if n > ABSURD_THRESHOLD => {
-                alarm(format!("the {what} threshold is {n}: hardly any attack reaches it (usual is {usual})"));
+                alarm(format!(
+                    "the {what} threshold is {n}: hardly any attack reaches it (usual is {usual})"
+                ));
             }
             _ => {}
         }

@@ -26,7 +26,11 @@ pub(super) fn test(args: &TestArgs) -> bool {
         complain(&format!("error: {}: {error}\n", path.display()));
         return false;
     }
-    if args.json { say(&format!("{}\n", summary.json())) } else { say(&summary.table()) }
+    if args.json {
+        say(&format!("{}\n", summary.json()))
+    } else {
+        say(&summary.table())
+    }
     if summary.total() == 0 {
         complain("error: no test was selected\n");
     }

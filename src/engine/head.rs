@@ -139,10 +139,9 @@ impl Transaction {
             b"multipart/form-data" => Some(Processor::Multipart),
             _ => None,
         };
-        if let Some(processor) = processor {
-            self.request_body.processor = Some(processor);
-            self.set(V::ReqbodyProcessor, processor.name().as_bytes());
-        }
+        self.request_body.processor = processor;
+        // Empty rather than absent: rules ask with `!@rx` whether it is none of those they know.
+        self.set(V::ReqbodyProcessor, processor.map_or("", Processor::name).as_bytes());
         self.set_arguments_size();
     }
 

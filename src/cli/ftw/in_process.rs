@@ -4,8 +4,10 @@
 use super::log::Seen;
 use super::wire::dechunk;
 use super::{Answer, Reply, Stage, StageResult, Target, respond};
+use crate::config::{FailureOutcome, FailurePolicy};
 use crate::engine::{BodyStep, Decision, Interruption, Options, Report, Transaction, World};
 use crate::http::{Framing, HeadLimits, RequestHead, find_head_end};
+use crate::proxy::{Action, Trouble};
 use crate::ruleset::{Mode, Ruleset};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -43,15 +45,12 @@ impl InProcess {
     }
 
     /// Passes one raw request and the backend's answer to it through the rules. Returns the status that a client
-    /// would see, none for a dropped connection, and the backend's answer where it got so far; no report when
-    /// the request is refused before any rule.
+    /// would see, none for a dropped connection, and the backend's answer where it got so far; no report for
+    /// bytes that hold no head.
     pub fn transact(&self, request: &[u8]) -> (Option<u16>, Option<Reply>, Option<Report>) {
         let Some(end) = find_head_end(request) else { return (Some(400), None, None) };
         let (head, body) = request.split_at_checked(end).unwrap_or((request, &[]));
         let head = RequestHead::parse(head, &HeadLimits::default());
-        if !head.is_acceptable() {
-            return (Some(400), None, None);
-        }
         let body = match head.framing {
             Framing::None | Framing::Ambiguous => Vec::new(),
             Framing::Length(n) => {
@@ -65,6 +64,12 @@ impl InProcess {
         let options = Options { id, mode: self.mode, world: Arc::clone(&self.world) };
         let mut transaction = Transaction::new(Arc::clone(&self.ruleset), options);
         let interruption = self.request(&mut transaction, &head, &body).err();
+        if let Some(fault) = head.fatal() {
+            // The proxy shows such a head to the rules and refuses it whatever they say.
+            let answer = Trouble::Malformed(fault).answer(&FailurePolicy::all(FailureOutcome::Closed));
+            let status = if let Action::Page(status) = answer.action { Some(status) } else { None };
+            return (status, None, Some(transaction.process_logging(status.unwrap_or(0))));
+        }
         if let Some(interruption) = interruption {
             let status = visible(&interruption);
             return (status, None, Some(transaction.process_logging(status.unwrap_or(0))));

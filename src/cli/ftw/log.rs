@@ -34,7 +34,7 @@ impl Seen {
             severity: hit.severity.map(u64::from),
             tags: &hit.tags.iter().map(String::as_str).collect::<Vec<_>>(),
         };
-        Seen { id: hit.id, line: line.to_string() }
+        Seen { id: hit.id, line: line.escaped() }
     }
 
     /// The rules of one audit record: Portcullis' own (`rules[]`) or ModSecurity's (`transaction.messages[]`).
@@ -63,7 +63,7 @@ impl Seen {
             severity: number(&details["severity"]),
             tags: &tags.collect::<Vec<_>>(),
         };
-        Some(Seen { id, line: line.to_string() })
+        Some(Seen { id, line: line.escaped() })
     }
 }
 
@@ -88,6 +88,23 @@ struct Line<'a> {
     data: &'a str,
     severity: Option<u64>,
     tags: &'a [&'a str],
+}
+
+impl Line<'_> {
+    /// The line, with control characters written as ModSecurity does, so that it stays one line.
+    fn escaped(&self) -> String {
+        let plain = self.to_string();
+        let mut out = String::with_capacity(plain.len());
+        for c in plain.chars() {
+            if c.is_ascii_control() {
+                // Infallible: the target is a string.
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            } else {
+                out.push(c);
+            }
+        }
+        out
+    }
 }
 
 impl std::fmt::Display for Line<'_> {
@@ -121,11 +138,15 @@ mod tests {
     #[test]
     fn both_schemas_are_read() {
         let own = json!({"client": {"address": "127.0.0.1", "port": 4711}, "rules": [
-            {"id": 920100, "message": "m", "data": "found within ARGS:x", "variable": "ARGS:x", "tags": ["t"]},
+            {"id": 920100, "message": "m", "data": "found\r\n within ARGS:x", "variable": "ARGS:x", "tags": ["t"]},
             {"id": "7"}, {"message": "no id"}]});
         let seen = Seen::in_record(&own);
         assert_eq!(seen.iter().map(|s| s.id).collect::<Vec<_>>(), [920100, 7]);
-        assert!(seen[0].line.contains(r#"[id "920100"] [msg "m"] [data "found within ARGS:x"] [tag "t"]"#));
+        assert!(
+            seen[0]
+                .line
+                .contains(r#"[id "920100"] [msg "m"] [data "found\x0d\x0a within ARGS:x"] [tag "t"]"#)
+        );
         assert_eq!(client_port(&own), Some(4711));
         let theirs = json!({"transaction": {"client_port": 9, "messages": [
             {"message": "m", "details": {"ruleId": "42", "lineNumber": "3", "severity": "2"}}]}});
