@@ -1,9 +1,9 @@
 //! Loading rule text for commands that do not serve.
 
-use crate::compile::{self, Input, Loaded};
+use crate::compile::{self, EMBEDDED, Input, Loaded};
 use crate::config::{EMBEDDED_RULESET, RuleInput};
 use crate::syntax::diagnostic;
-use crate::syntax::seclang::{FileLoader, Loader, has_wildcard};
+use crate::syntax::seclang::{EmbeddedLoader, FileLoader, Loader, has_wildcard};
 
 /// Loads rule files and globs in order; the embedded ruleset when there are none.
 pub(super) fn load(files: &[String]) -> Loaded {
@@ -13,7 +13,7 @@ pub(super) fn load(files: &[String]) -> Loaded {
 
 /// Loads what a site's configuration names.
 pub(super) fn load_inputs(inputs: &[RuleInput]) -> Loaded {
-    let loader = FileLoader;
+    let loader = EmbeddedLoader::new(EMBEDDED, FileLoader);
     let expand = |input: &RuleInput| match input {
         RuleInput::File(pattern) if has_wildcard(pattern) => match loader.expand(pattern) {
             Ok(files) if !files.is_empty() => files.into_iter().map(Input::File).collect(),
