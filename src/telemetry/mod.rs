@@ -1,1 +1,15 @@
-//! telemetry
+//! Metrics, the server's own log, and the sinks of the audit log.
+//!
+//! It is told what happened and counts or writes it; it decides nothing about requests and never holds them up.
+
+mod category;
+mod file;
+mod logging;
+mod metrics;
+mod recorder;
+mod sink;
+
+pub use logging::{Logging, init as init_logging};
+pub use metrics::{Kind, Metrics, NO_SITE, Outcome, ROWS, ReloadResult, Row, reference};
+pub use recorder::{Completed, Mishap, Recorder};
+pub use sink::{AuditEntry, AuditLog, AuditSink, MemorySink};
