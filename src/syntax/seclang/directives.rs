@@ -51,26 +51,32 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Implemented,
         "Which transactions the audit log records: On, Off or RelevantOnly.",
     ),
-    row("SecAuditLog", 1, 1, Implemented, "Where the audit log is written."),
+    row("SecAuditLog", 1, 1, Accepted(AUDIT_PLACE), "Where the audit log is written."),
     row(
         "SecAuditLog2",
         1,
         1,
-        Accepted(ONE_AUDIT_LOG),
+        Accepted(AUDIT_PLACE),
         "Where the index of a concurrent audit log is written a second time.",
     ),
-    row("SecAuditLogDir", 1, 1, Implemented, "An older name of SecAuditLogStorageDir."),
-    row("SecAuditLogDirMode", 1, 1, Implemented, "The mode of directories that the audit log makes."),
-    row("SecAuditLogFileMode", 1, 1, Implemented, "The mode of files that the audit log makes."),
+    row("SecAuditLogDir", 1, 1, Accepted(AUDIT_PLACE), "An older name of SecAuditLogStorageDir."),
+    row(
+        "SecAuditLogDirMode",
+        1,
+        1,
+        Accepted(AUDIT_PLACE),
+        "The mode of directories that the audit log makes.",
+    ),
+    row("SecAuditLogFileMode", 1, 1, Accepted(AUDIT_PLACE), "The mode of files that the audit log makes."),
     row(
         "SecAuditLogFormat",
         1,
         1,
-        Implemented,
+        Accepted(AUDIT_PLACE),
         "How a record of the audit log is written: JSON, Native or OCSF.",
     ),
     row("SecAuditLogParts", 1, 1, Implemented, "Which parts a record of the audit log has."),
-    row("SecAuditLogPrefix", 1, 1, Implemented, "Text put before each record of the audit log."),
+    row("SecAuditLogPrefix", 1, 1, Accepted(AUDIT_PLACE), "Text put before each record of the audit log."),
     row(
         "SecAuditLogRelevantStatus",
         1,
@@ -78,12 +84,12 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Implemented,
         "Which response statuses make a transaction relevant, as a regular expression.",
     ),
-    row("SecAuditLogStorageDir", 1, 1, Implemented, "Where a concurrent audit log puts its files."),
+    row("SecAuditLogStorageDir", 1, 1, Accepted(AUDIT_PLACE), "Where a concurrent audit log puts its files."),
     row(
         "SecAuditLogType",
         1,
         1,
-        Implemented,
+        Accepted(AUDIT_PLACE),
         "Whether the audit log is one file (Serial), many (Concurrent) or sent away (HTTPS).",
     ),
     row(
@@ -182,7 +188,13 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
     row("SecHashMethodPm", 2, 2, Accepted(HASHING), "Which links are signed, by words."),
     row("SecHashMethodRx", 2, 2, Accepted(HASHING), "Which links are signed, by a regular expression."),
     row("SecHashParam", 1, 1, Accepted(HASHING), "The name of the argument that carries a link's signature."),
-    row("SecHttpBlKey", 1, 1, Implemented, "The key for asking Project Honey Pot's list with @rbl."),
+    row(
+        "SecHttpBlKey",
+        1,
+        1,
+        Accepted("@rbl asks lists that need no key"),
+        "The key for asking Project Honey Pot's list with @rbl.",
+    ),
     row(
         "SecIgnoreRuleCompilationErrors",
         1,
@@ -199,12 +211,18 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
     ),
     row("SecMarker", 1, 1, Implemented, "A place for skipAfter to go to."),
     row("SecParseXmlIntoArgs", 1, 1, Implemented, "Whether the texts of an XML body are arguments too."),
-    row("SecPcreMatchLimit", 1, 1, Implemented, "How many steps a backtracking regular expression may take."),
+    row(
+        "SecPcreMatchLimit",
+        1,
+        1,
+        Accepted(BOUNDED),
+        "How many steps a backtracking regular expression may take.",
+    ),
     row(
         "SecPcreMatchLimitRecursion",
         1,
         1,
-        Accepted("no pattern is matched by recursion"),
+        Accepted(BOUNDED),
         "How deep a backtracking regular expression may recurse.",
     ),
     row(
@@ -326,14 +344,14 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         "SecStreamInBodyInspection",
         1,
         1,
-        Implemented,
+        Accepted(STREAM),
         "Whether the request body is kept for STREAM_INPUT_BODY.",
     ),
     row(
         "SecStreamOutBodyInspection",
         1,
         1,
-        Implemented,
+        Accepted(STREAM),
         "Whether the response body is kept for STREAM_OUTPUT_BODY.",
     ),
     row("SecTmpDir", 1, 1, Accepted(NO_FILES), "Where temporary files are written."),
@@ -381,7 +399,9 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
     ),
 ];
 
-const ONE_AUDIT_LOG: &str = "the audit log is written once";
+const AUDIT_PLACE: &str = "where and how the audit log is written is said in the configuration";
+const BOUNDED: &str = "patterns that may backtrack have bounds of their own";
+const STREAM: &str = "the body that is inspected is the one that is sent on";
 const CONNECTIONS: &str = "limits on connections are settings of the listener";
 const DEBUG_LOG: &str = "logging is set up in the configuration and by PORTCULLIS_LOG";
 const HASHING: &str = "links in responses are not signed";

@@ -12,7 +12,8 @@ use crate::support::{Parsed, crs, rule_files, without_spans};
 
 #[test]
 fn crs_survives() {
-    for file in rule_files(&crs()) {
+    let Some(crs) = crs() else { return };
+    for file in rule_files(&crs) {
         let first = Parsed::file(&file).document;
         let printed = print(&first);
         let second = Parsed::sound(&printed).document;

@@ -5,11 +5,12 @@ use std::path::Path;
 use portcullis::syntax::ast::Statement;
 use portcullis::syntax::diagnostic::Severity;
 
-use crate::support::{Parsed, crs, rule_files, shared};
+use crate::support::{Parsed, crs, rule_files};
 
 #[test]
 fn crs_parses_without_a_diagnostic() {
-    let files = rule_files(&crs());
+    let Some(crs) = crs() else { return };
+    let files = rule_files(&crs);
     assert!(files.len() > 25, "{files:?}");
     for file in files {
         assert_whole(&file);
@@ -29,10 +30,11 @@ fn debian_crs_parses_without_a_diagnostic() {
 
 #[test]
 fn the_sum_of_crs_is_known() {
+    let Some(crs) = crs() else { return };
     let mut rules = 0;
     let mut chained = 0;
     let mut markers = 0;
-    for file in rule_files(&crs().join("rules")) {
+    for file in rule_files(&crs.join("rules")) {
         if file.extension().is_some_and(|e| e == "conf") {
             for statement in Parsed::file(&file).document.statements {
                 match statement {
@@ -56,7 +58,8 @@ fn the_sum_of_crs_is_known() {
 #[test]
 fn the_rules_of_modsecuritys_tests_parse() {
     use std::io::Read;
-    let path = shared().join("engine-cases/regression_dev.jsonl.gz");
+    let Some(crs) = crs() else { return };
+    let path = crs.join("../engine-cases/regression_dev.jsonl.gz");
     let file = std::fs::File::open(path).expect("the cases can be read");
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("the cases are gzipped UTF-8");
