@@ -1,5 +1,7 @@
 //! Request bodies of every size and framing arrive upstream byte for byte, and only after phase 2.
 
+#![cfg(feature = "server")]
+
 mod support;
 
 use portcullis::config::{Failure, Listener};
