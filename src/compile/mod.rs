@@ -17,7 +17,7 @@ mod settings;
 mod target;
 mod template;
 
-pub use action::{ACTIONS, ActionKind, ActionRow};
+pub use action::{ACTIONS, ActionKind, ActionRow, Value};
 pub use ctl::{CTL_OPTIONS, CtlRow};
 pub use embedded::EMBEDDED;
 pub use load::{Input, Loaded, compile_document, load};
