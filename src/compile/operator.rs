@@ -23,12 +23,19 @@ pub(super) struct Files<'a> {
     pub(super) loader: &'a dyn Loader,
     pub(super) datasets: HashMap<String, Arc<[String]>>,
     pub(super) geo_database: Option<Arc<[u8]>>,
+    pub(super) http_bl_key: Option<String>,
     read: RefCell<HashMap<String, Result<Arc<[u8]>, String>>>,
 }
 
 impl<'a> Files<'a> {
     pub(super) fn new(loader: &'a dyn Loader) -> Self {
-        Self { loader, datasets: HashMap::new(), geo_database: None, read: RefCell::default() }
+        Self {
+            loader,
+            datasets: HashMap::new(),
+            geo_database: None,
+            http_bl_key: None,
+            read: RefCell::default(),
+        }
     }
 
     /// The file at `path`.
@@ -63,6 +70,9 @@ impl Resources for Beside<'_, '_> {
     }
     fn dataset(&self, name: &str) -> Option<Arc<[String]>> {
         self.files.datasets.get(name).cloned()
+    }
+    fn http_bl_key(&self) -> Option<String> {
+        self.files.http_bl_key.clone()
     }
     fn geo_database(&self) -> Option<Arc<[u8]>> {
         self.files.geo_database.clone()

@@ -106,6 +106,7 @@ impl SettingsBuilder {
                     read.set(&mut self.code_page, number, "the number of a code page, e.g. 20127");
                 }
             }
+            "SecHttpBlKey" => files.http_bl_key = Some(first.node.clone()),
             "SecDataset" => {
                 let entries = directive.arguments.get(1).map_or("", |a| a.node.as_str());
                 let entries: Vec<String> = entries

@@ -230,6 +230,13 @@ impl Transaction {
         if !self.found.geo.is_empty() {
             self.geo = std::mem::take(&mut self.found.geo);
         }
+        if !self.found.path_arguments.is_empty() {
+            for (name, range) in std::mem::take(&mut self.found.path_arguments) {
+                let argument = self.values.get(value).get(range).unwrap_or_default().to_vec();
+                self.add_member(Variable::ArgsPath, name.as_bytes(), &argument);
+            }
+            self.reset_lanes_but(scan.lane);
+        }
         let range = self.found.matched.clone();
         // What is remembered outlives the next transformation.
         let value = if value.is_lasting() {

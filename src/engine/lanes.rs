@@ -48,6 +48,14 @@ impl Transaction {
         self.lanes.fill(LaneState::default());
     }
 
+    /// Forgets all lanes but the one whose values are being looked at: what they were gathered from has grown. Their
+    /// values stay where they are until the phase ends, since positions must not move.
+    pub(super) fn reset_lanes_but(&mut self, id: LaneId) {
+        let kept = self.lanes[usize::from(id.0)];
+        self.lanes.fill(LaneState::default());
+        self.lanes[usize::from(id.0)] = kept;
+    }
+
     /// The values of `lane` for the rule at `rule`, as positions in `lane_values`. Values that are gathered for
     /// this one evaluation stand at the end of it; cut it back to `lane_mark` afterwards.
     pub(super) fn lane(&mut self, ruleset: &Ruleset, id: LaneId, rule: RuleIndex) -> Range<usize> {
