@@ -1,7 +1,7 @@
 //! JSON documents → arguments, named as ModSecurity v3 names them.
 //!
-//! `{"a": {"b": [1, {"c": null}]}}` gives `json.a.b.array_0` = `1` and `json.a.b.array_1.c` = ``. Every pair is
-//! kept, in order, whether its key has been there before or differs from another in case only. Numbers are given as
+//! `{"a": {"b": [1, {"c": null}]}}` gives `json.a.b.array_0` = `1`, `json.a.b.array_1.c` = `` and, as Coraza does,
+//! the list itself with its length, `json.a.b` = `2`. Every pair is kept, in order, whether its key has been there before or differs from another in case only. Numbers are given as
 //! they were written.
 //!
 //! The document is kept whole until its end, which the proxy does with the body anyway, and read in one go.
@@ -196,6 +196,9 @@ impl<'de> Visitor<'de> for Leaf<'_, '_> {
             let item = items.next_element_seed(Leaf(sink))?;
             sink.path.truncate(length);
             if item.is_none() {
+                // The list itself, with its length, as Coraza has it: rules that look for the end of a name
+                // (`__in$`) see it whether its value is a list or not.
+                sink.leaf(index.to_string().as_bytes())?;
                 break;
             }
         }

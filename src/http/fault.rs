@@ -202,12 +202,9 @@ impl Fault {
                 "The target holds bytes that must be percent-encoded; they are sent upstream encoded.",
                 "RFC 3986 §2",
             ),
-            Fault::TargetFragment => Row(
-                "target_fragment",
-                false,
-                "The target has a fragment; it is not sent upstream.",
-                "RFC 9112 §3.2",
-            ),
+            Fault::TargetFragment => {
+                Row("target_fragment", true, "The target has a fragment.", "RFC 9112 §3.2")
+            }
             Fault::TargetUserinfo => Row(
                 "target_userinfo",
                 true,

@@ -88,11 +88,10 @@ impl RequestHead {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// The target as it may go upstream: without fragment, and with everything percent-encoded that RFC 3986 does
-    /// not allow as it is. An existing `%` is never touched, so that rules and origin decode the same bytes.
+    /// The target as it may go upstream: with everything percent-encoded that RFC 3986 does not allow as it is. An
+    /// existing `%` is never touched, so that rules and origin decode the same bytes.
     pub fn normalised_target(&self) -> Cow<'_, [u8]> {
-        let end = memchr(b'#', &self.target).unwrap_or(self.target.len());
-        let target = self.target.get(..end).unwrap_or_default();
+        let target = self.target.as_slice();
         if !target.iter().any(|b| must_be_encoded(*b)) {
             return Cow::Borrowed(target);
         }
@@ -287,7 +286,8 @@ impl Reader {
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
             {
-                self.fault(Fault::UnsupportedVersion);
+                // HTTP/0.9 knew no versions and no headers: who writes one before 1.0 speaks no HTTP at all.
+                self.fault(if *major == b'0' { Fault::BadVersion } else { Fault::UnsupportedVersion });
             }
             _ => self.fault(Fault::BadVersion),
         }
@@ -474,7 +474,8 @@ fn is_host(host: &[u8]) -> bool {
             None => (host, &[][..]),
         },
     };
-    let is_name_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(b);
+    // RFC 3986 allows percent-encoded bytes; no host on a network has them, and who decodes them is a matter of luck.
+    let is_name_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(b);
     !name.is_empty()
         && name.iter().all(is_name_byte)
         && port.len() <= 5
