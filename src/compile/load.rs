@@ -63,7 +63,8 @@ pub fn compile_document(
     diagnostics: Diagnostics,
     loader: &dyn Loader,
 ) -> Loaded {
-    let (ruleset, posture, diagnostics) = Compiler::new(&sources, loader, diagnostics).compile(&document);
+    let (ruleset, posture, mut diagnostics) = Compiler::new(&sources, loader, diagnostics).compile(&document);
+    diagnostics.sort();
     let ruleset = (!diagnostics.has_errors()).then(|| Arc::new(ruleset));
     Loaded { ruleset, document, diagnostics, sources, posture }
 }

@@ -105,6 +105,10 @@ pub(super) fn build(
     let built = (row.build)((!macros).then_some(text), &Beside { files, rule_file });
     match built {
         Ok(operator) => {
+            if let Some(why) = operator.inert() {
+                let message = format!("@{} never matches here: {why}", row.name);
+                diagnostics.push(Diagnostic::warning("inert-operator", written.span, message));
+            }
             let argument = macros.then(|| template::parse(text, intern, &mut Vec::new()));
             Some(Built { operator, argument })
         }

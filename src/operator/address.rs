@@ -60,13 +60,11 @@ pub(super) fn rbl(argument: Option<&str>, resources: &dyn Resources) -> Built {
             BuildError::new("this is not the name of a block list").help("write `@rbl zen.spamhaus.org`")
         );
     }
-    let prefix = if service == HTTPBL {
-        let key = resources.http_bl_key().filter(|k| is_host(k)).ok_or_else(|| {
-            BuildError::new(format!("{HTTPBL} wants a key")).help("set `SecHttpBlKey` before this rule")
-        })?;
-        format!("{key}.")
-    } else {
-        String::new()
+    let key = resources.http_bl_key().filter(|k| is_host(k));
+    let prefix = match key {
+        _ if service != HTTPBL => Some(String::new()),
+        Some(key) => Some(format!("{key}.")),
+        None => None,
     };
     Ok(Arc::new(BlockList { prefix, service }))
 }
@@ -160,12 +158,14 @@ impl Operator for Networks {
 /// address is looked up as a name.
 #[derive(Debug)]
 struct BlockList {
-    prefix: String,
+    /// What stands before the address; `None` when the list wants a key and there is none.
+    prefix: Option<String>,
     service: String,
 }
 
 impl Operator for BlockList {
     fn evaluate(&self, input: &[u8], _: &[u8], lookup: &dyn Lookup, found: &mut Found) -> Outcome {
+        let Some(prefix) = &self.prefix else { return Outcome::NoMatch };
         let host = match address(input) {
             Some(IpAddr::V4(v4)) => reversed(v4),
             Some(IpAddr::V6(v6)) => {
@@ -178,7 +178,7 @@ impl Operator for BlockList {
                 _ => return Outcome::NoMatch,
             },
         };
-        let name = format!("{}{host}.{}", self.prefix, self.service);
+        let name = format!("{prefix}{host}.{}", self.service);
         if name.len() > MAX_HOST || lookup.resolve(&name).is_none_or(|answers| answers.is_empty()) {
             return Outcome::NoMatch;
         }
@@ -187,6 +187,10 @@ impl Operator for BlockList {
         }
         found.matched = Some(0..input.len());
         Outcome::Match
+    }
+
+    fn inert(&self) -> Option<&'static str> {
+        self.prefix.is_none().then_some("the list wants a key, which SecHttpBlKey must give before this rule")
     }
 }
 

@@ -45,6 +45,12 @@ impl Operator for GeoLookup {
         found.matched = Some(0..input.len());
         Outcome::Match
     }
+
+    fn inert(&self) -> Option<&'static str> {
+        self.database
+            .is_none()
+            .then_some("there is no database, which SecGeoLookupDb must name before this rule")
+    }
 }
 
 fn members(record: &geoip2::City<'_>) -> Vec<(&'static str, String)> {

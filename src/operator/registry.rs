@@ -186,6 +186,11 @@ pub trait Operator: Send + Sync + std::fmt::Debug {
     fn backtracks(&self) -> bool {
         false
     }
+
+    /// Why it can never match as it was built, when something that it needs was not given. `portcullis check` warns.
+    fn inert(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// All rows, sorted by name without regard to case.

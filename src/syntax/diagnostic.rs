@@ -98,6 +98,11 @@ impl Diagnostics {
         }
     }
 
+    /// Puts them in the order of the text: stages find them in their own order, people read from the top.
+    pub fn sort(&mut self) {
+        self.all.sort_by_key(|d| d.span);
+    }
+
     /// Whether any is an error.
     pub fn has_errors(&self) -> bool {
         self.errors > 0

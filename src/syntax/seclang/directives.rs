@@ -188,13 +188,7 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
     row("SecHashMethodPm", 2, 2, Accepted(HASHING), "Which links are signed, by words."),
     row("SecHashMethodRx", 2, 2, Accepted(HASHING), "Which links are signed, by a regular expression."),
     row("SecHashParam", 1, 1, Accepted(HASHING), "The name of the argument that carries a link's signature."),
-    row(
-        "SecHttpBlKey",
-        1,
-        1,
-        Accepted("@rbl asks lists that need no key"),
-        "The key for asking Project Honey Pot's list with @rbl.",
-    ),
+    row("SecHttpBlKey", 1, 1, Implemented, "The key for asking Project Honey Pot's list with @rbl."),
     row(
         "SecIgnoreRuleCompilationErrors",
         1,
