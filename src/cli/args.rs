@@ -144,7 +144,7 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 pub struct TestArgs {
     /// Test files, or directories to search for .yaml and .yml.
-    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "PATH", required_unless_present = "rules", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
     /// Run on the engine alone with these rule files or globs, in order; may be repeated [default: the embedded
     /// ruleset].
@@ -238,8 +238,11 @@ Without --url, requests go to the engine alone, and answers are made up as CRS's
 With --url, they go to a running instance, whose audit log is read to see which rules matched. That instance
 should audit everything (SecAuditEngine On), and write the native format.
 
+Tests that stand in the rules themselves (matches: and passes: of native YAML) run too, without --url.
+
 Examples:
   portcullis test --rules crs-setup.conf --rules 'rules/*.conf' tests/regression/tests
+  portcullis test --rules virtual-patch.yaml
   portcullis test --filter '^942' --junit results.xml --rules 'rules/*.conf' tests
   portcullis test --url http://127.0.0.1:8080 --audit-log /var/log/portcullis/audit.log tests
 

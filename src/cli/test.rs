@@ -1,7 +1,7 @@
 //! `portcullis test`: runs go-ftw test files.
 
 use super::console::{complain, say};
-use super::ftw::{self, AuditFile, Feed, InProcess, Live, LogSource, Selection, Summary, Target};
+use super::ftw::{self, AuditFile, CaseResult, Feed, InProcess, Live, LogSource, Selection, Summary};
 use super::{TestArgs, rules};
 use crate::engine::NoWorld;
 use crate::ruleset::Mode;
@@ -10,16 +10,44 @@ use std::sync::Arc;
 
 /// Runs the tests and tells the results. `false` when something failed.
 pub(super) fn test(args: &TestArgs) -> bool {
-    let files = match ftw::load(&args.paths) {
-        Ok(files) => files,
-        Err(errors) => {
-            errors.iter().for_each(|e| complain(&format!("error: {e}\n")));
-            return false;
+    match results(args) {
+        Ok(results) => tell(args, &Summary::new(results)),
+        Err(message) => {
+            complain(&message);
+            false
         }
-    };
-    let Some(target) = target(args) else { return false };
+    }
+}
+
+/// Runs everything that was asked for.
+fn results(args: &TestArgs) -> Result<Vec<CaseResult>, String> {
+    let errors =
+        |errors: Vec<ftw::LoadError>| errors.iter().map(|e| format!("error: {e}\n")).collect::<String>();
+    let files = ftw::load(&args.paths).map_err(errors)?;
     let selection = Selection { include: args.filter.clone() };
-    let summary = Summary::new(ftw::run(target.as_ref(), &files, &selection));
+    if let (Some(url), Some(log)) = (&args.url, &args.audit_log) {
+        let address = resolve(url).map_err(|e| format!("error: --url {url}: {e}\n"))?;
+        let live = Live::new(address, LogSource::File(AuditFile::new(log)), 1);
+        return Ok(ftw::run(&live, &files, &selection));
+    }
+
+    let loaded = rules::load(&args.rules);
+    if !loaded.diagnostics.is_empty() {
+        complain(&rules::rendered(&loaded));
+    }
+    let ruleset = loaded.ruleset.clone().ok_or("error: the rules cannot be used\n")?;
+    let mut engine = InProcess::new(ruleset, Arc::new(NoWorld));
+    engine.feed = if args.bytewise { Feed::Bytes } else { Feed::Whole };
+    engine.mode = Some(Mode::DetectionOnly);
+    let mut results = ftw::run_native(&engine, &loaded, &selection);
+    engine.mode = args.mode.map(Mode::from);
+    engine.parallel = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    results.extend(ftw::run(&engine, &files, &selection));
+    Ok(results)
+}
+
+/// Tells the results in the ways that were asked for.
+fn tell(args: &TestArgs, summary: &Summary) -> bool {
     if let Some(path) = &args.junit
         && let Err(error) = std::fs::write(path, summary.junit())
     {
@@ -35,28 +63,6 @@ pub(super) fn test(args: &TestArgs) -> bool {
         complain("error: no test was selected\n");
     }
     summary.total() > 0 && summary.failures().next().is_none()
-}
-
-/// What answers; none when it cannot be made, which has then been said.
-fn target(args: &TestArgs) -> Option<Box<dyn Target>> {
-    if let (Some(url), Some(log)) = (&args.url, &args.audit_log) {
-        return match resolve(url) {
-            Ok(address) => Some(Box::new(Live::new(address, LogSource::File(AuditFile::new(log)), 1))),
-            Err(error) => {
-                complain(&format!("error: --url {url}: {error}\n"));
-                None
-            }
-        };
-    }
-    let loaded = rules::load(&args.rules);
-    if !loaded.diagnostics.is_empty() {
-        complain(&rules::rendered(&loaded));
-    }
-    let mut engine = InProcess::new(loaded.ruleset?, Arc::new(NoWorld));
-    engine.mode = args.mode.map(Mode::from);
-    engine.feed = if args.bytewise { Feed::Bytes } else { Feed::Whole };
-    engine.parallel = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    Some(Box::new(engine))
 }
 
 /// The address behind `http://HOST:PORT/`.

@@ -4,9 +4,10 @@ use super::posture::Posture;
 use super::program::Compiler;
 use crate::ruleset::Ruleset;
 use crate::source::SourceMap;
+use crate::syntax;
 use crate::syntax::ast::Document;
 use crate::syntax::diagnostic::Diagnostics;
-use crate::syntax::seclang::{self, Loader};
+use crate::syntax::seclang::Loader;
 use std::sync::Arc;
 
 /// A piece of rule text.
@@ -46,10 +47,10 @@ pub fn load(inputs: &[Input], loader: &dyn Loader) -> Loaded {
     for input in inputs {
         match input {
             Input::File(path) => {
-                seclang::parse_file(path, loader, &mut sources, &mut diagnostics, &mut document);
+                syntax::parse_file(path, loader, &mut sources, &mut diagnostics, &mut document);
             }
             Input::Text { name, text } => {
-                seclang::parse_text(name, text, loader, &mut sources, &mut diagnostics, &mut document);
+                syntax::parse_text(name, text, loader, &mut sources, &mut diagnostics, &mut document);
             }
         }
     }

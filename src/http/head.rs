@@ -196,15 +196,9 @@ impl Reader {
                     has_line = true;
                     self.request_line(line);
                 }
-            } else if line.is_empty() {
+            } else if line.is_empty() || !self.header_lines(line) {
                 ended = true;
                 break;
-            } else if self.head.headers.len() >= self.limits.fields {
-                self.fault(Fault::TooManyHeaders);
-                ended = true;
-                break;
-            } else {
-                self.header_line(line);
             }
         }
         if !has_line {
@@ -323,6 +317,19 @@ impl Reader {
             self.fault(Fault::TargetUserinfo);
         }
         self.head.target = raw;
+    }
+
+    /// One line of the header section, or several where a bare CR is in it: that is refused, and rules are shown
+    /// what a reader makes of it who takes it for a line's end. `false` when there are more fields than allowed.
+    fn header_lines(&mut self, line: &[u8]) -> bool {
+        for part in line.split(|b| *b == b'\r').filter(|part| !part.is_empty()) {
+            if self.head.headers.len() >= self.limits.fields {
+                self.fault(Fault::TooManyHeaders);
+                return false;
+            }
+            self.header_line(part);
+        }
+        true
     }
 
     fn header_line(&mut self, line: &[u8]) {

@@ -60,27 +60,40 @@ impl InProcess {
             Framing::Chunked => dechunk(body).body,
         };
 
+        let path = head.target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+        let reply = || respond(&head.method, path, &body);
+        let (status, reply, report) = self.pass(&head, &body, reply);
+        (status, reply, Some(report))
+    }
+
+    /// Passes a request with its body, chunks undone, and the answer that `reply` makes to it through the rules.
+    /// Returns as [`Self::transact`] does.
+    pub fn pass(
+        &self,
+        head: &RequestHead,
+        body: &[u8],
+        reply: impl FnOnce() -> Reply,
+    ) -> (Option<u16>, Option<Reply>, Report) {
         let id = format!("test-{}", self.counter.fetch_add(1, Ordering::Relaxed));
         let options = Options { id, mode: self.mode, world: Arc::clone(&self.world) };
         let mut transaction = Transaction::new(Arc::clone(&self.ruleset), options);
-        let interruption = self.request(&mut transaction, &head, &body).err();
+        let interruption = self.request(&mut transaction, head, body).err();
         if let Some(fault) = head.fatal() {
             // The proxy shows such a head to the rules and refuses it whatever they say.
             let answer = Trouble::Malformed(fault).answer(&FailurePolicy::all(FailureOutcome::Closed));
             let status = if let Action::Page(status) = answer.action { Some(status) } else { None };
-            return (status, None, Some(transaction.process_logging(status.unwrap_or(0))));
+            return (status, None, transaction.process_logging(status.unwrap_or(0)));
         }
         if let Some(interruption) = interruption {
             let status = visible(&interruption);
-            return (status, None, Some(transaction.process_logging(status.unwrap_or(0))));
+            return (status, None, transaction.process_logging(status.unwrap_or(0)));
         }
-        let path = head.target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
-        let reply = respond(&head.method, path, &body);
+        let reply = reply();
         let status = match self.response(&mut transaction, &reply) {
             Ok(()) => Some(reply.status),
             Err(interruption) => visible(&interruption),
         };
-        (status, Some(reply), Some(transaction.process_logging(status.unwrap_or(0))))
+        (status, Some(reply), transaction.process_logging(status.unwrap_or(0)))
     }
 
     fn request(
@@ -170,4 +183,64 @@ fn answer(status: u16, reply: Option<&Reply>) -> Answer {
     raw.extend_from_slice(reply.map(|r| r.body.as_slice()).unwrap_or_default());
     let headers = headers.iter().map(|(n, v)| (n.clone(), v.as_bytes().to_vec())).collect();
     Answer { status, headers, raw }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{Input, load};
+    use crate::engine::NoWorld;
+    use crate::syntax::seclang::FileLoader;
+
+    fn engine(rules: &str) -> InProcess {
+        let loaded = load(&[Input::Text { name: "t.conf".into(), text: rules.into() }], &FileLoader);
+        InProcess::new(loaded.ruleset.expect("the rules load"), Arc::new(NoWorld))
+    }
+
+    fn ask(engine: &InProcess, request: &[u8]) -> (Option<u16>, Vec<u64>) {
+        let result = engine.stage(&Stage { request, marker_host: "h", needs_log: true });
+        let ids = result.log.expect("a log").iter().map(|s| s.id).collect();
+        (result.answer.ok().map(|a| a.status), ids)
+    }
+
+    const RULES: &str = "SecRuleEngine On\nSecRequestBodyAccess On\nSecResponseBodyAccess On\n\
+        SecResponseBodyMimeType text/plain\n\
+        SecRule ARGS:x \"@streq deny\" \"id:1,phase:2,deny,status:406,log\"\n\
+        SecRule ARGS:x \"@streq drop\" \"id:2,phase:2,drop,log\"\n\
+        SecRule RESPONSE_BODY \"@contains secret\" \"id:3,phase:4,deny,status:502,log\"\n\
+        SecRule REQUEST_METHOD \"@streq BREW\" \"id:4,phase:1,pass,log\"\n";
+
+    #[test]
+    fn requests_and_answers_pass_the_rules() {
+        let mut engine = engine(RULES);
+        for feed in [Feed::Whole, Feed::Bytes] {
+            engine.feed = feed;
+            let post = |path: &str, body: &str| {
+                let kind = "Content-Type: application/x-www-form-urlencoded";
+                format!(
+                    "POST {path} HTTP/1.1\r\nHost: h\r\n{kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            };
+            assert_eq!(ask(&engine, post("/", "x=fine").as_bytes()), (Some(200), vec![]));
+            assert_eq!(ask(&engine, post("/", "x=deny").as_bytes()), (Some(406), vec![1]));
+            assert_eq!(ask(&engine, post("/", "x=drop").as_bytes()), (None, vec![2]));
+            let leak = post("/reflect", r#"{"body": "a secret"}"#);
+            assert_eq!(ask(&engine, leak.as_bytes()), (Some(502), vec![3]));
+            let teapot = post("/reflect", r#"{"body": "a", "status": 418}"#);
+            assert_eq!(ask(&engine, teapot.as_bytes()), (Some(418), vec![]));
+            let chunked =
+                b"POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Transfer-Encoding: chunked\r\n\r\n3\r\nx=d\r\n3\r\neny\r\n0\r\n\r\n";
+            assert_eq!(ask(&engine, chunked), (Some(406), vec![1]));
+        }
+    }
+
+    #[test]
+    fn malformed_heads_are_seen_and_refused() {
+        let engine = engine(RULES);
+        assert_eq!(ask(&engine, b"BREW / HTTP/1.1\r\nNo Colon\r\n\r\n"), (Some(400), vec![4]));
+        assert_eq!(ask(&engine, b"GET / HTTP/3.0\r\nHost: h\r\n\r\n"), (Some(505), vec![]));
+        assert_eq!(ask(&engine, b"no head at all"), (Some(400), vec![]));
+    }
 }

@@ -140,10 +140,10 @@ const GLOB: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// `path` without `.` and `..`, which embedded files have no directories for.
+/// An embedded name without `.` and `..`. The `@` is the root: `..` never leads out of it.
 fn plain(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
+    for part in path.trim_start_matches('@').split('/') {
         match part {
             "." | "" => {}
             ".." => {
@@ -152,7 +152,7 @@ fn plain(path: &str) -> String {
             other => parts.push(other),
         }
     }
-    parts.join("/")
+    format!("@{}", parts.join("/"))
 }
 
 fn reason(error: &std::io::Error) -> String {

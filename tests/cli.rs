@@ -1,0 +1,316 @@
+//! The real binary: what scripts rely on. Exit codes, what goes to which stream, and a served request.
+
+#![cfg(feature = "server")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs `portcullis` with `args` in an environment without any `PORTCULLIS_…`.
+fn portcullis(args: &[&str]) -> Output {
+    command(args).output().expect("the binary runs")
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PORTCULLIS_")) {
+        command.env_remove(name);
+    }
+    command.args(args);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn write(directory: &Path, name: &str, content: &str) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, content).expect("the directory is writable");
+    path.display().to_string()
+}
+
+const GOOD_RULES: &str = "SecRuleEngine On\nSecRequestBodyAccess On\n\
+    SecRule ARGS \"@contains attack\" \"id:1,phase:2,deny,status:403,log,msg:'Attack'\"\n";
+
+#[test]
+fn help_and_version_succeed_and_a_wrong_command_line_does_not() {
+    for (args, code) in [
+        (&["--help"][..], 0),
+        (&["run", "--help"], 0),
+        (&["check", "--help"], 0),
+        (&["test", "--help"], 0),
+        (&["version"], 0),
+        (&["--version"], 0),
+        (&[], 2),
+        (&["nonsense"], 2),
+        (&["run", "--listen", "nowhere"], 2),
+        (&["run", "--demo", "--upstream", "http://127.0.0.1:1"], 2),
+        (&["test"], 2),
+    ] {
+        let output = portcullis(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output.stderr));
+        assert_eq!(output.stdout.is_empty(), code != 0, "{args:?} uses the wrong stream");
+    }
+    let version = text(&portcullis(&["version"]).stdout);
+    assert_eq!(version, format!("portcullis {}\n", env!("CARGO_PKG_VERSION")));
+    let json: serde_json::Value =
+        serde_json::from_slice(&portcullis(&["version", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn help_teaches_examples_and_exit_codes() {
+    for command in ["run", "check", "test"] {
+        let help = text(&portcullis(&[command, "--help"]).stdout);
+        assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    }
+    let run = text(&portcullis(&["run", "--help"]).stdout);
+    for flag in ["LISTEN", "ADMIN", "UPSTREAM", "RULES", "MODE", "AUDIT_LOG", "WORKERS", "CONFIG"] {
+        assert!(run.contains(&format!("PORTCULLIS_{flag}")), "{flag} is not explained");
+    }
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = portcullis(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("portcullis"), "{shell}");
+    }
+}
+
+#[test]
+fn check_tells_faults_with_their_place_and_the_posture() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let good = write(dir.path(), "good.conf", GOOD_RULES);
+    let output = portcullis(&["check", &good]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let posture = text(&output.stdout);
+    assert!(posture.contains("mode        On") && posture.contains("1 active"), "{posture}");
+
+    let bad = write(
+        dir.path(),
+        "bad.conf",
+        "SecRuleEngine On\n\nSecRule ARGZ \"@rx x\" \"id:1,phase:2,deny\"\nSecRool x\n",
+    );
+    let output = portcullis(&["check", &bad, &good]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("bad.conf:3:9") && told.contains("bad.conf:4:1"),
+        "both faults, with their place: {told}"
+    );
+    assert!(told.contains("ARGS") && told.contains("SecRule"), "the nearest known names: {told}");
+
+    let output = portcullis(&["check", &dir.path().join("none.conf").display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("none.conf"));
+}
+
+#[test]
+fn check_shouts_when_a_ruleset_cannot_block() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let weak = write(
+        dir.path(),
+        "weak.conf",
+        "SecRuleEngine DetectionOnly\nSecRequestBodyAccess On\nSecAction \"id:1,phase:1,pass,nolog\"\n",
+    );
+    let output = portcullis(&["check", &weak]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout).matches("ALARM").count(), 2, "{}", text(&output.stdout));
+    assert_eq!(portcullis(&["check", "--strict", &weak]).status.code(), Some(1));
+}
+
+#[test]
+fn check_speaks_json() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let bad = write(dir.path(), "bad.conf", "SecRool x\n");
+    let output = portcullis(&["check", "--json", &bad]);
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&json["ok"], &json["errors"]), (&false.into(), &1.into()));
+    assert_eq!(
+        (&json["diagnostics"][0]["line"], &json["diagnostics"][0]["severity"]),
+        (&1.into(), &"error".into())
+    );
+    let output = portcullis(&["check", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["ok"], true, "the embedded ruleset is sound: {json}");
+    assert!(json["rulesets"][0]["rules"].as_u64().is_some_and(|n| n > 10), "{json}");
+}
+
+#[test]
+fn check_reads_a_configuration_with_its_rules() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write(dir.path(), "r.conf", GOOD_RULES);
+    let config = "sites:\n  - name: shop\n    upstreams: ['http://127.0.0.1:1']\n    rules: [r.conf]\n";
+    let path = write(dir.path(), "portcullis.yaml", config);
+    let output = portcullis(&["check", "-c", &path]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("site        shop"), "{}", text(&output.stdout));
+    write(dir.path(), "r.conf", "SecRool x\n");
+    assert_eq!(portcullis(&["check", "-c", &path]).status.code(), Some(1));
+}
+
+#[test]
+fn test_runs_rule_tests_on_the_engine() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let rules = write(dir.path(), "r.conf", GOOD_RULES);
+    let tests = write(
+        dir.path(),
+        "1.yaml",
+        "rule_id: 1\ntests:\n\
+         - {test_id: 1, stages: [{input: {uri: '/?a=attack', headers: {Host: h}}, output: {status: 403, log: {expect_ids: [1]}}}]}\n\
+         - {test_id: 2, stages: [{input: {uri: '/?a=peace', headers: {Host: h}}, output: {status: 200, log: {no_expect_ids: [1]}}}]}\n\
+         - {test_id: 3, stages: [{input: {uri: '/?a=peace', headers: {Host: h}}, output: {log: {expect_ids: [1]}}}]}\n",
+    );
+    let junit = dir.path().join("junit.xml");
+    let output = portcullis(&["test", "--rules", &rules, "--junit", &junit.display().to_string(), &tests]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    assert!(table.contains("FAILED 1-3") && table.contains("2 of 3 tests passed"), "{table}");
+    assert!(std::fs::read_to_string(&junit).expect("written").contains("failures=\"1\""));
+
+    let output =
+        portcullis(&["test", "--rules", &rules, "--filter", "^1-[12]$", "--bytewise", "--json", &tests]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&json["total"], &json["failed"]), (&2.into(), &0.into()));
+    assert_eq!(portcullis(&["test", "--rules", &rules, "--filter", "none", &tests]).status.code(), Some(1));
+}
+
+/// A running `portcullis run`, ended when dropped.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+    said: String,
+}
+
+impl Running {
+    /// Starts and waits until standard error holds a line with `listening on ADDR`, and then one with `until`.
+    fn start(args: &[&str], until: &str) -> Self {
+        let mut child =
+            command(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped"));
+        let (mut said, mut address) = (String::new(), None);
+        loop {
+            let mut line = String::new();
+            let n = lines.read_line(&mut line).expect("readable");
+            assert!(n > 0, "it ended: {said}");
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                address = address.or(rest.trim().parse().ok());
+            }
+            said.push_str(&line);
+            if address.is_some() && line.contains(until) {
+                break;
+            }
+        }
+        // Somebody must go on reading, or the process blocks on a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        Self { child, address: address.expect("was told"), said }
+    }
+
+    fn get(&self, target: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: t\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answered");
+        text(&answer)
+    }
+
+    /// Sends SIGTERM and returns the exit code, none when it does not end within a good while.
+    fn terminate(&mut self) -> Option<i32> {
+        let kill =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(kill.success());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("waitable") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_demonstration_passes_and_blocks_as_it_says() {
+    let mut running =
+        Running::start(&["run", "--demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], "user=admin");
+    let said = &running.said;
+    assert!(said.contains("This passes:") && said.contains("These are blocked:"), "{said}");
+    assert!(said.contains(&format!("http://{}/search?q=lighthouse", running.address)), "{said}");
+    let good = running.get("/search?q=lighthouse");
+    assert!(good.starts_with("HTTP/1.1 200") && good.contains("Lighthouse"), "{good}");
+    let bad = running.get("/search?q=%3Cscript%3Ealert(1)%3C/script%3E");
+    assert!(bad.starts_with("HTTP/1.1 403") && !bad.contains("<script>alert"), "{bad}");
+    assert_eq!(running.terminate(), Some(0));
+}
+
+#[test]
+fn flags_win_over_the_environment_and_the_file() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let rules = write(dir.path(), "r.conf", GOOD_RULES);
+    let config = "sites:\n  - name: shop\n    upstreams: ['http://127.0.0.1:1']\n    mode: 'On'\nadmin:\n  address: 127.0.0.1:0\n";
+    let config = write(dir.path(), "portcullis.yaml", config);
+    let backend = portcullis::cli::ftw::Albedo::start(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let upstream = format!("http://{}", backend.address());
+    let args = [
+        "run",
+        "-c",
+        &config,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream,
+        "--rules",
+        &rules,
+    ];
+    let running = Running::start(&args, "listening on");
+    assert!(running.get("/?a=attack").starts_with("HTTP/1.1 403"));
+    assert!(running.get("/?a=peace").starts_with("HTTP/1.1 200"));
+    drop(running);
+
+    let mut all = args.to_vec();
+    all.extend(["--mode", "DetectionOnly"]);
+    let running = Running::start(&all, "listening on");
+    assert!(running.get("/?a=attack").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let output = portcullis(&["run", "-c", "/nonexistent/portcullis.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("/nonexistent/portcullis.yaml"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let output = portcullis(&[
+        "run",
+        "--upstream",
+        "http://127.0.0.1:1",
+        "--listen",
+        &address,
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+}
