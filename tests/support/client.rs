@@ -89,8 +89,10 @@ impl Client {
 
     /// Whether the server has closed the connection; waits for it.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.reader.fill_buf(), Ok(bytes) if bytes.is_empty())
-            || matches!(self.reader.fill_buf(), Err(e) if e.kind() == io::ErrorKind::ConnectionReset)
+        match self.reader.fill_buf() {
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
     }
 
     /// How long a read may wait.
