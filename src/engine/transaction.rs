@@ -210,6 +210,11 @@ impl Transaction {
         }
     }
 
+    /// What has been noticed so far, for a caller to whom some of it is a failure that it must act on at once.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// Runs phase 5 and gives all that there is to report. `final_status` is what the client was answered, 0
     /// when nothing was.
     pub fn process_logging(mut self, final_status: u16) -> Report {

@@ -64,6 +64,8 @@ struct State {
     headers_done: bool,
     inspection: [Duration; 5],
     troubles: Vec<(Trouble, &'static str)>,
+    /// How many of the transaction's events have been looked at.
+    events_seen: usize,
     upstream: Option<String>,
     held: Hold,
 }
@@ -101,6 +103,7 @@ impl Exchange {
                 headers_done: false,
                 inspection: [Duration::ZERO; 5],
                 troubles: Vec::new(),
+                events_seen: 0,
                 upstream: None,
                 held: shared.budget.hold(),
             }),
@@ -307,7 +310,7 @@ impl Exchange {
         };
         match decided {
             Ok(Some(Decision::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
-            Ok(Some(Decision::Pass)) => Step::Pass,
+            Ok(Some(Decision::Pass)) => self.uncertain(phase).map_or(Step::Pass, Step::Stop),
             Ok(None) if std::mem::take(&mut self.state().stillborn) => {
                 Step::Stop(Trouble::Inner(Failure::Internal))
             }
@@ -333,6 +336,23 @@ impl Exchange {
             Ok(None) => Step::LimitReached,
             Err(failure) => Step::Stop(Trouble::Inner(failure)),
         }
+    }
+
+    /// What the engine noticed since the last phase that makes its word worth less than it seems. Only in mode
+    /// `On`: where nothing may be refused, the events tell enough.
+    fn uncertain(&self, phase: usize) -> Option<Trouble> {
+        let mut state = self.state();
+        let seen = state.events_seen;
+        let transaction = state.transaction.as_ref()?;
+        let events = transaction.events().get(seen..).unwrap_or_default();
+        let is_on = transaction.mode() == Mode::On;
+        let failure = events.iter().find_map(|event| match event.kind {
+            EventKind::OperatorLimit => Some(Failure::OperatorLimit),
+            EventKind::ContentCoding if phase == 4 => Some(Failure::ResponseUninspectable),
+            _ => None,
+        });
+        state.events_seen = seen + events.len();
+        failure.filter(|_| is_on).map(Trouble::Inner)
     }
 
     fn ask(&self, question: impl FnOnce(&Transaction) -> bool) -> bool {

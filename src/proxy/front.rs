@@ -66,7 +66,11 @@ pub(super) async fn serve(
         let limits = shared.current.load().config.client.clone();
         let head_end = match read_head(&mut stream, &mut buffer, &limits, shutdown).await {
             HeadRead::Complete(end) => end,
-            HeadRead::Closed => return close(stream).await,
+            HeadRead::Closed => {
+                // Nothing was answered just now that could be lost.
+                let _ = stream.shutdown().await;
+                return;
+            }
             HeadRead::Broken(trouble) => {
                 let body = buffer.split_off(buffer.len());
                 let head = parse(&buffer, &limits);
@@ -235,13 +239,12 @@ async fn refuse(
     mut body: BytesMut,
     trouble: Trouble,
 ) {
-    if let Framing::Length(length) = head.framing {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        complete(&mut stream, &mut body, length).await;
-        body.truncate(length);
-    } else {
-        // Where it cannot be told where the body ends, or it is in pieces, nothing of it is safely delimited.
-        body.clear();
+    match delimited(&head) {
+        Some(length) => {
+            complete(&mut stream, &mut body, length).await;
+            body.truncate(length);
+        }
+        None => body.clear(),
     }
     let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
     let exchange = Exchange::begin(shared, arrival);
@@ -276,6 +279,15 @@ async fn refuse(
     };
     exchange.finish(status, u64::try_from(body.len()).unwrap_or(u64::MAX), 0);
     close(stream).await;
+}
+
+/// The length of a refused request's body, if one header tells it and nothing contradicts. Good enough to show
+/// the rules what came, and for nothing else: no byte of it is forwarded.
+fn delimited(head: &RequestHead) -> Option<usize> {
+    let mut lengths = head.values("content-length");
+    let length = std::str::from_utf8(lengths.next()?).ok()?.parse().ok()?;
+    let is_alone = lengths.next().is_none() && head.values("transfer-encoding").next().is_none();
+    is_alone.then_some(length)
 }
 
 /// Phases 1 and 2 over what there is.

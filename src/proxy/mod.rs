@@ -3,7 +3,7 @@
 //! A connection is accepted by [`Server`], its HTTP/1 heads are read by the front, and each request passes phases 1
 //! and 2 before an upstream is connected, and phases 3 and 4 before its response is let go. This module is given
 //! the current [`Generation`](crate::reload::Generation) and never parses or compiles; it tells an [`Observer`]
-//! what happened and knows neither audit formats nor metrics.
+//! what happened; in the server that is telemetry's recorder.
 
 mod answer;
 mod budget;
@@ -15,6 +15,7 @@ mod intake;
 mod observer;
 mod page;
 mod proxy_protocol;
+mod recording;
 mod replay;
 mod routing;
 mod server;

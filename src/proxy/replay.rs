@@ -479,7 +479,8 @@ impl Session for Replay {
 
     fn get_retry_buffer(&self) -> Option<Bytes> {
         match &self.stored {
-            Some(stored) => Some(stored.bytes.clone()),
+            // For an empty one pingora ends an HTTP/2 stream with its head, and must not be given more to send.
+            Some(stored) => Some(stored.bytes.clone()).filter(|bytes| !bytes.is_empty()),
             None => self.inner.get_retry_buffer(),
         }
     }

@@ -119,3 +119,93 @@ pub async fn send(
     }
     Ok(Response::from_parts(parts, body))
 }
+
+/// An origin over TLS that speaks HTTP/2, or HTTP/1.1 when the client does not offer more. Answers with the
+/// protocol, the method, the body's length and its digest.
+pub struct TlsOrigin {
+    pub address: SocketAddr,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl TlsOrigin {
+    /// Starts with `identity`, offering `protocols`.
+    pub fn start(identity: &Identity, protocols: &[&str]) -> Self {
+        let config = server_config(identity, protocols);
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            let acceptor = tokio_rustls::TlsAcceptor::from(config);
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        serve_http2(stream).await;
+                    } else {
+                        serve_http1(stream).await;
+                    }
+                });
+            }
+        });
+        Self { address, runtime: Some(runtime) }
+    }
+}
+
+impl Drop for TlsOrigin {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn server_config(identity: &Identity, protocols: &[&str]) -> Arc<rustls::ServerConfig> {
+    let key = std::fs::read(identity.files.path().join("key.pem")).unwrap();
+    let key = rustls_pemfile::private_key(&mut key.as_slice()).unwrap().unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.certificate.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+async fn serve_http2(stream: tokio_rustls::server::TlsStream<TcpStream>) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            let method = request.method().clone();
+            let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+            let mut incoming = request.into_body();
+            let mut body = Vec::new();
+            while let Some(Ok(chunk)) = incoming.data().await {
+                let _ = incoming.flow_control().release_capacity(chunk.len());
+                body.extend_from_slice(&chunk);
+            }
+            let text =
+                format!("h2 {method} {authority} {} {:016x}", body.len(), super::origin::digest(&body));
+            let head = Response::builder().header("content-type", "text/plain").body(()).unwrap();
+            if let Ok(mut stream) = respond.send_response(head, false) {
+                let _ = stream.send_data(Bytes::from(text), true);
+            }
+        });
+    }
+}
+
+async fn serve_http1(mut stream: tokio_rustls::server::TlsStream<TcpStream>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhttp").await;
+    let _ = stream.shutdown().await;
+}
