@@ -293,8 +293,9 @@ fn trusted_proxies_are_believed_from_right_to_left() {
         ("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.9:1234,10.1.1.1", "203.0.113.9"),
         ("X-Forwarded-For: 10.2.2.2, 10.1.1.1", "10.2.2.2"),
         ("X-Forwarded-For: 6.6.6.6, garbage, 10.1.1.1", "10.1.1.1"),
-        ("Forwarded: for=6.6.6.6, for=\"[2001:470::9]:99\";proto=https, for=10.1.1.1", "2001:470::9"),
-        ("Forwarded: for=\"a,b\", for=unknown\r\nX-Forwarded-For: 6.6.6.6", "127.0.0.1"),
+        // A header that nobody of ours writes is the client's own.
+        ("Forwarded: for=6.6.6.6", "127.0.0.1"),
+        ("Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 203.0.113.9", "203.0.113.9"),
         ("X: y", "127.0.0.1"),
     ] {
         let before = server.seen.finished(0).len();
@@ -307,6 +308,42 @@ fn trusted_proxies_are_believed_from_right_to_left() {
     }
     let seen = origin.requests();
     assert_eq!(seen[1].header("x-forwarded-for"), Some("6.6.6.6, 203.0.113.9, 127.0.0.1"));
+}
+
+#[test]
+fn the_standard_header_is_believed_where_a_site_uses_it() {
+    let origin = Origin::echo();
+    let server = Setup::new(origin.address, RULES)
+        .config(|c| {
+            let networks = ["127.0.0.0/8", "10.0.0.0/8"];
+            c.trusted_proxies = networks.iter().map(|n| n.parse().expect("a network")).collect();
+        })
+        .site(|site| {
+            site.forwarded.x_forwarded = ForwardedPolicy::Remove;
+            site.forwarded.rfc7239 = ForwardedPolicy::Append;
+        })
+        .start();
+    for (index, (headers, client)) in [
+        ("Forwarded: for=6.6.6.6, for=\"[2001:470::9]:99\";proto=https, for=10.1.1.1", "2001:470::9"),
+        ("Forwarded: for=\"a,b\", for=unknown", "127.0.0.1"),
+        ("Forwarded: for=6.6.6.6;by=\"a;for=7.7.7.7\", FOR=203.0.113.9", "203.0.113.9"),
+        ("X-Forwarded-For: 6.6.6.6", "127.0.0.1"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = format!("GET / HTTP/1.1\r\nHost: a.test\r\n{headers}\r\n\r\n");
+        assert_eq!(server.exchange(request).status, 200);
+        let finished = server.seen.finished(index + 1).pop().expect("one");
+        assert_eq!(finished.report.client.map(|c| c.ip().to_string()).as_deref(), Some(client), "{headers}");
+    }
+    let sent = origin.requests()[2].header("forwarded").map(str::to_owned);
+    assert_eq!(
+        sent.as_deref(),
+        Some(
+            "for=6.6.6.6;by=\"a;for=7.7.7.7\", FOR=203.0.113.9, for=127.0.0.1;host=\"a.test\";proto=http;by=127.0.0.1"
+        )
+    );
 }
 
 #[test]

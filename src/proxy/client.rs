@@ -3,6 +3,9 @@
 //! Only a trusted proxy's word counts: `X-Forwarded-For` and `Forwarded` (RFC 7239) are read from right to left,
 //! as long as each hop that speaks is one of `trusted_proxies`. The first address that is not trusted is the
 //! client, whatever stands to its left.
+//!
+//! A proxy that appends to one of the two headers passes the other one on as the client wrote it. So only a
+//! family that the site uses (its policy is not `remove`) is believed: `X-Forwarded-For` unless told otherwise.
 
 use crate::config::{Checked, ForwardedPolicy, Site};
 use crate::http::RequestHead;
@@ -22,12 +25,12 @@ pub(super) struct Client {
 
 impl Client {
     /// The client of a request with `head` that came from `peer`.
-    pub(super) fn find(config: &Checked, peer: SocketAddr, head: &RequestHead) -> Self {
+    pub(super) fn find(config: &Checked, site: Option<&Site>, peer: SocketAddr, head: &RequestHead) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if !config.trusts(peer.ip()) {
             return Self { address: peer, peer_is_trusted: false };
         }
-        let hops = forwarded_for(head);
+        let hops = forwarded_for(site, head);
         let mut address = peer;
         for hop in hops.into_iter().rev() {
             // An unreadable or obfuscated hop ends what can be known: the last readable one stands.
@@ -119,16 +122,20 @@ impl Seen<'_> {
     }
 }
 
-/// The hops that the request's headers name, from the left; `None` for one that names no address. `Forwarded`
-/// counts when there is one, since it is the standard; otherwise `X-Forwarded-For`.
-fn forwarded_for(head: &RequestHead) -> Vec<Option<SocketAddr>> {
-    let standard: Vec<&[u8]> = head.values("forwarded").collect();
-    if !standard.is_empty() {
-        let elements = standard.iter().flat_map(|v| split_quoted(v, b','));
-        return elements.map(|e| split_quoted(e, b';').into_iter().find_map(for_parameter)?).collect();
+/// The hops that the request's headers name, from the left; `None` for one that names no address. Where a site
+/// uses both families, its proxies have to set or strip both.
+fn forwarded_for(site: Option<&Site>, head: &RequestHead) -> Vec<Option<SocketAddr>> {
+    let uses_x = site.is_none_or(|s| s.forwarded.x_forwarded != ForwardedPolicy::Remove);
+    let uses_standard = site.is_some_and(|s| s.forwarded.rfc7239 != ForwardedPolicy::Remove);
+    if uses_x && head.values("x-forwarded-for").next().is_some() {
+        let list = head.values("x-forwarded-for").flat_map(|v| v.split(|b| *b == b','));
+        return list.map(|hop| parse_node(hop.trim_ascii())).collect();
     }
-    let list = head.values("x-forwarded-for").flat_map(|v| v.split(|b| *b == b','));
-    list.map(|hop| parse_node(hop.trim_ascii())).collect()
+    if !uses_standard {
+        return Vec::new();
+    }
+    let elements = head.values("forwarded").flat_map(|v| split_quoted(v, b','));
+    elements.map(|e| split_quoted(e, b';').into_iter().find_map(for_parameter)?).collect()
 }
 
 /// `for=…` → its address; `None` for another parameter, `Some(None)` for an unreadable `for`.

@@ -85,8 +85,9 @@ impl Exchange {
     /// Finds the site of `arrival`, and feeds its transaction everything that phase 1 needs. Runs no phase.
     pub(super) fn begin(shared: &Arc<Shared>, arrival: Arrival) -> Arc<Self> {
         let generation = shared.current.load_full();
-        let client = Client::find(&generation.config, arrival.peer, &arrival.head);
         let site = generation.config.site_for(&routing::host(&arrival.head), &routing::path(&arrival.head));
+        let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
+        let client = Client::find(&generation.config, config, arrival.peer, &arrival.head);
         let exchange = Self {
             id: ulid::Ulid::generate().to_string(),
             client,

@@ -20,6 +20,7 @@ mod replay;
 mod routing;
 mod server;
 mod service;
+mod socket;
 mod tls;
 mod upstream;
 

@@ -8,6 +8,10 @@ use bytes::Bytes;
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
+use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 /// A complete response of Portcullis' own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +104,10 @@ impl Page {
             if ::http::HeaderValue::from_str(&value).is_ok() {
                 out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
             }
+        }
+        // RFC 9110 §6.6.1. Formatting a date of this century cannot fail.
+        if let Ok(date) = OffsetDateTime::from(SystemTime::now()).format(IMF_FIXDATE) {
+            out.extend_from_slice(format!("Date: {date}\r\n").as_bytes());
         }
         out.extend_from_slice(b"Connection: close\r\n\r\n");
         if with_body {
@@ -249,6 +257,10 @@ fn sentence(status: u16) -> &'static str {
         _ => "Your request was refused.",
     }
 }
+
+/// RFC 9110 §5.6.7.
+const IMF_FIXDATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
 /// Media ranges that are looked at; no client sends more.
 const MAX_RANGES: usize = 64;

@@ -9,6 +9,7 @@ use super::exchange::Shared;
 use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
+use super::socket::Socket as BufferedSocket;
 use super::{http2, proxy_protocol, tls};
 use crate::config::Listener;
 use crate::engine::World;
@@ -222,6 +223,7 @@ impl Door {
         let _ = digest.local_addr.set(Some(PingoraAddr::from(ends.server)));
         let mut stream = L4Stream::from(stream);
         stream.set_socket_digest(digest);
+        let stream = BufferedSocket::new(stream);
         let stream: Stream = match &self.socket.tls {
             None => Box::new(stream),
             Some(tls) => {

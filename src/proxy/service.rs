@@ -22,6 +22,7 @@ use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The application that pingora calls.
 pub(super) struct Service {
@@ -272,6 +273,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
         return Err(exchange.answer(&Trouble::NoSite));
     };
     session.set_read_timeout(Some(site.timeouts.body_read));
+    session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
     let head = &exchange.arrival.head;
     let has_body = !session.is_body_empty();
     if has_body && expects_continue(head) {
@@ -405,6 +407,9 @@ fn is_grpc(head: &RequestHead) -> bool {
         && head.values("content-type").all(is_type)
         && head.values("content-type").next().is_some()
 }
+
+/// How long one write to a client may take. A client that reads nothing would hold an upstream's connection.
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why an upstream could not be connected.
 fn connect_trouble(error: &Error) -> Trouble {
