@@ -430,10 +430,10 @@ fn a_transaction_ends_on_the_generation_it_began_with() {
     let next = Setup::new(origin.address, "SecRuleEngine On\nSecAction \"id:9,phase:2,deny,status:451\"");
     let server = setup.start();
     let mut client = server.client();
-    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhe");
-    std::thread::sleep(Duration::from_millis(200));
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.read().expect("an interim response").status, 100);
     server.current.store(Arc::new(next.generation(2)));
-    client.send("llo");
+    client.send("hello");
     assert_eq!(client.read().expect("a response").status, 200);
     client.send(get("/"));
     assert_eq!(client.read().expect("a response").status, 451);

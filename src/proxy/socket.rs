@@ -34,6 +34,13 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Who waits for the client has nothing more to send at the moment: what is written must not wait as well.
+        // pingora flushes only at a response's end when its length is known.
+        if !self.0.buffer().is_empty()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.0).poll_flush(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(self.0.get_mut()).poll_read(cx, buf)
     }
 }
