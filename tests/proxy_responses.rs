@@ -143,9 +143,9 @@ fn event_streams_flow_at_once() {
         let started = Instant::now();
         client.send(get("/"));
         client.read_until(b"data: 0").expect("the first event");
-        assert!(started.elapsed() < Duration::from_millis(290), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_millis(280), "{:?}", started.elapsed());
         client.read_until(b"data: 1").expect("the second event");
-        assert!(started.elapsed() < Duration::from_millis(590), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_millis(580), "{:?}", started.elapsed());
     }
 }
 

@@ -35,6 +35,7 @@ use tokio::time::timeout;
 /// A server whose sockets are bound.
 pub struct Server {
     shared: Arc<Shared>,
+    proxy: Arc<HttpProxy<Service>>,
     sockets: Vec<Socket>,
 }
 
@@ -59,8 +60,17 @@ impl Server {
         let generation = current.load_full();
         let listeners = &generation.config.listeners;
         let sockets = listeners.iter().map(|l| Socket::bind(l, &generation)).collect::<io::Result<_>>()?;
-        let shared = Shared { current, world, observer, budget: Arc::new(Budget::default()) };
-        Ok(Self { shared: Arc::new(shared), sockets })
+        let shared = Arc::new(Shared { current, world, observer, budget: Arc::new(Budget::default()) });
+        let workers = generation.config.process.workers.or_else(|| std::thread::available_parallelism().ok());
+        let conf = ServerConf {
+            threads: workers.map_or(1, NonZeroUsize::get),
+            upstream_keepalive_pool_size: UPSTREAM_POOL,
+            max_retries: MAX_TRIES,
+            ..ServerConf::default()
+        };
+        // Reads the system's certificate authorities, which takes a while: better now than before the first request.
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), Service::new(Arc::clone(&shared))));
+        Ok(Self { shared, proxy, sockets })
     }
 
     /// The bound addresses, in the order of the configuration.
@@ -82,7 +92,7 @@ impl Server {
             .thread_name("portcullis")
             .enable_all()
             .build()?;
-        let result = runtime.block_on(self.serve(workers, shutdown));
+        let result = runtime.block_on(self.serve(shutdown));
         runtime.shutdown_timeout(Duration::from_secs(1));
         result
     }
@@ -92,19 +102,12 @@ impl Server {
     /// # Errors
     ///
     /// When a socket cannot be handed to the runtime.
-    pub async fn serve(self, workers: usize, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
-        let conf = ServerConf {
-            threads: workers,
-            upstream_keepalive_pool_size: UPSTREAM_POOL,
-            max_retries: MAX_TRIES,
-            ..ServerConf::default()
-        };
-        let proxy = Arc::new(http_proxy(&Arc::new(conf), Service::new(Arc::clone(&self.shared))));
+    pub async fn serve(self, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
         let mut loops = JoinSet::new();
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket.listener.try_clone()?)?;
             let door = Door {
-                proxy: Arc::clone(&proxy),
+                proxy: Arc::clone(&self.proxy),
                 shared: Arc::clone(&self.shared),
                 socket: Arc::new(socket),
                 shutdown: shutdown.clone(),
