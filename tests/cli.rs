@@ -73,6 +73,17 @@ fn help_teaches_examples_and_exit_codes() {
     }
 }
 
+/// `PORTCULLIS_BLESS=1` writes the page anew.
+#[test]
+fn the_documentation_is_what_help_prints() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    if std::env::var_os("PORTCULLIS_BLESS").is_some() {
+        std::fs::write(&path, portcullis::cli::reference()).expect("docs is writable");
+    }
+    let written = std::fs::read_to_string(&path).expect("docs/cli.md is readable");
+    assert_eq!(written, portcullis::cli::reference(), "docs/cli.md is stale: PORTCULLIS_BLESS=1 cargo test --test cli");
+}
+
 #[test]
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

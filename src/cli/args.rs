@@ -59,28 +59,28 @@ pub struct RunArgs {
 #[derive(Debug, Default, Args)]
 pub struct Settings {
     /// The configuration file.
-    #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Address to serve on, in cleartext [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDR", env = "PORTCULLIS_LISTEN", value_parser = address)]
+    #[arg(long, value_name = "ADDR", env = "PORTCULLIS_LISTEN", hide_env_values = true, value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Address of the admin listener: metrics, health, reload [default: 127.0.0.1:9180].
-    #[arg(long, value_name = "ADDR", env = "PORTCULLIS_ADMIN", value_parser = address)]
+    #[arg(long, value_name = "ADDR", env = "PORTCULLIS_ADMIN", hide_env_values = true, value_parser = address)]
     pub admin: Option<SocketAddr>,
     /// Application to protect, e.g. http://127.0.0.1:3000; may be repeated.
-    #[arg(long = "upstream", value_name = "URL", env = "PORTCULLIS_UPSTREAM", value_delimiter = ',', value_hint = ValueHint::Url)]
+    #[arg(long = "upstream", value_name = "URL", env = "PORTCULLIS_UPSTREAM", hide_env_values = true, value_delimiter = ',', value_hint = ValueHint::Url)]
     pub upstreams: Vec<String>,
     /// Rule file or glob, SecLang or YAML, in order; may be repeated. Replaces the embedded ruleset.
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_RULES", value_delimiter = ',', value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_RULES", hide_env_values = true, value_delimiter = ',', value_hint = ValueHint::FilePath)]
     pub rules: Vec<String>,
     /// What rules may do, whatever SecRuleEngine says.
-    #[arg(long, value_enum, ignore_case = true, env = "PORTCULLIS_MODE")]
+    #[arg(long, value_enum, ignore_case = true, env = "PORTCULLIS_MODE", hide_env_values = true)]
     pub mode: Option<ModeArg>,
     /// Audit log file, or - for standard output.
-    #[arg(long, value_name = "FILE|-", env = "PORTCULLIS_AUDIT_LOG", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE|-", env = "PORTCULLIS_AUDIT_LOG", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub audit_log: Option<String>,
     /// Worker threads [default: one a core].
-    #[arg(long, value_name = "N", env = "PORTCULLIS_WORKERS")]
+    #[arg(long, value_name = "N", env = "PORTCULLIS_WORKERS", hide_env_values = true)]
     pub workers: Option<NonZeroUsize>,
 }
 
@@ -130,7 +130,7 @@ pub struct CheckArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<String>,
     /// Check this configuration with all rules that it names.
-    #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", conflicts_with = "files", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", hide_env_values = true, conflicts_with = "files", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Warnings are faults too, and so is a ruleset that cannot block.
     #[arg(long)]
@@ -185,8 +185,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 const TOP_HELP: &str = "\
 Examples:
-  portcullis run --demo                                see it work: prints an address and requests to try
-  portcullis run --upstream http://127.0.0.1:3000      protect an application with the embedded rules
+  portcullis run --demo                            # see it work: prints requests to try
+  portcullis run --upstream http://127.0.0.1:3000  # protect an application
   portcullis check /etc/crs/crs-setup.conf '/etc/crs/rules/*.conf'
   portcullis test --rules setup.conf tests/regression/tests
 

@@ -9,10 +9,12 @@ mod check;
 mod console;
 mod origin;
 mod posture;
+mod reference;
 mod rules;
 mod run;
 mod test;
 
 pub use app::main;
 pub use args::{CheckArgs, Cli, Command, ModeArg, RunArgs, Settings, TestArgs};
+pub use reference::reference;
 pub use origin::{Origin, OriginReply, OriginRequest};

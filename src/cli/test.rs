@@ -55,9 +55,9 @@ fn tell(args: &TestArgs, summary: &Summary) -> bool {
         return false;
     }
     if args.json {
-        say(&format!("{}\n", summary.json()))
+        say(&format!("{}\n", summary.json()));
     } else {
-        say(&summary.table())
+        say(&summary.table());
     }
     if summary.total() == 0 {
         complain("error: no test was selected\n");
