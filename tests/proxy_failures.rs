@@ -1,5 +1,7 @@
 //! What fails inside ends as the site's setting says, is reported, and never takes the process along.
 
+#![cfg(feature = "server")]
+
 mod support;
 
 use arc_swap::ArcSwap;

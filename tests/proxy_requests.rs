@@ -1,6 +1,8 @@
 //! Request heads: what is refused and how, what the upstream is told, which site serves, and what becomes of the
 //! connection.
 
+#![cfg(feature = "server")]
+
 mod support;
 
 use ip_network::IpNetwork;

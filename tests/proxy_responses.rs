@@ -1,5 +1,7 @@
 //! Responses: held until phases 3 and 4 have passed, streamed where they must be, replaced where they are blocked.
 
+#![cfg(feature = "server")]
+
 mod support;
 
 use portcullis::engine::EventKind;
@@ -241,7 +243,10 @@ fn an_upstream_that_breaks_off_later_cuts_the_client_off() {
 
 #[test]
 fn what_is_no_http_is_502() {
-    let origin = Origin::start(|_, stream| stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").is_ok() && false);
+    let origin = Origin::start(|_, stream| {
+        let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n");
+        false
+    });
     let server = Portcullis::start(origin.address, RULES);
     assert_eq!(server.exchange(get("/")).status, 502);
 }

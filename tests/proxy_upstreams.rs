@@ -1,5 +1,7 @@
 //! Upstreams over TLS and HTTP/2, and reloads under load.
 
+#![cfg(feature = "server")]
+
 mod support;
 
 use portcullis::config::{Upstream, UpstreamHttp2, UpstreamTls};
