@@ -81,7 +81,11 @@ fn the_documentation_is_what_help_prints() {
         std::fs::write(&path, portcullis::cli::reference()).expect("docs is writable");
     }
     let written = std::fs::read_to_string(&path).expect("docs/cli.md is readable");
-    assert_eq!(written, portcullis::cli::reference(), "docs/cli.md is stale: PORTCULLIS_BLESS=1 cargo test --test cli");
+    assert_eq!(
+        written,
+        portcullis::cli::reference(),
+        "docs/cli.md is stale: PORTCULLIS_BLESS=1 cargo test --test cli"
+    );
 }
 
 #[test]

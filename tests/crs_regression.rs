@@ -9,7 +9,11 @@
 //! expression over `rule-test`) runs a part of it.
 
 #![cfg(feature = "server")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tells the share that passes, and what was skipped")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tells the share that passes, and what was skipped"
+)]
 
 use portcullis::cli::ftw::{
     self, Albedo, Feed, InProcess, Live, LogSource, Records, Selection, Summary, TestFile,

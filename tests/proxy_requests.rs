@@ -208,6 +208,24 @@ fn the_rules_see_what_was_sent_and_the_upstream_gets_one_reading() {
 }
 
 #[test]
+fn what_only_the_http_library_refuses_is_reported_as_well() {
+    let origin = Origin::echo();
+    let server = Setup::new(origin.address, RULES)
+        .config(|c| {
+            c.client.head_bytes = 200_000;
+            c.client.uri_bytes = 150_000;
+        })
+        .start();
+    // Longer than its URI type can hold.
+    let response = server.exchange(get(&format!("/odd{}", "x".repeat(70_000))));
+    assert_eq!(response.status, 400);
+    let finished = server.seen.finished(1).remove(0);
+    assert_eq!((finished.status, finished.trouble()), (400, Some(&Trouble::Unparsable)));
+    assert!(finished.report.rules.iter().any(|r| r.id == 5));
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
 fn tunnels_are_refused() {
     let origin = Origin::echo();
     let server = Portcullis::start(origin.address, RULES);

@@ -5,6 +5,7 @@
 mod support;
 
 use portcullis::config::{Upstream, UpstreamHttp2, UpstreamTls};
+use portcullis::engine::EventKind;
 use portcullis::proxy::Trouble;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -93,6 +94,46 @@ fn bodies_reach_http2_upstreams_unchanged() {
     let upstream = over_tls(plain.address, "inner.test", &identity, UpstreamHttp2::Always);
     let server = Setup::new(plain.address, RULES).site(|s| s.upstreams = vec![upstream]).start();
     assert_eq!(server.exchange(get("/")).status, 502);
+}
+
+#[test]
+fn grpc_streams_flow_in_both_directions_with_their_trailers() {
+    let (identity, front) = (Identity::new(&["inner.test"]), Identity::new(&["a.test"]));
+    let origin = TlsOrigin::start(&identity, &["h2"]);
+    let upstream = over_tls(origin.address, "inner.test", &identity, UpstreamHttp2::Always);
+    let tls = front.listener();
+    let server = Setup::new(origin.address, RULES)
+        .config(|c| c.listeners[0].tls = Some(tls))
+        .site(|s| s.upstreams = vec![upstream])
+        .start();
+    runtime().block_on(async {
+        let client = http2::connect(server.address(), &front).await;
+        let request = http::Request::post("https://a.test/stream")
+            .header("content-type", "application/grpc+proto")
+            .header("te", "trailers")
+            .body(())
+            .expect("a request");
+        let mut client = client.ready().await.expect("a connection");
+        let (response, mut sender) = client.send_request(request, false).expect("a stream");
+        let mut receiver = None;
+        let mut response = Some(response);
+        for word in ["one", "two", "three"] {
+            sender.send_data(bytes::Bytes::from(word), false).expect("room");
+            // Each message comes back before the next one is sent.
+            if let Some(response) = response.take() {
+                receiver = Some(response.await.expect("a response").into_body());
+            }
+            let chunk = receiver.as_mut().expect("a body").data().await.expect("a message").expect("data");
+            assert_eq!(chunk, word);
+        }
+        sender.send_data(bytes::Bytes::new(), true).expect("room");
+        let mut receiver = receiver.expect("a body");
+        while receiver.data().await.is_some() {}
+        let trailers = receiver.trailers().await.expect("no error").expect("trailers");
+        assert_eq!(trailers["grpc-status"], "0");
+    });
+    let events = server.seen.finished(1).remove(0).report.events;
+    assert!(events.iter().any(|e| e.kind == EventKind::RequestBodyUninspected));
 }
 
 #[test]

@@ -16,5 +16,5 @@ mod test;
 
 pub use app::main;
 pub use args::{CheckArgs, Cli, Command, ModeArg, RunArgs, Settings, TestArgs};
-pub use reference::reference;
 pub use origin::{Origin, OriginReply, OriginRequest};
+pub use reference::reference;

@@ -11,8 +11,8 @@ use super::page::Page;
 use super::routing;
 use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
 use crate::engine::{
-    AuditEngine, AuditParts, AuditSettings, BodyStep, Decision, Event, EventKind, Interruption, Options,
-    Report, RequestRecord, Sanitised, Scores, Transaction, World,
+    AuditEngine, AuditParts, AuditSettings, BodyStep, Decision, Event, EventKind, Options, Report,
+    RequestRecord, Sanitised, Scores, Transaction, World,
 };
 use crate::http::RequestHead;
 use crate::reload::{Current, Generation, SiteRuntime};
@@ -29,6 +29,19 @@ pub(super) struct Shared {
     pub(super) world: Arc<dyn World>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) budget: Arc<Budget>,
+    pub(super) ids: Ids,
+}
+
+/// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.
+#[derive(Default)]
+pub(super) struct Ids(Mutex<ulid::Generator>);
+
+impl Ids {
+    fn next(&self) -> String {
+        let mut generator = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // It fails after 2^80 ids of one millisecond, where order matters less than an answer.
+        generator.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string()
+    }
 }
 
 /// A request head with where it came from.
@@ -89,7 +102,7 @@ impl Exchange {
         let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
         let client = Client::find(&generation.config, config, arrival.peer, &arrival.head);
         let exchange = Self {
-            id: ulid::Ulid::generate().to_string(),
+            id: shared.ids.next(),
             client,
             site,
             generation,
@@ -265,7 +278,7 @@ impl Exchange {
         if report.is_some() {
             inspection[4] = started.elapsed();
         }
-        let report = report.unwrap_or_else(|| self.bare_report(status, &troubles));
+        let report = report.unwrap_or_else(|| self.bare_report(&troubles));
         self.shared.observer.finished(Finished {
             site: self.site().cloned(),
             report,
@@ -390,7 +403,7 @@ impl Exchange {
     }
 
     /// What can be reported without the engine.
-    fn bare_report(&self, status: u16, troubles: &[(Trouble, &'static str)]) -> Report {
+    fn bare_report(&self, troubles: &[(Trouble, &'static str)]) -> Report {
         let head = &self.arrival.head;
         let event = |(trouble, reason): &(Trouble, &'static str)| {
             let kind = match trouble {
@@ -401,9 +414,6 @@ impl Exchange {
             };
             Event { kind, phase: 0, detail: format!("not inspected: {reason}") }
         };
-        let interruption =
-            Interruption { disruption: crate::engine::Disruption::Deny, status, rule_id: 0, phase: 1 };
-        let is_refused = troubles.iter().any(|(t, _)| t.answer(&self.policy()).action != Action::Pass);
         Report {
             id: self.id.clone(),
             started: self.began_at,
@@ -418,7 +428,8 @@ impl Exchange {
             },
             response: None,
             mode: self.site().and_then(|site| site.mode).unwrap_or(Mode::On),
-            decision: if is_refused { Decision::Interrupt(interruption) } else { Decision::Pass },
+            // No rule decided anything; what stopped the request is among the events.
+            decision: Decision::Pass,
             suppressed: None,
             scores: Scores::default(),
             rules: Vec::new(),

@@ -5,7 +5,7 @@
 //! shutdown waits for what is under way.
 
 use super::budget::Budget;
-use super::exchange::Shared;
+use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
@@ -60,7 +60,13 @@ impl Server {
         let generation = current.load_full();
         let listeners = &generation.config.listeners;
         let sockets = listeners.iter().map(|l| Socket::bind(l, &generation)).collect::<io::Result<_>>()?;
-        let shared = Arc::new(Shared { current, world, observer, budget: Arc::new(Budget::default()) });
+        let shared = Arc::new(Shared {
+            current,
+            world,
+            observer,
+            budget: Arc::new(Budget::default()),
+            ids: Ids::default(),
+        });
         let workers = generation.config.process.workers.or_else(|| std::thread::available_parallelism().ok());
         let conf = ServerConf {
             threads: workers.map_or(1, NonZeroUsize::get),

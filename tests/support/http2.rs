@@ -181,7 +181,20 @@ async fn serve_http2(stream: tokio_rustls::server::TlsStream<TcpStream>) {
         tokio::spawn(async move {
             let method = request.method().clone();
             let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+            let is_stream = request.uri().path() == "/stream";
             let mut incoming = request.into_body();
+            if is_stream {
+                let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+                let Ok(mut stream) = respond.send_response(head, false) else { return };
+                while let Some(Ok(chunk)) = incoming.data().await {
+                    let _ = incoming.flow_control().release_capacity(chunk.len());
+                    let _ = stream.send_data(chunk, false);
+                }
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+                let _ = stream.send_trailers(trailers);
+                return;
+            }
             let mut body = Vec::new();
             while let Some(Ok(chunk)) = incoming.data().await {
                 let _ = incoming.flow_control().release_capacity(chunk.len());
