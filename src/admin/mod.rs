@@ -1,1 +1,9 @@
-//! admin
+//! The admin listener: metrics, health, posture, reload.
+//!
+//! Apart from the proxy's listeners and on loopback by default. It tells about the server and may ask for a
+//! reload; it must not know how requests are served.
+
+mod guard;
+mod server;
+
+pub use server::{AdminServer, Subject};

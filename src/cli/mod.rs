@@ -8,11 +8,12 @@ mod args;
 mod check;
 mod console;
 mod origin;
-mod posture;
 mod reference;
 mod rules;
 mod run;
 mod test;
+
+use crate::config::posture;
 
 pub use app::main;
 pub use args::{CheckArgs, Cli, Command, ModeArg, RunArgs, Settings, TestArgs};

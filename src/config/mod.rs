@@ -8,6 +8,7 @@ mod document;
 mod exclusion;
 mod load;
 mod overrides;
+pub mod posture;
 mod reader;
 mod reference;
 mod route;

@@ -124,7 +124,7 @@ pub const ADMIN: Table = Table {
             "token",
             "text",
             "none",
-            "Bearer token which `POST /api/reload` must bring. Without one it is taken from loopback only.",
+            "Bearer token which calls of `/api/` must bring. Without one they are taken from loopback only.",
         ),
         key("token_file", "file", "none", "The same, from a file, surrounding white space removed."),
         key(

@@ -1,8 +1,14 @@
 //! Builds a generation from a configuration, watches for changes, and swaps generations.
 //!
-//! A new generation is read, compiled and checked beside the current one; only a sound one takes its place.
-//! It must not know how requests are served: the proxy takes the current generation and never comes here.
+//! A new generation is read, compiled and checked beside the current one, on a thread of its own; only a sound one
+//! takes its place. It must not know how requests are served: the proxy takes the current generation and never
+//! comes here.
 
+mod build;
 mod generation;
+mod recording;
+mod reloader;
 
+pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules};
 pub use generation::{Backend, Balancer, Current, Generation, REST, SiteRuntime};
+pub use reloader::{Attempt, Hooks, NoHooks, Reloader, StartError, Status};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// The posture for people, a few lines. `mode` overrides the ruleset's own.
-pub(super) fn describe(posture: &Posture, mode: Option<Mode>) -> String {
+pub fn describe(posture: &Posture, mode: Option<Mode>) -> String {
     let mut out = String::new();
     let levels: Vec<String> =
         posture.by_paranoia.iter().map(|(level, n)| format!("{n} at paranoia level {level}")).collect();
@@ -57,7 +57,7 @@ pub(super) fn describe(posture: &Posture, mode: Option<Mode>) -> String {
 }
 
 /// The reasons why this ruleset cannot, or will hardly, block; empty when all is well.
-pub(super) fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
+pub fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
     let mut out = Vec::new();
     let mut alarm = |text: String| out.push(text);
     match mode.or(posture.mode) {
@@ -97,7 +97,7 @@ pub(super) fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
 }
 
 /// The posture for programs.
-pub(super) fn to_json(posture: &Posture, mode: Option<Mode>) -> Value {
+pub fn to_json(posture: &Posture, mode: Option<Mode>) -> Value {
     json!({
         "mode": mode.or(posture.mode).map(name),
         "rules": posture.rules,

@@ -1,0 +1,155 @@
+//! From a configuration to a generation.
+
+use super::generation::{Balancer, Generation, SiteRuntime};
+use super::recording::{Footprint, Recording};
+use crate::compile::{self, EMBEDDED, Input, Posture};
+use crate::config::{self, Checked, LoadedConfig, Overrides, RuleInput};
+use crate::ruleset::{Mode, Ruleset};
+use crate::source::SourceMap;
+use crate::syntax::diagnostic::{self, Diagnostic, Diagnostics, Severity};
+use crate::syntax::seclang::{EmbeddedLoader, FileLoader, Loader, has_wildcard};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The file; none when flags say everything.
+    pub path: Option<PathBuf>,
+    /// What wins over the file.
+    pub overrides: Overrides,
+}
+
+/// What a load made.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The generation, unless something was faulty.
+    pub generation: Option<Generation>,
+    /// What the rules of each site amount to, in the order of the sites.
+    pub postures: Vec<SitePosture>,
+    /// Everything that was complained about, in the configuration and in each ruleset.
+    pub complaints: Vec<Complaints>,
+    pub(super) footprint: Footprint,
+}
+
+/// What one site's rules amount to.
+#[derive(Clone, Debug)]
+pub struct SitePosture {
+    /// The site's name.
+    pub site: String,
+    /// The site's own mode, which overrides that of its rules.
+    pub mode: Option<Mode>,
+    /// The facts.
+    pub posture: Arc<Posture>,
+}
+
+/// Complaints with the text that they point into.
+#[derive(Debug)]
+pub struct Complaints {
+    /// What was said.
+    pub diagnostics: Diagnostics,
+    /// Where.
+    pub sources: SourceMap,
+}
+
+impl Loaded {
+    /// How many complaints are of `severity`.
+    pub fn count(&self, severity: Severity) -> usize {
+        let of = |c: &Complaints| c.diagnostics.iter().filter(|d| d.severity == severity).count();
+        self.complaints.iter().map(of).sum()
+    }
+
+    /// All complaints for people, as [`diagnostic::render`] writes them.
+    pub fn render(&self, colour: bool) -> String {
+        let said = self.complaints.iter().filter(|c| !c.diagnostics.is_empty());
+        said.map(|c| diagnostic::render(&c.diagnostics, &c.sources, colour)).collect()
+    }
+
+    /// Adds an error about the whole, and takes the generation away.
+    pub(super) fn refuse(&mut self, code: &'static str, message: String) {
+        self.generation = None;
+        self.complaints.push(unplaced(Severity::Error, code, message));
+    }
+}
+
+fn unplaced(severity: Severity, code: &'static str, message: String) -> Complaints {
+    let mut diagnostics = Diagnostics::new();
+    diagnostics.push(Diagnostic { severity, code, message, span: None, help: None, related: Vec::new() });
+    Complaints { diagnostics, sources: SourceMap::new() }
+}
+
+/// Files from the file system, and the rulesets inside the binary.
+pub fn file_loader() -> EmbeddedLoader<FileLoader> {
+    EmbeddedLoader::new(EMBEDDED, FileLoader)
+}
+
+/// Reads, checks and compiles everything that `origin` names. Never stops at the first fault.
+pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
+    let LoadedConfig { config, diagnostics, sources, files } =
+        config::load(origin.path.as_deref(), &origin.overrides);
+    let recording = Recording::new(loader, &files);
+    let mut complaints = vec![Complaints { diagnostics, sources }];
+    let mut postures = Vec::new();
+    let mut sites = Vec::new();
+    if let Some(config) = &config {
+        let mut known: HashMap<&[RuleInput], (Option<Arc<Ruleset>>, Arc<Posture>)> = HashMap::new();
+        for site in &config.sites {
+            let (ruleset, posture) = known.entry(&site.rules).or_insert_with(|| {
+                let loaded = load_rules(&site.rules, &recording);
+                complaints.push(Complaints { diagnostics: loaded.diagnostics, sources: loaded.sources });
+                (loaded.ruleset, Arc::new(loaded.posture))
+            });
+            postures.push(SitePosture {
+                site: site.name.clone(),
+                mode: site.mode,
+                posture: Arc::clone(posture),
+            });
+            sites.extend(ruleset.as_ref().map(|ruleset| SiteRuntime {
+                config: Arc::clone(site),
+                ruleset: Arc::clone(ruleset),
+                upstreams: Balancer::new(&site.upstreams),
+            }));
+        }
+    }
+    let footprint = recording.footprint();
+    // Flags and environment decide too, and so does the version: rules inside the binary change with it.
+    let hash = footprint.hash(&format!("{} {:?}", env!("CARGO_PKG_VERSION"), origin.overrides));
+    let generation = config.filter(|config| sites.len() == config.sites.len()).map(|config: Checked| {
+        Generation { number, hash, config: Arc::new(config), sites, loaded_at: SystemTime::now() }
+    });
+    Loaded { generation, postures, complaints, footprint }
+}
+
+/// Reads and compiles rule text as a site names it: a pattern stands for the files that it matches, in the order
+/// of their names.
+pub fn load_rules(rules: &[RuleInput], loader: &dyn Loader) -> compile::Loaded {
+    let mut inputs = Vec::new();
+    let mut unmatched = Vec::new();
+    for rule in rules {
+        match rule {
+            RuleInput::Text { name, text } => {
+                inputs.push(Input::Text { name: name.clone(), text: text.clone() });
+            }
+            RuleInput::File(path) if has_wildcard(path) => match loader.expand(path) {
+                Ok(files) if files.is_empty() => {
+                    unmatched.push((Severity::Warning, format!("no rule file matches {path}")));
+                }
+                Ok(files) => inputs.extend(files.into_iter().map(Input::File)),
+                Err(error) => unmatched.push((Severity::Error, format!("{path}: {error}"))),
+            },
+            RuleInput::File(path) => inputs.push(Input::File(path.clone())),
+        }
+    }
+    let mut loaded = compile::load(&inputs, loader);
+    for (severity, message) in unmatched {
+        let code = "rule-files";
+        let complaint = Diagnostic { severity, code, message, span: None, help: None, related: Vec::new() };
+        loaded.diagnostics.push(complaint);
+    }
+    if loaded.diagnostics.has_errors() {
+        loaded.ruleset = None;
+    }
+    loaded
+}

@@ -1,0 +1,292 @@
+//! Watches, builds a new generation beside the current one, and swaps them.
+
+use super::build::{Complaints, Loaded, Origin, SitePosture, load};
+use super::generation::{Current, Generation};
+use super::recording::Footprint;
+use crate::config::{Checked, posture};
+use crate::syntax::diagnostic::Severity;
+use crate::syntax::seclang::Loader;
+use crate::telemetry::{Metrics, ReloadResult};
+use arc_swap::ArcSwap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+/// Parts of the server that have a word about a new generation, or must follow it.
+pub trait Hooks: Send + Sync {
+    /// Tries what only running parts can try, such as certificates. Called before the swap.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong; the generation is refused.
+    fn verify(&self, config: &Checked) -> Result<(), String> {
+        let _ = config;
+        Ok(())
+    }
+
+    /// A generation has been put to work; called for the first one too.
+    fn swapped(&self, generation: &Generation) {
+        let _ = generation;
+    }
+}
+
+/// No word and nothing to follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {}
+
+/// What became of an attempt to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// A new generation is at work: its number.
+    Swapped(u64),
+    /// Everything is as it was; so is the generation.
+    Unchanged,
+    /// Something is faulty; the old generation stays. The complaints, for people.
+    Refused(String),
+}
+
+/// What is known of the generation at work and the last attempt.
+#[derive(Debug)]
+pub struct Status {
+    /// What each site's rules amount to.
+    pub postures: Vec<SitePosture>,
+    /// When the last attempt was made.
+    pub attempted_at: SystemTime,
+    /// What the last attempt complained about, when it was refused.
+    pub refusal: Option<String>,
+}
+
+/// Keeps the current generation current.
+pub struct Reloader {
+    current: Current,
+    status: Arc<ArcSwap<Status>>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Job {
+    Reload(Option<Sender<Attempt>>),
+    Stop,
+}
+
+impl Reloader {
+    /// Puts the first generation to work and watches what it depends on.
+    ///
+    /// # Errors
+    ///
+    /// Gives `loaded` back with its complaints when it has no generation or `hooks` refuse it; an error of the
+    /// operating system when no thread can be started.
+    pub fn start(
+        origin: Origin,
+        loader: Arc<dyn Loader + Send + Sync>,
+        mut loaded: Loaded,
+        metrics: Arc<Metrics>,
+        hooks: Arc<dyn Hooks>,
+    ) -> Result<Self, StartError> {
+        if let Some(generation) = &loaded.generation
+            && let Err(error) = hooks.verify(&generation.config)
+        {
+            loaded.refuse("config-unusable", error);
+        }
+        let Some(generation) = loaded.generation.take() else { return Err(StartError::Refused(loaded)) };
+        let generation = Arc::new(generation);
+        let status = Status { postures: loaded.postures, attempted_at: SystemTime::now(), refusal: None };
+        tell(&generation, &status.postures, &metrics);
+        hooks.swapped(&generation);
+        let current: Current = Arc::new(ArcSwap::new(Arc::clone(&generation)));
+        let status = Arc::new(ArcSwap::from_pointee(status));
+        let (jobs, inbox) = channel();
+        let worker = Worker {
+            origin,
+            loader,
+            metrics,
+            hooks,
+            current: Arc::clone(&current),
+            status: Arc::clone(&status),
+            footprint: loaded.footprint,
+        };
+        let thread = std::thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || worker.run(&inbox))
+            .map_err(StartError::Thread)?;
+        Ok(Self { current, status, jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Where the generation at work is found.
+    pub fn current(&self) -> Current {
+        Arc::clone(&self.current)
+    }
+
+    /// What is known of it and of the last attempt.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    /// Asks for an attempt and does not wait for it.
+    pub fn request(&self) {
+        self.send(Job::Reload(None));
+    }
+
+    /// Makes an attempt and waits for it: up to seconds, so not on a thread that serves. None after
+    /// [`Self::stop`].
+    pub fn reload(&self) -> Option<Attempt> {
+        let (reply, wait) = channel();
+        self.send(Job::Reload(Some(reply)));
+        wait.recv().ok()
+    }
+
+    /// Stops watching. The generation at work stays.
+    pub fn stop(&self) {
+        self.send(Job::Stop);
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The worker catches panics, and one that got through has been told by the panic hook.
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, job: Job) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(jobs) = jobs.as_ref() {
+            // The worker ends only by Stop.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Reloader {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Why a reloader could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The first load is faulty.
+    Refused(Loaded),
+    /// No thread could be started.
+    Thread(io::Error),
+}
+
+struct Worker {
+    origin: Origin,
+    loader: Arc<dyn Loader + Send + Sync>,
+    metrics: Arc<Metrics>,
+    hooks: Arc<dyn Hooks>,
+    current: Current,
+    status: Arc<ArcSwap<Status>>,
+    /// What the last attempt read, whatever became of it: a faulty file is tried again when it changes, and not
+    /// before.
+    footprint: Footprint,
+}
+
+/// How often the thread looks up when watching is off.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+impl Worker {
+    fn run(mut self, inbox: &Receiver<Job>) {
+        loop {
+            let interval = self.current.load().config.reload.interval;
+            match inbox.recv_timeout(interval.unwrap_or(IDLE)) {
+                Ok(Job::Reload(reply)) => {
+                    let attempt = self.guarded();
+                    if let Some(reply) = reply {
+                        // Whoever asked may have stopped waiting.
+                        let _ = reply.send(attempt);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if interval.is_some() && self.footprint.is_stale(&*self.loader) {
+                        self.guarded();
+                    }
+                }
+                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// One attempt; a panic in it is a refusal like any other.
+    fn guarded(&mut self) -> Attempt {
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
+        attempt.unwrap_or_else(|_| {
+            let refusal = "loading failed inside; the old generation stays".to_owned();
+            self.refused(Vec::new(), refusal)
+        })
+    }
+
+    fn attempt(&mut self) -> Attempt {
+        let old = self.current.load_full();
+        let mut loaded = load(&self.origin, old.number.saturating_add(1), &*self.loader);
+        self.footprint = loaded.footprint.clone();
+        if let Some(generation) = &loaded.generation
+            && let Err(error) = self.hooks.verify(&generation.config)
+        {
+            loaded.refuse("config-unusable", error);
+        }
+        let Some(generation) = loaded.generation.take() else {
+            let text = loaded.render(false);
+            return self.refused(loaded.complaints, text);
+        };
+        if generation.hash == old.hash {
+            self.metrics.reload(ReloadResult::Unchanged);
+            tracing::info!(generation = old.number, "nothing has changed");
+            self.note(None, None);
+            return Attempt::Unchanged;
+        }
+        let warnings = loaded.count(Severity::Warning);
+        if old.config.listeners != generation.config.listeners {
+            tracing::warn!("listeners have changed; addresses take effect with the next start");
+        }
+        if old.config.process != generation.config.process || address(&old) != address(&generation) {
+            tracing::warn!(
+                "settings of the process or the admin listener have changed and wait for the next start"
+            );
+        }
+        let generation = Arc::new(generation);
+        let number = generation.number;
+        tell(&generation, &loaded.postures, &self.metrics);
+        self.note(Some(loaded.postures), None);
+        self.current.store(Arc::clone(&generation));
+        self.metrics.reload(ReloadResult::Success);
+        self.hooks.swapped(&generation);
+        tracing::info!(generation = number, hash = %generation.hash, warnings, "a new generation is at work");
+        Attempt::Swapped(number)
+    }
+
+    fn refused(&mut self, complaints: Vec<Complaints>, text: String) -> Attempt {
+        let errors: usize = complaints.iter().map(|c| c.diagnostics.errors()).sum();
+        tracing::error!(errors, "the new configuration is refused; the old one stays\n{text}");
+        self.metrics.reload(ReloadResult::Refused);
+        self.note(None, Some(text.clone()));
+        Attempt::Refused(text)
+    }
+
+    fn note(&self, postures: Option<Vec<SitePosture>>, refusal: Option<String>) {
+        let postures = postures.unwrap_or_else(|| self.status.load().postures.clone());
+        self.status.store(Arc::new(Status { postures, attempted_at: SystemTime::now(), refusal }));
+    }
+}
+
+fn address(generation: &Generation) -> Option<std::net::SocketAddr> {
+    generation.config.admin.as_ref().map(|a| a.address)
+}
+
+/// Metrics and alarms of a generation that is put to work.
+fn tell(generation: &Generation, postures: &[SitePosture], metrics: &Metrics) {
+    let since = generation.loaded_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    metrics.generation(generation.number, &generation.hash, i64::try_from(since).unwrap_or(i64::MAX));
+    for site in postures {
+        let alarms = posture::alarms(&site.posture, site.mode);
+        metrics.site(&site.site, site.posture.rules, alarms.len());
+        for alarm in alarms {
+            tracing::warn!(site = %site.site, "{alarm}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The engine's outside, as a server has it.
+
+use super::MemoryStore;
+use crate::engine::{Collections, World};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+/// The real clock, the process' environment, and collections that outlive transactions.
+///
+/// Names are not looked up: `@rbl` and `REMOTE_HOST` would hold a request until some name server answers, so they
+/// find nothing.
+pub struct ServerWorld {
+    collections: Arc<MemoryStore>,
+    /// Keyed by the operating system's random source.
+    random: RandomState,
+    drawn: AtomicU64,
+}
+
+impl ServerWorld {
+    /// A world over `collections`.
+    pub fn new(collections: Arc<MemoryStore>) -> Self {
+        Self { collections, random: RandomState::new(), drawn: AtomicU64::new(0) }
+    }
+}
+
+impl World for ServerWorld {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn collections(&self) -> &dyn Collections {
+        &*self.collections
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    /// SipHash of a counter under a random key: no client can tell the next from the last.
+    fn random(&self) -> u64 {
+        self.random.hash_one(self.drawn.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn numbers_do_not_repeat() {
+        let world = ServerWorld::new(Arc::new(MemoryStore::new(64, 1 << 20)));
+        let drawn: HashSet<u64> = (0..10_000).map(|_| world.random()).collect();
+        assert_eq!(drawn.len(), 10_000);
+    }
+}

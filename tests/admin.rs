@@ -1,0 +1,165 @@
+//! The admin listener over a real socket.
+
+#![cfg(feature = "server")]
+
+use portcullis::admin::{AdminServer, Subject};
+use portcullis::config::Overrides;
+use portcullis::reload::{NoHooks, Origin, Reloader, file_loader, load};
+use portcullis::store::MemoryStore;
+use portcullis::telemetry::Metrics;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+struct Bench {
+    directory: tempfile::TempDir,
+    address: SocketAddr,
+    subject: Arc<Subject>,
+    stop: watch::Sender<bool>,
+}
+
+fn start(admin: &str) -> Bench {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("portcullis.yaml");
+    let text = format!(
+        "reload: {{watch: false}}\nadmin: {admin}\nsites: [{{name: shop, upstreams: 'http://127.0.0.1:1', rules: a.conf}}]\n"
+    );
+    fs::write(&path, text).expect("written");
+    fs::write(
+        directory.path().join("a.conf"),
+        "SecRuleEngine On\nSecRule ARGS \"@rx x\" \"id:1,phase:1,deny\"\n",
+    )
+    .expect("written");
+    let metrics = Arc::new(Metrics::new().expect("registered"));
+    let origin = Origin { path: Some(path), overrides: Overrides::default() };
+    let loaded = load(&origin, 1, &file_loader());
+    let loader = Arc::new(file_loader());
+    let reloader = Reloader::start(origin, loader, loaded, Arc::clone(&metrics), Arc::new(NoHooks));
+    let Ok(reloader) = reloader else { panic!("not started") };
+    let subject = Arc::new(Subject {
+        reloader: Arc::new(reloader),
+        metrics,
+        store: Arc::new(MemoryStore::new(64, 1 << 20)),
+        ready: AtomicBool::new(false),
+    });
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let server = AdminServer::bind(any, Arc::clone(&subject)).expect("bound");
+    let address = server.address().expect("an address");
+    let (stop, stopped) = watch::channel(false);
+    server.spawn(stopped).expect("spawned");
+    Bench { directory, address, subject, stop }
+}
+
+/// Status, headers in lower case, and body.
+fn ask(bench: &Bench, method: &str, path: &str, headers: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(bench.address).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    let host = if headers.to_ascii_lowercase().contains("host:") {
+        String::new()
+    } else {
+        format!("Host: {}\r\n", bench.address)
+    };
+    write!(stream, "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("answered");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn json_of(answer: &(u16, String, String)) -> Value {
+    serde_json::from_str(&answer.2).expect("JSON")
+}
+
+#[test]
+fn metrics_and_health_are_open() {
+    let bench = start("127.0.0.1:0");
+    let (status, head, body) = ask(&bench, "GET", "/metrics", "");
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4"));
+    assert!(body.contains("portcullis_generation_info{") && body.contains("portcullis_store_collections 0"));
+    assert_eq!(ask(&bench, "HEAD", "/metrics", "").0, 200);
+    assert_eq!(ask(&bench, "GET", "/healthz", "").0, 200);
+    assert_eq!(ask(&bench, "GET", "/readyz", "").0, 503);
+    bench.subject.ready.store(true, Ordering::Release);
+    assert_eq!(ask(&bench, "GET", "/readyz", "").0, 200);
+    assert_eq!(ask(&bench, "GET", "/", "").0, 404);
+    let (status, head, _) = ask(&bench, "POST", "/metrics", "");
+    assert_eq!((status, head.contains("allow: get")), (405, true));
+    assert_eq!(ask(&bench, "GET", "/api/reload", "").0, 405);
+    bench.stop.send(true).expect("somebody listens");
+    let gone =
+        |_| TcpStream::connect(bench.address).is_err() || std::thread::sleep(Duration::from_millis(20)) != ();
+    assert!((0..200).any(gone), "it ends when told to");
+}
+
+#[test]
+fn posture_and_generation_are_told() {
+    let bench = start("127.0.0.1:0");
+    let posture = json_of(&ask(&bench, "GET", "/api/posture", ""));
+    assert_eq!(posture["sites"][0]["site"], "shop");
+    assert_eq!(posture["sites"][0]["posture"]["rules"], 1);
+    assert!(posture["sites"][0]["posture"]["alarms"].is_array());
+    let generation = json_of(&ask(&bench, "GET", "/api/generation", ""));
+    assert_eq!((&generation["number"], &generation["sites"]), (&json!(1), &json!(["shop"])));
+    assert_eq!(generation["hash"].as_str().map(str::len), Some(40));
+    assert_eq!(generation["last_attempt"]["refusal"], Value::Null);
+}
+
+#[test]
+fn a_reload_answers_what_became_of_it() {
+    let bench = start("127.0.0.1:0");
+    let rules = bench.directory.path().join("a.conf");
+    assert_eq!(
+        json_of(&ask(&bench, "POST", "/api/reload", "")),
+        json!({"result": "unchanged", "generation": 1})
+    );
+    fs::write(&rules, "SecRuleEngine DetectionOnly\n").expect("written");
+    assert_eq!(
+        json_of(&ask(&bench, "POST", "/api/reload", "")),
+        json!({"result": "success", "generation": 2})
+    );
+    fs::write(&rules, "SecRuleEngin Off\n").expect("written");
+    let refused = ask(&bench, "POST", "/api/reload", "");
+    assert_eq!(refused.0, 422);
+    let told = json_of(&refused);
+    assert_eq!((&told["result"], &told["generation"]), (&json!("refused"), &json!(2)));
+    assert!(
+        told["errors"].as_str().is_some_and(|e| e.contains("SecRuleEngin") && e.contains("a.conf:1:1")),
+        "{told}"
+    );
+    let generation = json_of(&ask(&bench, "GET", "/api/generation", ""));
+    assert!(generation["last_attempt"]["refusal"].is_string());
+    let metrics = ask(&bench, "GET", "/metrics", "").2;
+    for line in ["{result=\"success\"} 1", "{result=\"unchanged\"} 1", "{result=\"refused\"} 1"] {
+        assert!(metrics.contains(&format!("portcullis_reloads_total{line}")), "{line}");
+    }
+}
+
+#[test]
+fn a_configured_token_is_needed_even_nearby() {
+    let bench = start("{address: '127.0.0.1:0', token: 0123456789abcdef}");
+    let (status, head, _) = ask(&bench, "POST", "/api/reload", "");
+    assert_eq!((status, head.contains("www-authenticate: bearer")), (401, true));
+    assert_eq!(ask(&bench, "POST", "/api/reload", "Authorization: Bearer 0123456789abcdeX\r\n").0, 401);
+    assert_eq!(ask(&bench, "GET", "/api/posture", "").0, 401);
+    assert_eq!(ask(&bench, "POST", "/api/reload", "Authorization: Bearer 0123456789abcdef\r\n").0, 200);
+    assert_eq!(ask(&bench, "GET", "/metrics", "").0, 200);
+}
+
+#[test]
+fn rebound_names_and_foreign_pages_are_refused() {
+    let bench = start("{address: '127.0.0.1:0', hosts: waf.internal}");
+    for path in ["/metrics", "/healthz", "/api/posture"] {
+        assert_eq!(ask(&bench, "GET", path, "Host: evil.example\r\n").0, 421, "{path}");
+    }
+    assert_eq!(ask(&bench, "GET", "/metrics", "Host: waf.internal:9180\r\n").0, 200);
+    assert_eq!(ask(&bench, "GET", "/metrics", "Host: localhost\r\n").0, 200);
+    assert_eq!(ask(&bench, "POST", "/api/reload", "Origin: http://evil.example\r\n").0, 403);
+    assert_eq!(ask(&bench, "POST", "http://evil.example/api/reload", "").0, 421);
+}
