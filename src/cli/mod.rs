@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod console;
 mod origin;
+mod privileges;
 mod reference;
 mod rules;
 mod run;

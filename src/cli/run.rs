@@ -1,18 +1,21 @@
 //! `portcullis run`: the order of starting and ending.
 
-use super::console::complain;
-use super::{RunArgs, demo, posture, rules};
-use crate::compile::Loaded;
-use crate::config::{self, Checked, RuleInput};
-use crate::engine::NoWorld;
-use crate::proxy::{Deaf, Server};
-use crate::reload::{Balancer, Current, Generation, SiteRuntime};
-use crate::syntax::diagnostic;
-use std::collections::HashMap;
+use super::console::{colour, complain};
+use super::privileges;
+use super::{RunArgs, demo, posture};
+use crate::admin::{AdminServer, Subject};
+use crate::config::{Audit, AuditTarget, Checked, LogFormat};
+use crate::proxy::Server;
+use crate::reload::{Generation, Hooks, Loaded, Origin, Reloader, StartError, file_loader, load};
+use crate::store::{MemoryStore, ServerWorld};
+use crate::telemetry::{AuditLog, Logging, Metrics, Recorder, init_logging};
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Serves until a signal says otherwise. `false` when it could not start.
@@ -28,91 +31,205 @@ pub(super) fn run(args: &RunArgs) -> bool {
 
 fn serve(args: &RunArgs) -> Result<(), String> {
     let mut overrides = args.settings.overrides();
-    let shop =
-        args.demo.then(demo::start).transpose().map_err(|e| format!("error: the demonstration: {e}\n"))?;
+    let shop = args.demo.then(demo::start).transpose().map_err(|e| error("the demonstration", e))?;
     if let Some(shop) = &shop {
         overrides.upstreams = vec![format!("http://{}", shop.address())];
     }
-    let loaded = config::load(args.settings.config.as_deref(), &overrides);
-    if !loaded.diagnostics.is_empty() {
-        complain(&diagnostic::render(&loaded.diagnostics, &loaded.sources, super::console::colour()));
-    }
-    let config = Arc::new(loaded.config.ok_or("error: the configuration is not usable\n")?);
-    let generation = generation(&config)?;
-    let current = Current::new(Arc::new(generation).into());
+    let origin = Origin { path: args.settings.config.clone(), overrides };
+    let loader = Arc::new(file_loader());
+    let loaded = load(&origin, 1, &*loader);
+    complain(&loaded.render(colour()));
+    let config = match &loaded.generation {
+        Some(generation) => Arc::clone(&generation.config),
+        None => return Err("error: the configuration is not usable\n".to_owned()),
+    };
+    let logging = init_logging(&config.log).map_err(|e| error("the log", e))?;
+    tell_posture(&loaded, &config);
+
+    let metrics = Arc::new(Metrics::new().map_err(|e| error("metrics", e))?);
+    let store = Arc::new(MemoryStore::new(config.store.collections, config.store.bytes));
+    // Opened for good once privileges are dropped, so that the file belongs to whom it will be written by.
+    let closed = Audit { target: AuditTarget::Off, ..config.audit.clone() };
+    let audit =
+        Arc::new(AuditLog::start(&closed, Arc::clone(&metrics)).map_err(|e| error("the audit log", e))?);
+    let followers = Followers {
+        started: AtomicBool::new(false),
+        audit: Arc::clone(&audit),
+        store: Arc::clone(&store),
+        logging,
+    };
+    let reloader = Reloader::start(origin, loader, loaded, Arc::clone(&metrics), Arc::new(followers));
+    let reloader = Arc::new(reloader.map_err(|error| match error {
+        StartError::Refused(loaded) => loaded.render(colour()),
+        StartError::Thread(e) => self::error("the watching thread", e),
+    })?);
+
+    let recorder = Recorder::new(Arc::clone(&metrics), Arc::<AuditLog>::clone(&audit));
+    let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
     let server =
-        Server::bind(current, Arc::new(NoWorld), Arc::new(Deaf)).map_err(|e| format!("error: {e}\n"))?;
+        Server::bind(reloader.current(), world, Arc::new(recorder)).map_err(|e| format!("error: {e}\n"))?;
+    let ready = AtomicBool::new(true);
+    let subject = Arc::new(Subject { reloader: Arc::clone(&reloader), metrics, store, ready });
+    let admin = match &config.admin {
+        None => None,
+        Some(admin) => {
+            let bound = AdminServer::bind(admin.address, Arc::clone(&subject));
+            Some(bound.map_err(|e| error(&format!("the admin listener {}", admin.address), e))?)
+        }
+    };
+    privileges::change(config.process.user.as_deref(), config.process.group.as_deref())?;
+    audit.reconfigure(&config.audit).map_err(|e| error("the audit log", e))?;
+    let pid_file = config.process.pid_file.as_deref();
+    pid_file.map_or(Ok(()), write_pid).map_err(|e| error("the pid file", e))?;
+
     let addresses = server.addresses();
     for address in &addresses {
         complain(&format!("listening on {address}\n"));
     }
+    let admin_address = admin.as_ref().and_then(|admin| admin.address().ok());
+    if let Some(address) = admin_address {
+        complain(&format!("admin on http://{address}\n"));
+    }
     if let (Some(_), Some(address)) = (&shop, addresses.first()) {
-        complain(&tour(*address));
+        complain(&tour(*address, admin_address));
     }
     let (stop, stopped) = watch::channel(false);
+    if let Some(admin) = admin {
+        admin.spawn(stopped.clone()).map_err(|e| error("the admin listener", e))?;
+    }
+    let listening = Listening { stop, subject: Arc::clone(&subject), audit: Arc::clone(&audit) };
     std::thread::Builder::new()
         .name("signals".into())
-        .spawn(move || wait_for_end(&stop))
-        .map_err(|e| format!("error: {e}\n"))?;
-    server.run(config.process.workers, stopped).map_err(|e| format!("error: {e}\n"))
+        .spawn(move || listening.run())
+        .map_err(|e| error("the signals' thread", e))?;
+
+    let ended = server.run(config.process.workers, stopped).map_err(|e| format!("error: {e}\n"));
+
+    reloader.stop();
+    audit.stop(LAST_RECORDS);
+    if let Some(path) = pid_file {
+        // It may lie where the changed user cannot remove it; it names a process that is gone, either way.
+        let _ = std::fs::remove_file(path);
+    }
+    ended
 }
 
-/// Compiles every site's rules, each list once, and tells what they amount to.
-fn generation(config: &Arc<Checked>) -> Result<Generation, String> {
-    let mut compiled: HashMap<&[RuleInput], Loaded> = HashMap::new();
-    let mut sites = Vec::new();
-    for site in &config.sites {
-        let loaded = compiled.entry(&site.rules).or_insert_with(|| {
-            let loaded = rules::load_inputs(&site.rules);
-            if !loaded.diagnostics.is_empty() {
-                complain(&rules::rendered(&loaded));
-            }
-            loaded
-        });
-        let ruleset = loaded.ruleset.clone().ok_or("error: the rules are not usable\n")?;
-        complain(&format!("site {}\n{}", site.name, posture::describe(&loaded.posture, site.mode)));
-        for alarm in posture::alarms(&loaded.posture, site.mode) {
+/// How long the last audit records may take.
+const LAST_RECORDS: Duration = Duration::from_secs(10);
+
+fn error(what: &str, why: impl Display) -> String {
+    format!("error: {what}: {why}\n")
+}
+
+/// What every site's rules amount to, loudly where they do not protect.
+fn tell_posture(loaded: &Loaded, config: &Checked) {
+    for site in &loaded.postures {
+        if config.log.format == LogFormat::Json {
+            let posture = posture::to_json(&site.posture, site.mode);
+            tracing::info!(site = %site.site, posture = %posture, "posture");
+            continue;
+        }
+        complain(&format!("site {}\n{}", site.site, posture::describe(&site.posture, site.mode)));
+        for alarm in posture::alarms(&site.posture, site.mode) {
             complain(&format!("ALARM       {alarm}\n"));
         }
-        sites.push(SiteRuntime {
-            config: Arc::clone(site),
-            ruleset,
-            upstreams: Balancer::new(&site.upstreams),
-        });
     }
-    Ok(Generation {
-        number: 1,
-        hash: String::new(),
-        config: Arc::clone(config),
-        sites,
-        loaded_at: SystemTime::now(),
-    })
+}
+
+fn write_pid(path: &Path) -> std::io::Result<()> {
+    std::fs::write(path, format!("{}\n", std::process::id()))
+}
+
+/// Parts of the process that follow a new generation.
+struct Followers {
+    /// The first generation is put to work before the audit log may be opened.
+    started: AtomicBool,
+    audit: Arc<AuditLog>,
+    store: Arc<MemoryStore>,
+    logging: Logging,
+}
+
+impl Hooks for Followers {
+    fn verify(&self, config: &Checked) -> Result<(), String> {
+        Server::verify(config).map_err(|e| e.to_string())
+    }
+
+    fn swapped(&self, generation: &Generation) {
+        if !self.started.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let config = &generation.config;
+        if let Err(error) = self.audit.reconfigure(&config.audit) {
+            tracing::error!(%error, "the new audit log cannot be opened; the old one stays");
+        }
+        self.store.resize(config.store.collections, config.store.bytes);
+        self.logging.apply(&config.log);
+    }
 }
 
 /// What to try in the demonstration.
-fn tour(address: SocketAddr) -> String {
+fn tour(address: SocketAddr, admin: Option<SocketAddr>) -> String {
+    let admin = admin.map_or_else(String::new, |a| format!("Metrics are at\n  http://{a}/metrics\n"));
     format!(
         "\nThe demonstration is open at http://{address}/\n\n\
          This passes:\n  curl -i 'http://{address}/search?q=lighthouse'\n\
          These are blocked:\n  \
          curl -i -G http://{address}/search --data-urlencode 'q=<script>alert(1)</script>'\n  \
-         curl -i http://{address}/login --data-urlencode \"user=admin' OR 1=1 -- \" -d password=x\n\n"
+         curl -i http://{address}/login --data-urlencode \"user=admin' OR 1=1 -- \" -d password=x\n\
+         {admin}\n"
     )
 }
 
-/// Returns when SIGTERM or SIGINT has come, having said so.
-fn wait_for_end(stop: &watch::Sender<bool>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    runtime.block_on(async {
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+/// Hears signals: TERM and INT end the server, HUP reloads and reopens the audit log, USR1 reopens it.
+struct Listening {
+    stop: watch::Sender<bool>,
+    subject: Arc<Subject>,
+    audit: Arc<AuditLog>,
+}
+
+impl Listening {
+    fn run(self) {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let mut kinds = [
+                SignalKind::terminate(),
+                SignalKind::interrupt(),
+                SignalKind::hangup(),
+                SignalKind::user_defined1(),
+            ]
+            .map(|kind| signal(kind).ok());
+            let [term, int, hup, usr1] = &mut kinds;
+            loop {
+                tokio::select! {
+                    () = next(term) => break,
+                    () = next(int) => break,
+                    () = next(hup) => {
+                        tracing::info!("SIGHUP: reloading, and opening the audit log anew");
+                        self.audit.reopen();
+                        self.subject.reloader.request();
+                    }
+                    () = next(usr1) => {
+                        tracing::info!("SIGUSR1: opening the audit log anew");
+                        self.audit.reopen();
+                    }
+                    // The server has ended by itself.
+                    () = self.stop.closed() => return,
+                }
+            }
+            tracing::info!("ending: no new connections, requests under way may finish");
+            self.subject.ready.store(false, Ordering::Release);
+            // Nobody listens any more when the server has ended by itself.
+            let _ = self.stop.send(true);
+        });
+    }
+}
+
+/// The next arrival of a signal; never, when the system would not tell.
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
         }
-        // Nobody listens any more when the server has ended by itself.
-        let _ = stop.send(true);
-    });
+        None => std::future::pending().await,
+    }
 }

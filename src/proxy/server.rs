@@ -79,6 +79,18 @@ impl Server {
         Ok(Self { shared, proxy, sockets })
     }
 
+    /// Tries whether the certificates of `config` can be used, without binding anything.
+    ///
+    /// # Errors
+    ///
+    /// The first file that cannot be read or does not fit its counterpart.
+    pub fn verify(config: &crate::config::Checked) -> io::Result<()> {
+        config.listeners.iter().try_for_each(|listener| match &listener.tls {
+            Some(tls) => tls::acceptor(tls, listener.http2).map(drop),
+            None => Ok(()),
+        })
+    }
+
     /// The bound addresses, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.sockets.iter().map(|socket| socket.address).collect()

@@ -22,13 +22,17 @@ impl Footprint {
         self.files.insert(path.display().to_string(), read(path));
     }
 
-    /// Whether anything is different by now.
+    /// The same files and patterns, as they are now.
     ///
     /// Contents are compared, not dates: a mounted ConfigMap swaps a symbolic link and keeps its files' dates, and
     /// a file that was written anew with the same content is no change.
-    pub(super) fn is_stale(&self, loader: &dyn Loader) -> bool {
-        self.files.iter().any(|(path, print)| read(Path::new(path)) != *print)
-            || self.patterns.iter().any(|(pattern, print)| expansion(loader, pattern) != *print)
+    pub(super) fn look_again(&self, loader: &dyn Loader) -> Self {
+        let file = |path: &String| (path.clone(), read(Path::new(path)));
+        let pattern = |pattern: &String| (pattern.clone(), expansion(loader, pattern));
+        Self {
+            files: self.files.keys().map(file).collect(),
+            patterns: self.patterns.keys().map(pattern).collect(),
+        }
     }
 
     /// A hash over names and contents, in lower-case hex. `salt` is what else decides about a load.

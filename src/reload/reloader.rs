@@ -187,6 +187,10 @@ struct Worker {
     footprint: Footprint,
 }
 
+/// For how long files must not have changed before they are loaded.
+const SETTLE: Duration = Duration::from_millis(250);
+/// How often that is tried before the next interval.
+const RESTLESS: usize = 20;
 /// How often the thread looks up when watching is off.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -203,13 +207,34 @@ impl Worker {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if interval.is_some() && self.footprint.is_stale(&*self.loader) {
+                    if let Some(interval) = interval
+                        && self.has_changed(interval)
+                    {
                         self.guarded();
                     }
                 }
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// Whether something that was read is different by now, and has come to rest: an editor or a copy writes in
+    /// several steps, and half a rule file may well be a sound one.
+    fn has_changed(&self, interval: Duration) -> bool {
+        let mut seen = self.footprint.look_again(&*self.loader);
+        if seen == self.footprint {
+            return false;
+        }
+        for _ in 0..RESTLESS {
+            std::thread::sleep(interval.min(SETTLE));
+            let now = self.footprint.look_again(&*self.loader);
+            if now == seen {
+                return now != self.footprint;
+            }
+            seen = now;
+        }
+        // Something is written all the time; it is looked at again after the interval.
+        false
     }
 
     /// One attempt; a panic in it is a refusal like any other.
@@ -285,7 +310,8 @@ fn tell(generation: &Generation, postures: &[SitePosture], metrics: &Metrics) {
     for site in postures {
         let alarms = posture::alarms(&site.posture, site.mode);
         metrics.site(&site.site, site.posture.rules, alarms.len());
-        for alarm in alarms {
+        // Whoever starts the process has told the first generation's alarms.
+        for alarm in alarms.iter().filter(|_| generation.number > 1) {
             tracing::warn!(site = %site.site, "{alarm}");
         }
     }
