@@ -287,9 +287,9 @@ impl Worker {
 
     fn refused(&mut self, complaints: Vec<Complaints>, text: String) -> Attempt {
         let errors: usize = complaints.iter().map(|c| c.diagnostics.errors()).sum();
-        tracing::error!(errors, "the new configuration is refused; the old one stays\n{text}");
         self.metrics.reload(ReloadResult::Refused);
         self.note(None, Some(text.clone()));
+        tracing::error!(errors, "the new configuration is refused; the old one stays\n{text}");
         Attempt::Refused(text)
     }
 
