@@ -226,6 +226,44 @@ fn what_only_the_http_library_refuses_is_reported_as_well() {
 }
 
 #[test]
+fn mutilated_requests_break_nothing() {
+    let origin = Origin::echo();
+    let server = Setup::new(origin.address, RULES)
+        .config(|c| c.client.head_timeout = Duration::from_millis(200))
+        .site(|s| s.timeouts.body_read = Duration::from_millis(200))
+        .start();
+    let seeds = [
+        get("/a?b=c#d").into_bytes(),
+        post("/x", b"some body"),
+        support::client::post_chunked("/y", b"some more body", 5),
+        b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            .to_vec(),
+    ];
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    const SPICE: &[u8] = b"\r\n\0 :\t\x7f\xff0;,/%#?@[]HTTP";
+    for round in 0..400 {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        for _ in 0..=random(3) {
+            let at = random(bytes.len());
+            match random(3) {
+                0 => bytes[at] = SPICE[random(SPICE.len())],
+                1 => bytes.insert(at, SPICE[random(SPICE.len())]),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        let mut client = server.client();
+        client.send(&bytes).finish();
+        // Something comes, or the end: never silence.
+        while !client.read_some().expect("no silence and no reset").is_empty() {}
+    }
+    assert_eq!(server.exchange(post("/", b"hello")).status, 200);
+}
+
+#[test]
 fn tunnels_are_refused() {
     let origin = Origin::echo();
     let server = Portcullis::start(origin.address, RULES);

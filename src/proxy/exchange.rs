@@ -19,7 +19,7 @@ use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +30,32 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) budget: Arc<Budget>,
     pub(super) ids: Ids,
+    pub(super) asides: Asides,
+}
+
+/// How many inspections are run outside of the scheduler at once. Beyond [`MAX_ASIDES`] they hold up their
+/// workers, which is what bounds them: a thread for each would only share the same cores.
+#[derive(Default)]
+pub(super) struct Asides(AtomicUsize);
+
+/// A place among the [`Asides`], given back when it goes.
+struct Aside<'a>(&'a AtomicUsize);
+
+impl Asides {
+    fn enter(&self) -> Option<Aside<'_>> {
+        if !may_block() {
+            return None;
+        }
+        let place = Aside(&self.0);
+        let taken = self.0.fetch_add(1, Ordering::Relaxed);
+        (taken < MAX_ASIDES).then_some(place)
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.
@@ -316,11 +342,10 @@ impl Exchange {
 
     /// Runs `call`, which decides. A transaction that is gone has had its failure answered already.
     fn decide(&self, phase: usize, call: impl FnOnce(&mut Transaction) -> Decision) -> Step {
-        let heavy = self.state().held.bytes() > HEAVY;
-        let decided = if heavy && may_block() {
-            tokio::task::block_in_place(|| self.guarded(phase, call))
-        } else {
-            self.guarded(phase, call)
+        let is_heavy = self.state().held.bytes() > HEAVY;
+        let decided = match is_heavy.then(|| self.shared.asides.enter()).flatten() {
+            Some(_aside) => tokio::task::block_in_place(|| self.guarded(phase, call)),
+            None => self.guarded(phase, call),
         };
         match decided {
             Ok(Some(Decision::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
@@ -449,6 +474,9 @@ fn may_block() -> bool {
     use tokio::runtime::{Handle, RuntimeFlavor};
     Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
+
+/// Inspections outside of the scheduler at once.
+const MAX_ASIDES: usize = 16;
 
 /// Held bytes from which on a phase is run outside of the scheduler, so that other connections of its worker go
 /// on. Handing the worker over costs some ten microseconds: more than inspecting a small body.

@@ -5,7 +5,7 @@
 //! shutdown waits for what is under way.
 
 use super::budget::Budget;
-use super::exchange::{Ids, Shared};
+use super::exchange::{Asides, Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
@@ -66,6 +66,7 @@ impl Server {
             observer,
             budget: Arc::new(Budget::default()),
             ids: Ids::default(),
+            asides: Asides::default(),
         });
         let workers = generation.config.process.workers.or_else(|| std::thread::available_parallelism().ok());
         let conf = ServerConf {
