@@ -397,7 +397,7 @@ const AUDIT_PLACE: &str = "where and how the audit log is written is said in the
 const BOUNDED: &str = "patterns that may backtrack have bounds of their own";
 const STREAM: &str = "the body that is inspected is the one that is sent on";
 const CONNECTIONS: &str = "limits on connections are settings of the listener";
-const DEBUG_LOG: &str = "logging is set up in the configuration and by PORTCULLIS_LOG";
+const DEBUG_LOG: &str = "the server's own log is set up in the configuration, by log.level";
 const HASHING: &str = "links in responses are not signed";
 const NO_FILES: &str = "uploads are inspected in passing and never written to a file";
 
