@@ -46,7 +46,10 @@ sites: [{{name: shop, upstreams: 'http://{origin}', rules: rules.conf}}]
 }
 
 fn start(origin: SocketAddr, more: &str) -> Running {
+    use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("a directory");
+    // For the test that changes the user.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("permitted");
     fs::write(directory.path().join("rules.conf"), RULES).expect("written");
     let path = directory.path().join("portcullis.yaml");
     fs::write(&path, configuration(origin, more)).expect("written");
@@ -309,4 +312,40 @@ fn a_faulty_start_says_everything_and_ends() {
     fs::write(&path, "sites: [{nmae: a}]\nadmni: off\n").expect("written");
     let (success, said) = run(&path);
     assert!(!success && said.contains("`name`") && said.contains("`admin`"), "{said}");
+}
+
+/// Only root may change the user; elsewhere there is nothing to see but that it is refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_user_is_changed_before_anything_is_written() {
+    use std::os::unix::fs::MetadataExt;
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let ids = |status: &str, name: &str| -> Vec<String> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    if ids(&status, "Uid:").get(1).is_none_or(|effective| effective != "0") {
+        return;
+    }
+    let passwd = fs::read_to_string("/etc/passwd").expect("users");
+    let nobody = passwd.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody");
+    let [uid, gid] = [2, 3].map(|column| nobody.split(':').nth(column).expect("an id").to_owned());
+    let server = start(origin(), "process: {user: nobody}");
+    assert_eq!(ask(server.proxy, "/?q=evil").0, 403);
+    assert!(soon(|| records(&server.path("audit.log")).len() == 1));
+    assert_eq!(fs::metadata(server.path("audit.log")).expect("written").uid().to_string(), uid);
+    // Every thread, for the system changes them one by one.
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.process.id())).expect("threads");
+    let mut threads = 0;
+    for task in tasks {
+        let status = fs::read_to_string(task.expect("an entry").path().join("status")).unwrap_or_default();
+        if status.is_empty() {
+            continue;
+        }
+        threads += 1;
+        assert!(ids(&status, "Uid:").iter().all(|id| *id == uid), "{status}");
+        assert!(ids(&status, "Gid:").iter().all(|id| *id == gid), "{status}");
+        assert!(ids(&status, "Groups:").iter().all(|id| *id == gid), "{status}");
+    }
+    assert!(threads > 2);
 }

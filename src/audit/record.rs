@@ -2,7 +2,7 @@
 //! (`docs/audit-log.md`, `docs/audit-log.schema.json`).
 
 use super::mask::Masker;
-use super::text::bounded;
+use super::text::{bounded, plain};
 use super::{Facts, bounds};
 use crate::engine::{AuditParts, Decision, Event, Interruption, MatchedValue, Report, RuleHit};
 use crate::ruleset::Mode;
@@ -275,7 +275,9 @@ impl Record {
     /// The record of `report`, everything redacted as `masker` knows.
     pub(super) fn new(report: &Report, facts: &Facts, masker: &Masker<'_>) -> Self {
         let parts = report.audit.parts;
+        // To the microsecond: what lies below is noise, and makes times of different lengths.
         let started = OffsetDateTime::from(report.started);
+        let started = started.replace_nanosecond(started.microsecond() * 1_000).unwrap_or(started);
         let mut omitted = Omitted::default();
         let endpoint = |a: SocketAddr| Endpoint { ip: a.ip().to_canonical().to_string(), port: a.port() };
         let logged: Vec<&RuleHit> = report.rules.iter().filter(|r| r.auditlog).collect();
@@ -411,11 +413,11 @@ fn rule(hit: &RuleHit, masker: &Masker<'_>) -> Hit {
         variable: first.as_ref().map(|m| m.variable.clone()),
         value: first.map(|m| m.value),
         further: matches.collect(),
-        operator: bounded(hit.operator.as_bytes(), bounds::MESSAGE),
-        file: bounded(hit.file.as_bytes(), bounds::MESSAGE),
+        operator: plain(&hit.operator, bounds::MESSAGE),
+        file: plain(&hit.file, bounds::MESSAGE),
         line: hit.line,
-        version: bounded(hit.version.as_bytes(), bounds::NAME),
-        revision: bounded(hit.revision.as_bytes(), bounds::NAME),
+        version: plain(&hit.version, bounds::NAME),
+        revision: plain(&hit.revision, bounds::NAME),
         maturity: hit.maturity,
         accuracy: hit.accuracy,
         disruptive: hit.disruptive,

@@ -55,6 +55,16 @@ pub(super) fn bounded(bytes: &[u8], limit: usize) -> String {
     }
 }
 
+/// Rule text's own words, which need no escape, cut to at most `limit` bytes.
+pub(super) fn plain(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let (kept, more) = text.split_at(end);
+    format!("{kept}…[{} more bytes]", more.len())
+}
+
 fn escape_own(out: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find("\\x") {
@@ -82,6 +92,8 @@ mod tests {
         assert_eq!(lossless(b"\\xff \\\\x"), "\\x5cxff \\\\x5cx");
         assert_eq!(bounded(b"abcdef", 4), "abcd…[2 more bytes]");
         assert_eq!(bounded(b"abcd", 4), "abcd");
+        assert_eq!(plain("\\xäää", 4), "\\xä…[4 more bytes]");
+        assert_eq!(plain("äää", 6), "äää");
     }
 
     proptest! {

@@ -63,7 +63,7 @@ pub fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
     match mode.or(posture.mode) {
         Some(Mode::Off) => alarm("the mode is Off: no rule is evaluated".into()),
         Some(Mode::DetectionOnly) => {
-            alarm("the mode is DetectionOnly: matches are logged and nothing is blocked".into())
+            alarm("the mode is DetectionOnly: matches are logged and nothing is blocked".into());
         }
         Some(Mode::On) | None => {}
     }

@@ -94,7 +94,7 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
     let mut postures = Vec::new();
     let mut sites = Vec::new();
     if let Some(config) = &config {
-        let mut known: HashMap<&[RuleInput], (Option<Arc<Ruleset>>, Arc<Posture>)> = HashMap::new();
+        let mut known: HashMap<&[RuleInput], Compiled> = HashMap::new();
         for site in &config.sites {
             let (ruleset, posture) = known.entry(&site.rules).or_insert_with(|| {
                 let loaded = load_rules(&site.rules, &recording);
@@ -121,6 +121,9 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
     });
     Loaded { generation, postures, complaints, footprint }
 }
+
+/// What one list of rule text compiled to.
+type Compiled = (Option<Arc<Ruleset>>, Arc<Posture>);
 
 /// Reads and compiles rule text as a site names it: a pattern stands for the files that it matches, in the order
 /// of their names.

@@ -93,7 +93,9 @@ impl Reloader {
         {
             loaded.refuse("config-unusable", error);
         }
-        let Some(generation) = loaded.generation.take() else { return Err(StartError::Refused(loaded)) };
+        let Some(generation) = loaded.generation.take() else {
+            return Err(StartError::Refused(Box::new(loaded)));
+        };
         let generation = Arc::new(generation);
         let status = Status { postures: loaded.postures, attempted_at: SystemTime::now(), refusal: None };
         tell(&generation, &status.postures, &metrics);
@@ -170,7 +172,7 @@ impl Drop for Reloader {
 #[derive(Debug)]
 pub enum StartError {
     /// The first load is faulty.
-    Refused(Loaded),
+    Refused(Box<Loaded>),
     /// No thread could be started.
     Thread(io::Error),
 }
