@@ -170,18 +170,20 @@ fn check_reads_a_configuration_with_its_rules() {
     assert_eq!(portcullis(&["check", "-c", &path]).status.code(), Some(1));
 }
 
+/// Of these the third fails.
+const TESTS: &str = "
+rule_id: 1
+tests:
+  - {test_id: 1, stages: [{input: {uri: '/?a=attack', headers: {Host: h}}, output: {status: 403, log: {expect_ids: [1]}}}]}
+  - {test_id: 2, stages: [{input: {uri: '/?a=peace', headers: {Host: h}}, output: {status: 200, log: {no_expect_ids: [1]}}}]}
+  - {test_id: 3, stages: [{input: {uri: '/?a=peace', headers: {Host: h}}, output: {log: {expect_ids: [1]}}}]}
+";
+
 #[test]
 fn test_runs_rule_tests_on_the_engine() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let rules = write(dir.path(), "r.conf", GOOD_RULES);
-    let tests = write(
-        dir.path(),
-        "1.yaml",
-        "rule_id: 1\ntests:\n\
-         - {test_id: 1, stages: [{input: {uri: '/?a=attack', headers: {Host: h}}, output: {status: 403, log: {expect_ids: [1]}}}]}\n\
-         - {test_id: 2, stages: [{input: {uri: '/?a=peace', headers: {Host: h}}, output: {status: 200, log: {no_expect_ids: [1]}}}]}\n\
-         - {test_id: 3, stages: [{input: {uri: '/?a=peace', headers: {Host: h}}, output: {log: {expect_ids: [1]}}}]}\n",
-    );
+    let tests = write(dir.path(), "1.yaml", TESTS);
     let junit = dir.path().join("junit.xml");
     let output = portcullis(&["test", "--rules", &rules, "--junit", &junit.display().to_string(), &tests]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
@@ -308,6 +310,26 @@ fn flags_win_over_the_environment_and_the_file() {
     all.extend(["--mode", "DetectionOnly"]);
     let running = Running::start(&all, "listening on");
     assert!(running.get("/?a=attack").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn test_runs_against_a_running_instance_and_reads_its_audit_log() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let rules = write(dir.path(), "r.conf", &format!("{GOOD_RULES}SecAuditEngine On\n"));
+    let tests = write(dir.path(), "1.yaml", TESTS);
+    let log = dir.path().join("audit.log").display().to_string();
+    let backend = portcullis::cli::ftw::Albedo::start(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let upstream = format!("http://{}", backend.address());
+    let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let what = ["--upstream", &upstream, "--rules", &rules, "--audit-log", &log];
+    let running = Running::start(&[&["run"], &listen[..], &what[..]].concat(), "listening on");
+
+    let url = format!("http://{}", running.address);
+    let output = portcullis(&["test", "--url", &url, "--audit-log", &log, &tests]);
+    let table = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{table}{}", text(&output.stderr));
+    assert!(table.contains("FAILED 1-3") && table.contains("2 of 3 tests passed"), "{table}");
+    assert!(table.contains("expected rule 1 in the log, which has no rule"), "{table}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub struct Selection {
 /// A test's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// `rule-test`.
+    /// `rule-test`, or the title of a test in version 1 of the format.
     pub id: String,
     /// The test file.
     pub file: PathBuf,
@@ -71,7 +71,10 @@ pub struct CaseResult {
 /// Runs the selected tests; results come in the order of the files.
 pub fn run(target: &dyn Target, files: &[TestFile], selection: &Selection) -> Vec<CaseResult> {
     let named = |file: &'_ TestFile, test: &Test| Case {
-        id: format!("{}-{}", file.rule_id, test.test_id),
+        id: match test.test_title.as_str() {
+            title if file.rule_id == 0 && !title.is_empty() => title.to_owned(),
+            _ => format!("{}-{}", file.rule_id, test.test_id),
+        },
         file: file.path.clone(),
         description: test.desc.trim().to_owned(),
     };

@@ -20,7 +20,7 @@ pub struct Test {
     /// Unique within its rule; counted from 1 when absent.
     #[serde(default)]
     pub test_id: u64,
-    /// The former name of a test; kept for messages.
+    /// The name of a test in version 1.
     #[serde(default)]
     pub test_title: String,
     /// For people.
@@ -172,11 +172,20 @@ fn parse(path: &Path, text: &str) -> Result<TestFile, String> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Document {
+        meta: Option<Meta>,
         rule_id: u64,
         tests: Vec<Test>,
     }
+    #[derive(Deserialize)]
+    struct Meta {
+        enabled: Option<bool>,
+    }
     let document: Option<Document> = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
-    let Document { rule_id, mut tests } = document.unwrap_or_default();
+    let Document { meta, rule_id, mut tests } = document.unwrap_or_default();
+    // Version 2, whose files name their rule, ignores the switch.
+    if rule_id == 0 && meta.and_then(|m| m.enabled) == Some(false) {
+        tests.clear();
+    }
     for (test, number) in tests.iter_mut().zip(1..) {
         if test.test_id == 0 {
             test.test_id = number;
@@ -234,6 +243,8 @@ enum Scalar {
     Whole(i64),
     Real(f64),
     Truth(bool),
+    /// Lines of data, in version 1.
+    Lines(Vec<String>),
     Nothing(()),
 }
 
@@ -244,6 +255,7 @@ impl Scalar {
             Scalar::Whole(n) => n.to_string(),
             Scalar::Real(n) => n.to_string(),
             Scalar::Truth(b) => b.to_string(),
+            Scalar::Lines(lines) => lines.join("\r\n"),
             Scalar::Nothing(()) => String::new(),
         }
     }
@@ -319,6 +331,18 @@ tests:
         assert_eq!(second.stages[0].input.headers, [("B".into(), "1".into()), ("A".into(), String::new())]);
         assert_eq!(second.stages[0].output.status, [200, 404]);
         assert_eq!(second.stages[0].output.log_contains.as_deref(), Some("id \"42\""));
+    }
+
+    #[test]
+    fn version_1_names_tests_by_title_and_may_switch_them_off() {
+        let text = "meta: {enabled: true}\ntests:\n  - test_title: 920100-1\n    stages:\n      - stage:\n          \
+            input: {data: [a, b]}\n          output: {log_contains: x}\n";
+        let file = parse(Path::new("x"), text).unwrap();
+        assert_eq!(file.tests[0].test_title, "920100-1");
+        assert_eq!(file.tests[0].stages[0].input.data.as_deref(), Some("a\r\nb"));
+        let off = text.replace("enabled: true", "enabled: false");
+        assert_eq!(parse(Path::new("x"), &off).unwrap().tests.len(), 0);
+        assert_eq!(parse(Path::new("x"), &format!("rule_id: 1\n{off}")).unwrap().tests.len(), 1);
     }
 
     #[test]
