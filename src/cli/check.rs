@@ -1,9 +1,11 @@
 //! `portcullis check`: what would loading this say?
 
 use super::console::{complain, say};
-use super::{CheckArgs, posture, rules};
-use crate::compile::Loaded;
-use crate::config::{self, Overrides};
+use super::{CheckArgs, rules};
+use crate::compile::Posture;
+use crate::config::{Overrides, posture};
+use crate::proxy::Server;
+use crate::reload::{Origin, file_loader, load};
 use crate::ruleset::Mode;
 use crate::syntax::diagnostic;
 use serde_json::{Value, json};
@@ -14,14 +16,24 @@ pub(super) fn check(args: &CheckArgs) -> bool {
     match &args.config {
         None => {
             let loaded = rules::load(&args.files);
-            report.ruleset(None, &loaded, None);
+            report.diagnostics(&loaded.diagnostics, &loaded.sources);
+            if loaded.ruleset.is_some() {
+                report.posture(None, &loaded.posture, None);
+            }
         }
         Some(path) => {
-            let loaded = config::load(Some(path), &Overrides::default());
-            report.diagnostics(&loaded.diagnostics, &loaded.sources);
-            let sites = loaded.config.map(|c| c.sites).unwrap_or_default();
-            for site in &sites {
-                report.ruleset(Some(&site.name), &rules::load_inputs(&site.rules), site.mode);
+            let origin = Origin { path: Some(path.clone()), overrides: Overrides::default() };
+            let loaded = load(&origin, 1, &file_loader());
+            for complaints in &loaded.complaints {
+                report.diagnostics(&complaints.diagnostics, &complaints.sources);
+            }
+            if let Some(generation) = &loaded.generation {
+                for site in &loaded.postures {
+                    report.posture(Some(&site.site), &site.posture, site.mode);
+                }
+                if let Err(error) = Server::verify(&generation.config) {
+                    report.error(&error.to_string());
+                }
             }
         }
     }
@@ -55,15 +67,21 @@ impl Report {
         }
     }
 
-    fn ruleset(&mut self, site: Option<&str>, loaded: &Loaded, mode: Option<Mode>) {
-        self.diagnostics(&loaded.diagnostics, &loaded.sources);
-        if loaded.ruleset.is_none() {
-            return;
+    /// A fault that stands in no text, such as a certificate that cannot be used.
+    fn error(&mut self, message: &str) {
+        self.errors += 1;
+        if self.json {
+            self.diagnostics.push(json!({"severity": "error", "code": "listener", "message": message}));
+        } else {
+            complain(&format!("error: {message}\n"));
         }
-        let alarms = posture::alarms(&loaded.posture, mode);
+    }
+
+    fn posture(&mut self, site: Option<&str>, posture: &Posture, mode: Option<Mode>) {
+        let alarms = posture::alarms(posture, mode);
         self.alarms += alarms.len();
         if self.json {
-            let mut value = posture::to_json(&loaded.posture, mode);
+            let mut value = posture::to_json(posture, mode);
             value["site"] = json!(site);
             self.rulesets.push(value);
             return;
@@ -71,7 +89,7 @@ impl Report {
         if let Some(site) = site {
             say(&format!("site        {site}\n"));
         }
-        say(&posture::describe(&loaded.posture, mode));
+        say(&posture::describe(posture, mode));
         for alarm in alarms {
             say(&format!("ALARM       {alarm}\n"));
         }

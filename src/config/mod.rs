@@ -4,6 +4,7 @@
 //! server sees. It must know neither how rules are compiled nor how requests are served.
 
 mod checked;
+mod default;
 mod document;
 mod exclusion;
 mod load;
@@ -21,19 +22,9 @@ pub use checked::{
     Forwarded, ForwardedPolicy, HostHeader, Listener, ListenerTls, Log, LogFormat, Process, Reload,
     RuleInput, Secret, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2, UpstreamTls,
 };
+pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};
 pub use exclusion::EXCLUSION_RULE_IDS;
 pub use load::{LoadedConfig, check, load};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use route::{HostPattern, Router};
-
-/// Where the admin listener is unless the configuration says otherwise. Not 9090, which is Prometheus' own.
-pub const DEFAULT_ADMIN: std::net::SocketAddr =
-    std::net::SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 9180));
-
-/// Where clients come in unless the configuration says otherwise: on this machine only.
-pub const DEFAULT_LISTEN: std::net::SocketAddr =
-    std::net::SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
-
-/// The ruleset inside the binary, which a site uses unless it names rules of its own.
-pub const EMBEDDED_RULESET: &str = "@portcullis-core";
