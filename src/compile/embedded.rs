@@ -29,6 +29,7 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/54-java.conf", core!("54-java.conf")),
     ("@portcullis-core/55-templates.conf", core!("55-templates.conf")),
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
+    ("@portcullis-core/90-responses.conf", core!("90-responses.conf")),
     ("@portcullis-core/95-decide-response.conf", core!("95-decide-response.conf")),
 ];
 
