@@ -39,7 +39,7 @@ fn every_case_in_every_configuration() {
         }
     }
     assert!(faults.is_empty(), "{} faults in {} cases\n{}", faults.len(), coverage.cases, faults.join("\n"));
-    if only.is_empty() {
+    if only.is_empty() && coverage.cases > 150 {
         check_coverage(&coverage);
     }
 }

@@ -174,15 +174,13 @@ impl Transaction {
         let room = self.request_body.limit.saturating_sub(self.request_body.received);
         let fits = usize::try_from(room).unwrap_or(usize::MAX).min(chunk.len());
         let over = fits < chunk.len();
-        if over && let Some(step) = self.request_limit_reached() {
-            return step;
-        }
+        // What fits is read first, so that the answer does not depend on how the body was cut into chunks.
         if let Err(error) = self.decode_request_body(&chunk[..fits]) {
             return self.request_coding_failed(&error);
         }
         self.request_body.received += fits as u64;
         if over || self.request_body.length > self.request_body.limit {
-            if !over && let Some(step) = self.request_limit_reached() {
+            if let Some(step) = self.request_limit_reached() {
                 return step;
             }
             self.request_body.truncated = true;
@@ -482,6 +480,19 @@ impl Transaction {
         }
     }
 
+    /// Gets what the decompressor still holds, unless the body was cut off at its limit.
+    fn finish_response_decoding(&mut self) {
+        let body = &mut self.response_body;
+        let Some(inflater) = body.inflater.take() else { return };
+        if body.broken || body.truncated || body.received == 0 {
+            return;
+        }
+        let bytes = &mut body.bytes;
+        if let Err(error) = inflater.finish(&mut |decoded: &[u8]| bytes.extend_from_slice(decoded)) {
+            self.response_coding_failed(&error);
+        }
+    }
+
     /// The application's own answer is not held against it: what was decoded is inspected, and the rest counted.
     fn response_coding_failed(&mut self, error: &InflateError) {
         self.response_body.broken = true;
@@ -494,6 +505,7 @@ impl Transaction {
 
     /// Ends the response body and fills the variables of phase 4.
     pub(super) fn finish_response_body(&mut self) {
+        self.finish_response_decoding();
         let bytes = std::mem::take(&mut self.response_body.bytes);
         if !bytes.is_empty() {
             match readable(&self.response_body.content_type, &bytes) {

@@ -82,14 +82,15 @@ impl Transaction {
         self.rule_matches.clear();
         while let Some(index) = link {
             let rule = ruleset.rule(index);
+            let is_head = index == head;
             let matched = match &rule.matcher {
                 Matcher::Always => {
-                    self.matched.clear();
                     self.on_match(ruleset, rule);
                     true
                 }
+                Matcher::Slot { slot, .. } if self.is_slot_removed(ruleset, index, *slot) => false,
                 Matcher::Slot { slot, count, compare, operand, negated } => {
-                    self.compare_slot(ruleset, rule, *slot, *count, |engine, left| {
+                    self.compare_slot(ruleset, rule, is_head, *slot, *count, |engine, left| {
                         let right = match operand {
                             Operand::Number(n) => *n,
                             Operand::Slot(slot) => engine.tx.get(*slot).number(),
@@ -103,9 +104,10 @@ impl Transaction {
                         compare.holds(left, right) != *negated
                     })
                 }
-                Matcher::Scan(scan) => self.scan(ruleset, index, rule, scan),
+                Matcher::Scan(scan) => self.scan(ruleset, index, rule, is_head, scan),
             };
             if !matched {
+                self.matched.clear();
                 return false;
             }
             link = rule.next;
@@ -113,10 +115,19 @@ impl Transaction {
         true
     }
 
+    /// A rule begins with no matches; those of a chain's links add up in `MATCHED_VARS`, as in ModSecurity 2 and 3.
+    /// What the rule looks at has been gathered before, so that a rule may look at the matches of the one before it.
+    fn forget_matched(&mut self, is_head: bool) {
+        if is_head {
+            self.matched.clear();
+        }
+    }
+
     fn compare_slot(
         &mut self,
         ruleset: &Ruleset,
         rule: &Rule,
+        is_head: bool,
         slot: Slot,
         count: bool,
         holds: impl Fn(&mut Self, i64) -> bool,
@@ -141,16 +152,16 @@ impl Transaction {
         let value = self.values.push(&text);
         self.scratch = text;
         let name = self.values.push(ruleset.slots.name(slot).as_bytes());
-        self.matched.clear();
+        self.forget_matched(is_head);
         let at = LaneValue { variable: Variable::Tx, name, raw: value, value, count };
         self.remember(Matched { at, value, range: None });
         self.on_match(ruleset, rule);
         true
     }
 
-    fn scan(&mut self, ruleset: &Ruleset, index: RuleIndex, rule: &Rule, scan: &Scan) -> bool {
+    fn scan(&mut self, ruleset: &Ruleset, index: RuleIndex, rule: &Rule, is_head: bool, scan: &Scan) -> bool {
         let values = self.lane(ruleset, scan.lane, index);
-        self.matched.clear();
+        self.forget_matched(is_head);
         let mut matched = false;
         for i in values.clone() {
             let at = self.lane_values[i];

@@ -1,6 +1,7 @@
 //! Connections, request heads and response heads → variables.
 
 use super::transaction::Transaction;
+use super::values::ValueId;
 use super::{BodyStep, EventKind};
 use crate::body::Processor;
 use crate::http::{CookieFormat, MediaType, Pairs, Target, parse_cookies, parse_query};
@@ -117,7 +118,7 @@ impl Transaction {
     /// Derives what depends on the whole request head.
     pub(super) fn finish_request_head(&mut self) {
         if let Some(host) = self.header(V::RequestHeaders, b"host")
-            && !self.scalars[V::ServerName as usize].is_some()
+            && self.scalars[V::ServerName as usize] == ValueId::EMPTY
         {
             self.set(V::ServerName, host_name(&host));
         }

@@ -2,7 +2,7 @@
 
 use super::transaction::Transaction;
 use super::values::ValueId;
-use crate::ruleset::{LaneId, RuleIndex, Ruleset, Selector, Target, TargetSet};
+use crate::ruleset::{LaneId, RuleIndex, Ruleset, Selector, Slot, Target, TargetSet};
 use crate::variable::Variable;
 use std::ops::Range;
 
@@ -66,9 +66,13 @@ impl Transaction {
             return state.start as usize..state.end as usize;
         }
         let start = self.lane_values.len();
-        self.gather(ruleset, &lane.targets);
         if restricted {
-            self.drop_removed_targets(start, rule);
+            let removed = std::mem::take(&mut self.removed_targets);
+            let here = removed.iter().filter(|(r, _)| *r == rule).map(|(_, target)| target);
+            self.gather(ruleset, &lane.targets, &here.collect::<Vec<_>>());
+            self.removed_targets = removed;
+        } else {
+            self.gather(ruleset, &lane.targets, &[]);
         }
         let chain = ruleset.chain(lane.chain);
         let mut lasting = true;
@@ -93,31 +97,32 @@ impl Transaction {
         state.phase == self.phase && state.start as usize == values.start && state.end as usize == values.end
     }
 
-    fn drop_removed_targets(&mut self, start: usize, rule: RuleIndex) {
-        let removed = std::mem::take(&mut self.removed_targets);
-        let values = &self.values;
-        let mut kept = start;
-        for i in start..self.lane_values.len() {
-            let value = self.lane_values[i];
-            let out = removed.iter().any(|(r, target)| *r == rule && excludes(target, &value, values));
-            if !out {
-                self.lane_values[kept] = value;
-                kept += 1;
-            }
-        }
-        self.lane_values.truncate(kept);
-        self.removed_targets = removed;
+    /// Whether `ctl` took the member `slot` of `TX` away from the rule at `rule`.
+    pub(super) fn is_slot_removed(&self, ruleset: &Ruleset, rule: RuleIndex, slot: Slot) -> bool {
+        self.removed_targets.iter().any(|(r, target)| {
+            *r == rule
+                && target.variable == Variable::Tx
+                && match &target.selector {
+                    Selector::Slot(removed) => *removed == slot,
+                    selector => selector.selects(ruleset.slots.name(slot).as_bytes()),
+                }
+        })
     }
 
-    /// Appends the values of `targets` to `lane_values`, untransformed.
-    pub(super) fn gather(&mut self, ruleset: &Ruleset, targets: &TargetSet) {
-        let start = self.lane_values.len();
+    /// Appends the values of `targets` to `lane_values`, untransformed; `removed` are exclusions beside theirs.
+    fn gather(&mut self, ruleset: &Ruleset, targets: &TargetSet, removed: &[&Target]) {
+        let excluded = || targets.excluded.iter().chain(removed.iter().copied());
         for target in &targets.included {
+            // A count of what is excluded as a whole is no 0, it is nothing: a rule that asks for the absence of
+            // something would match otherwise.
+            if target.count && excluded().any(|x| covers(x, target)) {
+                continue;
+            }
             let from = self.lane_values.len();
             self.resolve(ruleset, target);
-            if !targets.excluded.is_empty() {
+            if !targets.excluded.is_empty() || !removed.is_empty() {
                 let (values, lane_values) = (&self.values, &mut self.lane_values);
-                retain_from(lane_values, from, |v| !targets.excluded.iter().any(|x| excludes(x, v, values)));
+                retain_from(lane_values, from, |v| !excluded().any(|x| excludes(x, v, values)));
             }
             if target.count {
                 let number = (self.lane_values.len() - from).to_string();
@@ -137,7 +142,6 @@ impl Transaction {
                 });
             }
         }
-        debug_assert!(self.lane_values.len() >= start);
     }
 
     /// The first value of `target`, for macros.
@@ -153,6 +157,13 @@ impl Transaction {
         self.lane_values.truncate(from);
         value
     }
+}
+
+/// Whether the exclusion `excluded` takes away all that `target` can select.
+fn covers(excluded: &Target, target: &Target) -> bool {
+    excluded.variable == target.variable
+        && (matches!(excluded.selector, Selector::All)
+            || excluded.written.eq_ignore_ascii_case(&target.written))
 }
 
 /// Whether the exclusion `target` takes `value` away. A whole variable is excluded by its name alone.

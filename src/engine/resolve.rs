@@ -63,9 +63,7 @@ impl Transaction {
                 Shape::Collection => self.members(variable, variable, target, Part::Value),
                 Shape::Scalar => {
                     let value = self.scalar(variable);
-                    if value.is_some() {
-                        self.emit(variable, ValueId::NONE, value);
-                    }
+                    self.emit(variable, ValueId::NONE, value);
                 }
             },
         }
@@ -227,7 +225,8 @@ impl Transaction {
         }
     }
 
-    /// The value of a scalar, [`ValueId::NONE`] when it has none.
+    /// The value of a scalar. As in ModSecurity 3 it is the empty text when nothing has set it, so that `!@streq`
+    /// and the like match what is absent.
     fn scalar(&mut self, variable: Variable) -> ValueId {
         use Variable as V;
         match variable {
@@ -236,13 +235,13 @@ impl Transaction {
                 self.number(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
             }
             V::HighestSeverity => self.number(i64::from(self.highest_severity)),
-            V::MatchedVar => self.matched.last().map_or(ValueId::NONE, |m| m.value),
+            V::MatchedVar => self.matched.last().map_or(ValueId::EMPTY, |m| m.value),
             V::MatchedVarName => match self.matched.last().map(|m| m.at) {
                 Some(at) => {
                     let name = self.matched_name(&at);
                     self.values.push(&name)
                 }
-                None => ValueId::NONE,
+                None => ValueId::EMPTY,
             },
             V::MscPcreLimitsExceeded => self.number(i64::from(self.pcre_limit_exceeded)),
             V::MscPcreError | V::SdbmDeleteError => self.number(0),
@@ -269,7 +268,7 @@ impl Transaction {
                 self.values.push(text.as_bytes())
             }
             V::RemoteHost => {
-                if !self.scalars[variable as usize].is_some()
+                if self.scalars[variable as usize] == ValueId::EMPTY
                     && let Some(client) = self.client
                 {
                     let name = self.world.reverse(client.ip()).unwrap_or_else(|| client.ip().to_string());
@@ -279,7 +278,7 @@ impl Transaction {
             }
             V::Sessionid | V::Userid => match self.persistent.key(variable) {
                 Some(key) => self.values.push(&key),
-                None => ValueId::NONE,
+                None => ValueId::EMPTY,
             },
             _ => self.scalars[variable as usize],
         }

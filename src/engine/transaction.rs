@@ -101,7 +101,7 @@ impl Transaction {
             client: None,
             server: None,
             values: Values::new(ruleset.steps.len(), limits::TRANSACTION_ARENA_BYTES),
-            scalars: vec![ValueId::NONE; Variable::COUNT],
+            scalars: vec![ValueId::EMPTY; Variable::COUNT],
             collections: vec![Vec::new(); Variable::COUNT],
             tx: Tx::new(&ruleset.slots),
             persistent: Persistent::default(),
