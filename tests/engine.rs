@@ -12,9 +12,6 @@ use case::Case;
 use run::Coverage;
 use std::path::PathBuf;
 
-/// Variables which no case can see match, with the reason.
-const NEVER_SEEN: &[(&str, &str)] = &[];
-
 #[test]
 fn every_case_in_every_configuration() {
     let mut coverage = Coverage::default();
@@ -39,7 +36,7 @@ fn every_case_in_every_configuration() {
         }
     }
     assert!(faults.is_empty(), "{} faults in {} cases\n{}", faults.len(), coverage.cases, faults.join("\n"));
-    if only.is_empty() && coverage.cases > 150 {
+    if only.is_empty() {
         check_coverage(&coverage);
     }
 }
@@ -60,10 +57,8 @@ fn check_coverage(coverage: &Coverage) {
     let text = coverage.text.to_ascii_lowercase();
     let mut missing = Vec::new();
     for row in portcullis::variable::all() {
-        let excused = NEVER_SEEN.iter().any(|(name, _)| *name == row.name);
-        let seen = coverage.variables.contains(row.name);
-        assert!(!(seen && excused), "{} is excused and seen", row.name);
-        if !seen && !excused {
+        // A variable that is always empty shows as a count or as the empty text.
+        if !coverage.variables.contains(row.name) {
             missing.push(row.name.to_owned());
         }
     }
