@@ -303,3 +303,39 @@ fn the_examples_load() {
     }
     assert!(seen >= 2, "no examples found");
 }
+
+/// What the examples for Prometheus ask for exists.
+#[test]
+fn the_alerts_name_metrics_that_exist() {
+    let text = fs::read_to_string(root().join("config/prometheus-rules.yaml")).expect("the alerts");
+    let mut seen = 0;
+    for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+        if word.starts_with("portcullis_") {
+            seen += 1;
+            let name = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(portcullis::telemetry::ROWS.iter().any(|row| row.name == name), "{word}");
+        }
+    }
+    assert!(seen > 8);
+}
+
+proptest::proptest! {
+    /// An operator's slip of the hand ends in complaints with places, never in a panic.
+    #[test]
+    fn mutilated_configurations_are_survived(
+        cuts in proptest::collection::vec((0..4_000_usize, 0..30_usize, "[-\\[\\]{}:,'\"&*!|>%@` \\n\\PC]{0,4}"), 1..6),
+        crs in proptest::bool::ANY,
+    ) {
+        let name = if crs { "config/portcullis-crs.yaml" } else { "config/portcullis.yaml" };
+        let mut text: Vec<char> = fs::read_to_string(root().join(name)).expect("an example").chars().collect();
+        for (at, length, new) in cuts {
+            let at = at.min(text.len());
+            let end = (at + length).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let loaded = read(&text);
+        proptest::prop_assert_eq!(loaded.config.is_none(), loaded.diagnostics.has_errors());
+        let _ = portcullis::syntax::diagnostic::render(&loaded.diagnostics, &loaded.sources, false);
+    }
+}

@@ -46,7 +46,8 @@ struct Shared {
     most_bytes: AtomicUsize,
     off: AtomicBool,
     reopen: AtomicBool,
-    config: Mutex<Option<Audit>>,
+    /// The configuration in force, and whether the writer has yet to take it over.
+    config: Mutex<(Audit, bool)>,
 }
 
 enum Job {
@@ -69,7 +70,7 @@ impl AuditLog {
             most_bytes: AtomicUsize::new(config.queue_bytes),
             off: AtomicBool::new(config.target == AuditTarget::Off),
             reopen: AtomicBool::new(false),
-            config: Mutex::new(None),
+            config: Mutex::new((config.clone(), false)),
         });
         let writer = Writer::new(config, Arc::clone(&shared))?;
         let (queue, jobs) = channel();
@@ -82,17 +83,21 @@ impl AuditLog {
         self.shared.reopen.store(true, Ordering::Release);
     }
 
-    /// Goes on with another configuration; records that wait are written by the new one.
+    /// Goes on with another configuration; records that wait are written by the new one. The same one again
+    /// changes nothing.
     ///
     /// # Errors
     ///
     /// When its target cannot be opened. Then the old configuration stays.
     pub fn reconfigure(&self, config: &Audit) -> io::Result<()> {
+        let shared = &self.shared;
+        if shared.config.lock().unwrap_or_else(PoisonError::into_inner).0 == *config {
+            return Ok(());
+        }
         if let AuditTarget::File(path) = &config.target {
             RotatingFile::open(path, config.rotate_bytes, config.rotate_keep)?;
         }
-        let shared = &self.shared;
-        *shared.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
+        *shared.config.lock().unwrap_or_else(PoisonError::into_inner) = (config.clone(), true);
         shared.most.store(config.queue.get(), Ordering::Relaxed);
         shared.most_bytes.store(config.queue_bytes, Ordering::Relaxed);
         shared.off.store(config.target == AuditTarget::Off, Ordering::Relaxed);
@@ -306,7 +311,10 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        let config = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let config = {
+            let mut configured = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut configured.1).then(|| configured.0.clone())
+        };
         if let Some(config) = config {
             self.auditor = Auditor::new(&config.redact, config.format, &server_id());
             self.config = config;
