@@ -178,11 +178,14 @@ fn parts_decide_what_is_shown() {
     assert_eq!(value.pointer("/request/body/text"), Some(&json!("q=1'")));
 
     let mut silent = report();
-    silent.rules.push(RuleHit { auditlog: false, ..hit(9, "ARGS:q", b"1", "") });
-    assert_eq!(
-        json_line(&silent, Format::Native).pointer("/rules").and_then(Value::as_array).map(Vec::len),
-        Some(1)
-    );
+    silent.rules.push(RuleHit { log: false, auditlog: false, ..hit(8, "ARGS:q", b"1", "") });
+    silent.rules.push(RuleHit { log: true, auditlog: false, ..hit(9, "ARGS:q", b"1", "") });
+    let told = |format, list| {
+        let list = json_line(&silent, format).pointer(list).and_then(Value::as_array).cloned();
+        list.map(|l| l.len())
+    };
+    assert_eq!(told(Format::Native, "/rules"), Some(2), "what has `log` is told, what has neither is not");
+    assert_eq!(told(Format::ModSecurity, "/transaction/messages"), Some(1), "what has `auditlog`");
 }
 
 /// Every member of a record has its place in the published schema, and everything that the schema requires is there.

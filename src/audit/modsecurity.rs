@@ -37,7 +37,8 @@ pub(super) fn transaction(record: &Record, server: &str) -> Value {
             "components": components(record),
         });
         t.insert("producer".into(), producer);
-        t.insert("messages".into(), record.rules.iter().map(message).collect());
+        let audited = record.rules.iter().filter(|hit| hit.auditlog);
+        t.insert("messages".into(), audited.map(message).collect());
     }
     json!({ "transaction": t })
 }

@@ -174,6 +174,9 @@ pub struct Score {
 /// A rule that matched.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hit {
+    /// Whether it has `auditlog`: ModSecurity's schema leaves the others out.
+    #[serde(skip)]
+    pub auditlog: bool,
     /// Its id.
     pub id: u64,
     /// The phase.
@@ -280,7 +283,7 @@ impl Record {
         let started = started.replace_nanosecond(started.microsecond() * 1_000).unwrap_or(started);
         let mut omitted = Omitted::default();
         let endpoint = |a: SocketAddr| Endpoint { ip: a.ip().to_canonical().to_string(), port: a.port() };
-        let logged: Vec<&RuleHit> = report.rules.iter().filter(|r| r.auditlog).collect();
+        let logged: Vec<&RuleHit> = report.rules.iter().filter(|r| r.log || r.auditlog).collect();
         omitted.rules = logged.len().saturating_sub(bounds::RULES);
         omitted.events = report.events.len().saturating_sub(bounds::EVENTS);
         let request = request(report, masker, &mut omitted);
@@ -398,6 +401,7 @@ fn rule(hit: &RuleHit, masker: &Masker<'_>) -> Hit {
     let mut matches = hit.matches.iter().take(bounds::MATCHES).map(|m| matched(m, masker));
     let first = matches.next();
     Hit {
+        auditlog: hit.auditlog,
         id: hit.id,
         phase: hit.phase,
         message: masker.quoting(hit.message.as_bytes(), bounds::MESSAGE, hit, quotes_secret),
