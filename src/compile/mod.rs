@@ -11,6 +11,7 @@ mod intern;
 mod load;
 mod operator;
 mod posture;
+mod prefilter;
 mod program;
 mod select;
 mod settings;

@@ -6,10 +6,12 @@ use super::draft::{DraftLink, DraftRule, Drafts, Entry};
 use super::intern::Intern;
 use super::operator::{self, Files};
 use super::posture::Posture;
+use super::prefilter::Conditions;
 use super::select::RuleSelection;
 use super::settings::SettingsBuilder;
 use super::target;
 use crate::limits;
+use crate::ruleset::prefilter::Prefilter;
 use crate::ruleset::{
     Compare, Ctl, Disruptive, Flow, Matcher, Operand, Phase, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
     Ruleset, Scan, ScoreSlots, Selector, SetOperation, SetTarget, Slot, Template, TxName,
@@ -33,6 +35,7 @@ pub(super) struct Compiler<'a> {
     removals: Vec<(RuleSelection, Span)>,
     updates: Vec<Update>,
     posture: Posture,
+    conditions: Conditions,
     file_names: HashMap<String, Arc<str>>,
 }
 
@@ -62,6 +65,7 @@ impl<'a> Compiler<'a> {
             removals: Vec::new(),
             updates: Vec::new(),
             posture: Posture::default(),
+            conditions: Conditions::default(),
             file_names: HashMap::new(),
         }
     }
@@ -89,6 +93,7 @@ impl<'a> Compiler<'a> {
             lanes,
             chains,
             steps,
+            prefilter: Prefilter::new(&self.conditions.all),
             slots,
             score_slots,
             removed: self.posture.removed.len(),
@@ -400,6 +405,7 @@ impl<'a> Compiler<'a> {
         if built.operator.backtracks() {
             self.posture.backtracking.push(draft.id);
         }
+        let prefilter = self.conditions.of(&*built.operator);
         let full = self.intern.chain(&transforms);
         let plain = self.intern.chain(&[]);
         let (lane_chain, steps) = if link.set.multi_match { (plain, full) } else { (full, None) };
@@ -419,6 +425,7 @@ impl<'a> Compiler<'a> {
             negated: written.negated,
             argument: built.argument,
             capture: link.set.capture,
+            prefilter,
         })
     }
 

@@ -163,6 +163,15 @@ impl Transaction {
         let values = self.lane(ruleset, scan.lane, index);
         self.forget_matched(is_head);
         let mut matched = false;
+        if let Some(pattern) = scan.prefilter
+            && self.prefilters
+            && scan.steps.is_none()
+            && !scan.negated
+            && self.is_lane_kept(scan.lane, &values)
+            && self.lane_cannot_match(ruleset, scan.lane, pattern)
+        {
+            return false;
+        }
         for i in values.clone() {
             let at = self.lane_values[i];
             if let Some(chain) = scan.steps {
@@ -208,15 +217,26 @@ impl Transaction {
 
     /// Asks the operator about one value; carries out what follows from a match.
     fn ask(&mut self, ruleset: &Ruleset, rule: &Rule, scan: &Scan, at: LaneValue, value: ValueId) -> bool {
+        self.found.clear();
+        self.found.want_captures = scan.capture;
+        let ruled_out = match scan.prefilter {
+            Some(pattern) if self.prefilters => self.cannot_match(ruleset, value, pattern),
+            _ => false,
+        };
+        if ruled_out && !scan.negated {
+            return false;
+        }
         let argument = match &scan.argument {
             Some(template) => self.expand(ruleset, template),
             None => Vec::new(),
         };
-        self.found.clear();
-        self.found.want_captures = scan.capture;
         let world = Arc::clone(&self.world);
         let lookup = WorldLookup(&*world);
-        let outcome = scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found);
+        let outcome = if ruled_out {
+            Outcome::NoMatch
+        } else {
+            scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found)
+        };
         if scan.argument.is_some() {
             self.scratch = argument;
         }

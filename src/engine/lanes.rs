@@ -2,6 +2,7 @@
 
 use super::transaction::Transaction;
 use super::values::ValueId;
+use crate::ruleset::prefilter::PatternId;
 use crate::ruleset::{LaneId, RuleIndex, Ruleset, Selector, Slot, Target, TargetSet};
 use crate::variable::Variable;
 use std::ops::Range;
@@ -13,6 +14,8 @@ pub(super) struct LaneState {
     phase: u8,
     start: u32,
     end: u32,
+    /// Place of the set of patterns that may match any of its values, and one more; 0 while it is not known.
+    candidates: u32,
 }
 
 /// A value of a target.
@@ -86,7 +89,7 @@ impl Transaction {
         let end = self.lane_values.len();
         if !lane.volatile && !restricted && lasting {
             self.lanes[usize::from(id.0)] =
-                LaneState { phase: self.phase, start: start as u32, end: end as u32 };
+                LaneState { phase: self.phase, start: start as u32, end: end as u32, candidates: 0 };
         }
         start..end
     }
@@ -107,6 +110,48 @@ impl Transaction {
                     selector => selector.selects(ruleset.slots.name(slot).as_bytes()),
                 }
         })
+    }
+
+    /// Whether the prefilter rules out that a pattern matches `value`.
+    pub(super) fn cannot_match(
+        &mut self,
+        ruleset: &Ruleset,
+        value: ValueId,
+        PatternId(n): PatternId,
+    ) -> bool {
+        let words = ruleset.prefilter.words();
+        self.values.candidates(ruleset, value).is_some_and(|at| {
+            self.values.candidate_words(at, words)[usize::from(n >> 6)] >> (n & 63) & 1 == 0
+        })
+    }
+
+    /// Whether the prefilter rules out that a pattern matches any of the values of a lane. Known only of lanes that
+    /// are kept; there, one set answers for all values and rules.
+    pub(super) fn lane_cannot_match(
+        &mut self,
+        ruleset: &Ruleset,
+        id: LaneId,
+        PatternId(n): PatternId,
+    ) -> bool {
+        let state = self.lanes[usize::from(id.0)];
+        if state.phase != self.phase {
+            return false;
+        }
+        let words = ruleset.prefilter.words();
+        let at = match state.candidates.checked_sub(1) {
+            Some(at) => at as usize,
+            None => {
+                let mut places = smallvec::SmallVec::<[usize; 32]>::new();
+                for i in state.start as usize..state.end as usize {
+                    let value = self.lane_values[i].value;
+                    places.extend(self.values.candidates(ruleset, value));
+                }
+                let at = self.values.union(places.into_iter(), words);
+                self.lanes[usize::from(id.0)].candidates = at as u32 + 1;
+                at
+            }
+        };
+        self.values.candidate_words(at, words)[usize::from(n >> 6)] >> (n & 63) & 1 == 0
     }
 
     /// Appends the values of `targets` to `lane_values`, untransformed; `removed` are exclusions beside theirs.

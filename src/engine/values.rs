@@ -39,6 +39,8 @@ struct Entry {
     /// Whether `set` has been computed.
     has_set: bool,
     set: ByteSet,
+    /// Where its candidates stand; [`UNKNOWN`] while they have not been computed.
+    candidates: u32,
 }
 
 /// The arena.
@@ -48,6 +50,8 @@ pub(super) struct Values {
     /// For each value a row with a column for each of the ruleset's steps: the id of the result.
     memo: Vec<u32>,
     columns: usize,
+    /// Sets of patterns that may match a value, one after the other.
+    candidates: Vec<u64>,
     limit: usize,
     scratch: Vec<u8>,
     ephemeral: Vec<u8>,
@@ -61,6 +65,7 @@ impl Values {
             entries: Vec::with_capacity(256),
             memo: Vec::with_capacity(256 * columns),
             columns,
+            candidates: Vec::new(),
             limit,
             scratch: Vec::new(),
             ephemeral: Vec::new(),
@@ -102,6 +107,7 @@ impl Values {
             start: start as u32,
             len: len as u32,
             has_set: false,
+            candidates: UNKNOWN,
             set: ByteSet::default(),
         });
         self.memo.resize(self.memo.len() + self.columns, UNKNOWN);
@@ -152,6 +158,43 @@ impl Values {
     /// The value after a whole chain of steps.
     pub(super) fn chain(&mut self, ruleset: &Ruleset, id: ValueId, chain: &[u8]) -> ValueId {
         chain.iter().fold(id, |id, &column| self.step(ruleset, id, column))
+    }
+
+    /// Which patterns may match `id`, as the place of a set ([`Self::candidate_words`]); `None` for a value that is
+    /// not kept.
+    pub(super) fn candidates(&mut self, ruleset: &Ruleset, id: ValueId) -> Option<usize> {
+        if !id.is_lasting() {
+            return None;
+        }
+        let words = ruleset.prefilter.words();
+        let known = self.entries.get(id.0 as usize)?.candidates;
+        if known != UNKNOWN {
+            return Some(known as usize);
+        }
+        let at = self.candidates.len();
+        self.candidates.resize(at + words, 0);
+        let entry = self.entries[id.0 as usize];
+        let value = &self.bytes[entry.start as usize..entry.start as usize + entry.len as usize];
+        ruleset.prefilter.candidates(value, &mut self.candidates[at..]);
+        self.entries[id.0 as usize].candidates = at as u32;
+        Some(at)
+    }
+
+    /// A set of patterns.
+    pub(super) fn candidate_words(&self, at: usize, words: usize) -> &[u64] {
+        &self.candidates[at..at + words]
+    }
+
+    /// Adds the union of the sets at `places`; its place.
+    pub(super) fn union(&mut self, places: impl Iterator<Item = usize>, words: usize) -> usize {
+        let at = self.candidates.len();
+        self.candidates.resize(at + words, 0);
+        for place in places {
+            for word in 0..words {
+                self.candidates[at + word] |= self.candidates[place + word];
+            }
+        }
+        at
     }
 
     fn set(&mut self, id: ValueId) -> ByteSet {

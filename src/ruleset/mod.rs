@@ -4,6 +4,7 @@
 //! Must not know rule text: only [`crate::compile`] makes rulesets, and [`crate::engine`] runs them.
 
 mod action;
+pub mod prefilter;
 mod program;
 mod rule;
 mod settings;

@@ -1,5 +1,6 @@
 //! The ruleset as a whole.
 
+use super::prefilter::Prefilter;
 use super::rule::Rule;
 use super::settings::Settings;
 use super::target::{Chain, ChainId, Lane, LaneId, Step};
@@ -31,6 +32,8 @@ pub struct Ruleset {
     pub chains: Box<[Chain]>,
     /// The transformations in use; a transaction's memo has a column for each.
     pub steps: Box<[Step]>,
+    /// What patterns need to match.
+    pub prefilter: Prefilter,
     /// Names of `TX`'s slots.
     pub slots: SlotNames,
     /// Slots that CRS's scores and thresholds live in, for reports.

@@ -1,6 +1,7 @@
 //! One compiled rule.
 
 use super::action::{Disruptive, Flow, RuleAction, Sanitise, SetVar};
+use super::prefilter::PatternId;
 use super::program::RuleIndex;
 use super::target::LaneId;
 use super::template::{Slot, Template};
@@ -108,6 +109,8 @@ pub struct Scan {
     pub argument: Option<Template>,
     /// `capture`
     pub capture: bool,
+    /// Its pattern in the ruleset's prefilter.
+    pub prefilter: Option<PatternId>,
 }
 
 /// What is told about a rule. Shared by the links of a chain.

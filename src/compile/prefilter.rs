@@ -1,0 +1,410 @@
+//! Patterns → conditions that are necessary for a match, read off their syntax.
+//!
+//! Everything here may be weaker than the pattern and never stronger. What stands at anchors and word boundaries
+//! is passed over, which only weakens it.
+
+use crate::operator::Operator;
+use crate::ruleset::prefilter::{
+    ALL_CLASSES, CLASS_CLAUSES, ClassMask, Condition, MIN_LITERAL, PatternId, class_of, frequency,
+};
+use regex_syntax::hir::{Class, Hir, HirKind};
+use std::collections::{BTreeSet, HashMap};
+
+/// Conditions in the making.
+#[derive(Default)]
+pub(super) struct Conditions {
+    pub(super) all: Vec<Condition>,
+    known: HashMap<String, Option<PatternId>>,
+}
+
+impl Conditions {
+    /// The pattern of `operator`, when anything is necessary for it to match.
+    pub(super) fn of(&mut self, operator: &dyn Operator) -> Option<PatternId> {
+        if let Some(pattern) = operator.pattern() {
+            if let Some(known) = self.known.get(pattern) {
+                return *known;
+            }
+            let id = of_pattern(pattern).and_then(|condition| self.add(condition));
+            self.known.insert(pattern.to_owned(), id);
+            return id;
+        }
+        let literals = operator.literals()?;
+        self.add(of_literals(&literals)?)
+    }
+
+    fn add(&mut self, condition: Condition) -> Option<PatternId> {
+        let id = u16::try_from(self.all.len()).ok().map(PatternId)?;
+        self.all.push(condition);
+        Some(id)
+    }
+}
+
+fn of_pattern(pattern: &str) -> Option<Condition> {
+    let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
+    let min_len = hir.properties().minimum_len()?;
+    let literals = best(necessary(&hir)).unwrap_or_default();
+    let condition = Condition { min_len, classes: class_clauses(&Needs::of(&hir)), literals };
+    is_useful(&condition).then_some(condition)
+}
+
+fn of_literals(literals: &[Vec<u8>]) -> Option<Condition> {
+    let min_len = literals.iter().map(Vec::len).min()?;
+    if min_len == 0 {
+        return None;
+    }
+    let needs = Needs::Either(literals.iter().map(|l| Needs::literal(l)).collect());
+    let lower: Set = literals.iter().map(|l| l.to_ascii_lowercase()).collect();
+    let literals = if min_len >= MIN_LITERAL { shortest(lower).into_iter().collect() } else { Vec::new() };
+    let condition = Condition { min_len, classes: class_clauses(&needs), literals };
+    is_useful(&condition).then_some(condition)
+}
+
+fn is_useful(condition: &Condition) -> bool {
+    condition.min_len > 0
+        || !condition.literals.is_empty()
+        || condition.classes.iter().any(|c| *c != ALL_CLASSES)
+}
+
+/// Which classes of bytes a match is made of, as a monotone formula.
+enum Needs {
+    /// All of these classes occur.
+    Every(ClassMask),
+    /// One of these classes occurs.
+    OneOf(ClassMask),
+    /// All of these hold.
+    Both(Vec<Needs>),
+    /// One of these holds.
+    Either(Vec<Needs>),
+}
+
+impl Needs {
+    const NOTHING: Needs = Needs::Every(0);
+
+    fn literal(bytes: &[u8]) -> Self {
+        Needs::Every(bytes.iter().fold(0, |mask, b| mask | 1 << class_of(*b)))
+    }
+
+    fn of(hir: &Hir) -> Self {
+        match hir.kind() {
+            HirKind::Empty | HirKind::Look(_) => Needs::NOTHING,
+            HirKind::Literal(literal) => Needs::literal(&literal.0),
+            HirKind::Class(class) => Needs::OneOf(class_mask(class)),
+            HirKind::Capture(capture) => Needs::of(&capture.sub),
+            HirKind::Repetition(repetition) if repetition.min == 0 => Needs::NOTHING,
+            HirKind::Repetition(repetition) => Needs::of(&repetition.sub),
+            HirKind::Concat(parts) => Needs::Both(parts.iter().map(Needs::of).collect()),
+            HirKind::Alternation(parts) => Needs::Either(parts.iter().map(Needs::of).collect()),
+        }
+    }
+
+    /// Whether a match can be made of these classes alone.
+    fn is_met(&self, present: ClassMask) -> bool {
+        match self {
+            Needs::Every(mask) => mask & !present == 0,
+            Needs::OneOf(mask) => mask & present != 0,
+            Needs::Both(parts) => parts.iter().all(|p| p.is_met(present)),
+            Needs::Either(parts) => parts.iter().any(|p| p.is_met(present)),
+        }
+    }
+}
+
+fn class_mask(class: &Class) -> ClassMask {
+    let mut mask = 0;
+    match class {
+        Class::Bytes(bytes) => {
+            for range in bytes.ranges() {
+                for byte in range.start()..=range.end() {
+                    mask |= 1 << class_of(byte);
+                }
+            }
+        }
+        Class::Unicode(chars) => {
+            for range in chars.ranges() {
+                for c in range.start()..=range.end().min('\u{80}') {
+                    mask |= 1 << class_of(u8::try_from(c).unwrap_or(u8::MAX));
+                }
+                if range.end() >= '\u{80}' {
+                    mask |= 1 << class_of(u8::MAX);
+                }
+            }
+        }
+    }
+    mask
+}
+
+/// Sets of classes of which one must occur each: taking away classes, the commonest last, until the pattern can no
+/// longer match, shows what it cannot do without.
+fn class_clauses(needs: &Needs) -> [ClassMask; CLASS_CLAUSES] {
+    let mut clauses = [ALL_CLASSES; CLASS_CLAUSES];
+    let mut taken = 0;
+    for clause in &mut clauses {
+        // Without all classes but those of earlier clauses, can it still match? Then there is no further clause.
+        let mut absent = ALL_CLASSES & !taken;
+        if needs.is_met(ALL_CLASSES & !absent) {
+            break;
+        }
+        // Give back what is not needed for that, the commonest classes first.
+        for byte in COMMONEST {
+            let bit = 1 << class_of(*byte);
+            if absent & bit != 0 && !needs.is_met(ALL_CLASSES & !(absent & !bit)) {
+                absent &= !bit;
+            }
+        }
+        *clause = absent;
+        taken |= absent;
+    }
+    clauses
+}
+
+/// A byte of each class, commonest in ordinary values first.
+const COMMONEST: &[u8] = b"a0 .-_/:=&,?%@;+()'\"!#*<>[]{}|$\\^~`\n\r\t\x0b\x80\0\x01";
+
+type Set = BTreeSet<Vec<u8>>;
+
+/// Strings of a set that are multiplied out. More would make conditions of the size of the pattern's language.
+const MAX_EXACT: usize = 256;
+/// Strings of a condition.
+const MAX_CLAUSE: usize = 4_000;
+
+/// What is known of a part of a pattern.
+struct Known {
+    /// All strings that it matches, in lower case, when they are few.
+    exact: Option<Set>,
+    /// Conditions: of each, one string must occur.
+    clauses: Vec<Set>,
+}
+
+impl Known {
+    fn exact(strings: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Known { exact: Some(strings.into_iter().collect()), clauses: Vec::new() }
+    }
+
+    fn nothing() -> Self {
+        Known { exact: None, clauses: Vec::new() }
+    }
+
+    /// Its conditions alone.
+    fn into_clauses(mut self) -> Vec<Set> {
+        if let Some(exact) = self.exact {
+            add_clause(&mut self.clauses, exact);
+        }
+        self.clauses
+    }
+}
+
+fn necessary(hir: &Hir) -> Vec<Set> {
+    known(hir).into_clauses()
+}
+
+fn known(hir: &Hir) -> Known {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Known::exact([Vec::new()]),
+        HirKind::Literal(literal) => Known::exact([literal.0.to_ascii_lowercase()]),
+        HirKind::Class(class) => match few_bytes(class) {
+            Some(bytes) => Known::exact(bytes.into_iter().map(|b| vec![b])),
+            None => Known::nothing(),
+        },
+        HirKind::Capture(capture) => known(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let sub = known(&repetition.sub);
+            match (repetition.min, repetition.max, sub) {
+                (0, Some(1), Known { exact: Some(mut exact), .. }) => {
+                    exact.insert(Vec::new());
+                    Known { exact: Some(exact), clauses: Vec::new() }
+                }
+                (0, ..) => Known::nothing(),
+                (min, Some(max), Known { exact: Some(exact), .. }) if min == max && min <= 4 => {
+                    let mut product = Some(exact.clone());
+                    for _ in 1..min {
+                        product = product.and_then(|p| multiplied(&p, &exact));
+                    }
+                    match product {
+                        Some(product) => Known { exact: Some(product), clauses: Vec::new() },
+                        None => Known { exact: None, clauses: Known::exact(exact).into_clauses() },
+                    }
+                }
+                (_, _, sub) => Known { exact: None, clauses: sub.into_clauses() },
+            }
+        }
+        HirKind::Alternation(parts) => alternation(parts),
+        HirKind::Concat(parts) => concat(parts),
+    }
+}
+
+fn alternation(parts: &[Hir]) -> Known {
+    let known: Vec<Known> = parts.iter().map(known).collect();
+    if known.iter().all(|k| k.exact.is_some()) {
+        let all: Set = known.into_iter().filter_map(|k| k.exact).flatten().collect();
+        if all.len() <= MAX_EXACT {
+            return Known { exact: Some(all), clauses: Vec::new() };
+        }
+        let mut clauses = Vec::new();
+        add_clause(&mut clauses, all);
+        return Known { exact: None, clauses };
+    }
+    // One of the parts matches: one string of the best condition of each.
+    let mut union = Set::new();
+    for part in known {
+        match best(part.into_clauses()) {
+            Some(strings) => union.extend(strings),
+            None => return Known::nothing(),
+        }
+    }
+    let mut clauses = Vec::new();
+    add_clause(&mut clauses, union);
+    Known { exact: None, clauses }
+}
+
+fn concat(parts: &[Hir]) -> Known {
+    let mut clauses = Vec::new();
+    let mut run: Option<Set> = Some([Vec::new()].into());
+    let mut whole = true;
+    for part in parts {
+        let part = known(part);
+        clauses.extend(part.clauses);
+        run = match (run, part.exact) {
+            (Some(run), Some(exact)) => match multiplied(&run, &exact) {
+                Some(product) => Some(product),
+                None => {
+                    whole = false;
+                    add_clause(&mut clauses, run);
+                    Some(exact)
+                }
+            },
+            (None, Some(exact)) => Some(exact),
+            (run, None) => {
+                whole = false;
+                if let Some(run) = run {
+                    add_clause(&mut clauses, run);
+                }
+                None
+            }
+        };
+    }
+    if whole {
+        return Known { exact: run, clauses };
+    }
+    if let Some(run) = run {
+        add_clause(&mut clauses, run);
+    }
+    Known { exact: None, clauses }
+}
+
+fn multiplied(left: &Set, right: &Set) -> Option<Set> {
+    if left.len() * right.len() > MAX_EXACT {
+        return None;
+    }
+    Some(left.iter().flat_map(|l| right.iter().map(move |r| [l.as_slice(), r].concat())).collect())
+}
+
+/// The bytes of a class, in lower case, when they are few.
+fn few_bytes(class: &Class) -> Option<BTreeSet<u8>> {
+    let Class::Bytes(class) = class else { return None };
+    let bytes: BTreeSet<u8> =
+        class.ranges().iter().flat_map(|r| r.start()..=r.end()).map(|b| b.to_ascii_lowercase()).collect();
+    (bytes.len() <= 16).then_some(bytes)
+}
+
+fn add_clause(clauses: &mut Vec<Set>, strings: Set) {
+    let usable =
+        !strings.is_empty() && strings.len() <= MAX_CLAUSE && strings.iter().all(|s| s.len() >= MIN_LITERAL);
+    if usable {
+        clauses.push(strings);
+    }
+}
+
+/// Without the strings that contain another: where they occur, the other does too.
+fn shortest(strings: Set) -> Set {
+    let all: Vec<&Vec<u8>> = strings.iter().collect();
+    if all.len() > 600 {
+        return strings;
+    }
+    let keep = |s: &&Vec<u8>| !all.iter().any(|o| o.len() < s.len() && memchr::memmem::find(s, o).is_some());
+    strings.iter().filter(keep).cloned().collect()
+}
+
+/// The condition that ordinary values meet least often, if it is rare enough to be worth looking for.
+fn best(clauses: Vec<Set>) -> Option<Vec<Vec<u8>>> {
+    let cost = |strings: &Set| strings.iter().map(|s| frequency(s)).sum::<f64>();
+    let best = clauses.into_iter().map(shortest).min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    (cost(&best) < 0.02).then(|| best.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::prefilter::Prefilter;
+    use proptest::prelude::*;
+
+    fn may_match(pattern: &str, value: &[u8]) -> bool {
+        let Some(condition) = of_pattern(pattern) else { return true };
+        let prefilter = Prefilter::new(&[condition]);
+        let mut out = vec![0; prefilter.words()];
+        prefilter.candidates(value, &mut out);
+        out[0] == 1
+    }
+
+    #[test]
+    fn conditions_are_read_off_patterns() {
+        assert!(!may_match(r"(?s-u)(?i)union\s+select", b"union of selects"));
+        assert!(may_match(r"(?s-u)(?i)union\s+select", b"UNION\tSELECT"));
+        assert!(!may_match(r"(?s-u)<[a-z]+>", b"plain words"));
+        assert!(!may_match(r"(?s-u)(?:abc|x'y).*z", b"ab x_y z"));
+        assert!(may_match(r"(?s-u)(?:abc|x'y).*z", b"..x'y..z"));
+        assert!(!may_match(r"(?s-u)[0-9]{3}", b"12"));
+        assert!(may_match(r"(?s-u)a?", b""));
+    }
+
+    /// Patterns of all shapes.
+    fn patterns() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("a".to_owned()),
+            Just("B".to_owned()),
+            Just("ab".to_owned()),
+            Just("[ab]".to_owned()),
+            Just("[^a]".to_owned()),
+            Just("'".to_owned()),
+            Just(r"\s".to_owned()),
+            Just(r"\b".to_owned()),
+            Just("^".to_owned()),
+            Just("$".to_owned()),
+            Just(r"\x00".to_owned()),
+            Just(r"\xff".to_owned()),
+            Just("[0-9]".to_owned()),
+            Just(".".to_owned()),
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|p| p.concat()),
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|p| format!("(?:{})", p.join("|"))),
+                (
+                    inner.clone(),
+                    prop_oneof![Just("*"), Just("+"), Just("?"), Just("{2}"), Just("{2,3}"), Just("{0,2}")]
+                )
+                    .prop_map(|(p, q)| format!("(?:{p}){q}")),
+                inner.prop_map(|p| format!("(?i:{p})")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        /// A prefilter never says "cannot match" of what matches.
+        #[test]
+        fn nothing_that_matches_is_lost(
+            pattern in patterns(),
+            values in proptest::collection::vec(proptest::collection::vec(prop_oneof![
+                Just(b'a'), Just(b'A'), Just(b'b'), Just(b'B'), Just(b'\''), Just(b' '), Just(b'7'), Just(0), Just(0xff),
+            ], 0..12), 1..12),
+        ) {
+            let pattern = format!("(?s-u){pattern}");
+            let regex = regex::bytes::Regex::new(&pattern).expect("valid");
+            for value in values {
+                if regex.is_match(&value) {
+                    prop_assert!(may_match(&pattern, &value), "{pattern} matches {value:?}");
+                }
+            }
+        }
+    }
+}
