@@ -71,6 +71,16 @@ fn in_process_with_bodies_byte_by_byte() {
     }
 }
 
+/// Prefilters may only say "cannot match": without them, the same rules match.
+#[test]
+fn in_process_without_prefilters() {
+    let Some(crs) = crs() else { return };
+    let mut engine = InProcess::new(ruleset(&crs), Arc::new(NoWorld));
+    engine.prefilters = false;
+    engine.parallel = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    judge("engine", &ftw::run(&engine, suite(&crs), &selection()));
+}
+
 /// Rule files (thousands of their ids) whose tests send bodies of every kind.
 const BODY_RULES: [u64; 3] = [920, 921, 922];
 

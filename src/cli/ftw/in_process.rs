@@ -33,6 +33,8 @@ pub struct InProcess {
     pub world: Arc<dyn World>,
     /// How bodies are given to the engine.
     pub feed: Feed,
+    /// Whether prefilters are on. The answers must not depend on it.
+    pub prefilters: bool,
     /// Threads to run on.
     pub parallel: usize,
     counter: AtomicU64,
@@ -41,7 +43,15 @@ pub struct InProcess {
 impl InProcess {
     /// The engine with `ruleset`, one thread, bodies whole.
     pub fn new(ruleset: Arc<Ruleset>, world: Arc<dyn World>) -> Self {
-        Self { ruleset, mode: None, world, feed: Feed::Whole, parallel: 1, counter: AtomicU64::new(1) }
+        Self {
+            ruleset,
+            mode: None,
+            world,
+            feed: Feed::Whole,
+            prefilters: true,
+            parallel: 1,
+            counter: AtomicU64::new(1),
+        }
     }
 
     /// Passes one raw request and the backend's answer to it through the rules. Returns the status that a client
@@ -77,6 +87,7 @@ impl InProcess {
         let id = format!("test-{}", self.counter.fetch_add(1, Ordering::Relaxed));
         let options = Options { id, mode: self.mode, world: Arc::clone(&self.world) };
         let mut transaction = Transaction::new(Arc::clone(&self.ruleset), options);
+        transaction.set_prefilters(self.prefilters);
         let interruption = self.request(&mut transaction, head, body).err();
         if let Some(fault) = head.fatal() {
             // The proxy shows such a head to the rules and refuses it whatever they say.
