@@ -123,6 +123,16 @@ fn ask(address: SocketAddr, path: &str) -> (u16, String) {
     (head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0), body.to_owned())
 }
 
+/// `POST /api/reload`; the answer.
+fn reload(server: &Running) -> String {
+    let mut stream = TcpStream::connect(server.admin).expect("connected");
+    write!(stream, "POST /api/reload HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.admin)
+        .expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("answered");
+    text
+}
+
 /// An origin that answers every request on keep-alive connections.
 fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
@@ -259,11 +269,7 @@ fn hundreds_of_reloads_under_load_lose_no_request() {
         .collect();
     for i in 0..300 {
         fs::write(server.path("rules.conf"), format!("{RULES}# {i}\n")).expect("written");
-        let mut stream = TcpStream::connect(server.admin).expect("connected");
-        write!(stream, "POST /api/reload HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.admin)
-            .expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("answered");
+        let text = reload(&server);
         assert!(text.contains("\"result\":\"success\""), "{text}");
     }
     over.store(true, Ordering::Relaxed);
@@ -312,6 +318,31 @@ fn a_faulty_start_says_everything_and_ends() {
     fs::write(&path, "sites: [{nmae: a}]\nadmni: off\n").expect("written");
     let (success, said) = run(&path);
     assert!(!success && said.contains("`name`") && said.contains("`admin`"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused() {
+    let certified = rcgen::generate_simple_self_signed(vec!["shop.test".to_owned()]).expect("a certificate");
+    let other = rcgen::generate_simple_self_signed(vec!["shop.test".to_owned()]).expect("a certificate");
+    let keys = tempfile::tempdir().expect("a directory");
+    let (chain, key) = (keys.path().join("chain.pem"), keys.path().join("key.pem"));
+    fs::write(&chain, certified.cert.pem()).expect("written");
+    fs::write(&key, certified.signing_key.serialize_pem()).expect("written");
+    let server = start(origin(), "");
+    let configuration = fs::read_to_string(server.path("portcullis.yaml")).expect("read");
+    let tls = format!(
+        "listeners: [{{address: '127.0.0.1:0', tls: {{certificate: {}, key: {}}}}}]",
+        chain.display(),
+        key.display()
+    );
+    let configuration = configuration.replace("listeners: ['127.0.0.1:0']", &tls);
+    fs::write(server.path("portcullis.yaml"), configuration).expect("written");
+    assert!(reload(&server).contains("\"result\":\"success\""));
+    fs::write(&key, other.signing_key.serialize_pem()).expect("written");
+    let refused = reload(&server);
+    assert!(refused.contains("422") && refused.contains("key.pem"), "{refused}");
+    fs::write(&chain, other.cert.pem()).expect("written");
+    assert!(reload(&server).contains("\"result\":\"success\""), "the certificate's file is watched too");
 }
 
 /// Only root may change the user; elsewhere there is nothing to see but that it is refused.
