@@ -31,7 +31,7 @@ pub(super) struct DraftLink {
 
 /// A place in the order of rules.
 pub(super) enum Entry {
-    Rule(DraftRule),
+    Rule(Box<DraftRule>),
     Marker(String),
 }
 
@@ -140,7 +140,7 @@ impl Drafts {
                         .help("add the rule that it is chained with, or take chain away; it is carried out as it is"),
                 );
             }
-            self.entries.push(Entry::Rule(rule));
+            self.entries.push(Entry::Rule(Box::new(rule)));
         }
     }
 
@@ -157,7 +157,7 @@ impl Drafts {
         if more {
             self.open = Some(rule);
         } else {
-            self.entries.push(Entry::Rule(rule));
+            self.entries.push(Entry::Rule(Box::new(rule)));
         }
     }
 
@@ -196,7 +196,7 @@ impl Drafts {
         selection: &'a RuleSelection,
     ) -> impl Iterator<Item = &'a mut DraftRule> {
         self.entries.iter_mut().filter_map(move |e| match e {
-            Entry::Rule(rule) if rule.is_selected(selection) => Some(rule),
+            Entry::Rule(rule) if rule.is_selected(selection) => Some(&mut **rule),
             _ => None,
         })
     }

@@ -4,6 +4,9 @@ use crate::ruleset::{Chain, ChainId, Lane, LaneId, SlotNames, Step, TargetSet};
 use crate::transform::TransformId;
 use std::collections::HashMap;
 
+/// Names, steps, chains and lanes of a ruleset.
+pub(super) type Interned = (SlotNames, Box<[Step]>, Box<[Chain]>, Box<[Lane]>);
+
 /// Everything interned while a ruleset is compiled.
 #[derive(Default)]
 pub(super) struct Intern {
@@ -54,7 +57,7 @@ impl Intern {
     }
 
     /// Gives everything away.
-    pub(super) fn finish(self) -> (SlotNames, Box<[Step]>, Box<[Chain]>, Box<[Lane]>) {
+    pub(super) fn finish(self) -> Interned {
         (self.slots, self.steps.into(), self.chains.into(), self.lanes.into())
     }
 }

@@ -18,13 +18,16 @@ pub(super) struct Built {
     pub(super) argument: Option<Template>,
 }
 
+/// What reading a file gave: its bytes, or a sentence for people.
+type Content = Result<Arc<[u8]>, String>;
+
 /// Data sets, databases and files that a load has met; files are read once.
 pub(super) struct Files<'a> {
     pub(super) loader: &'a dyn Loader,
     pub(super) datasets: HashMap<String, Arc<[String]>>,
     pub(super) geo_database: Option<Arc<[u8]>>,
     pub(super) http_bl_key: Option<String>,
-    read: RefCell<HashMap<String, Result<Arc<[u8]>, String>>>,
+    read: RefCell<HashMap<String, Content>>,
 }
 
 impl<'a> Files<'a> {
@@ -43,7 +46,7 @@ impl<'a> Files<'a> {
         if let Some(known) = self.read.borrow().get(path) {
             return known.clone();
         }
-        let content: Result<Arc<[u8]>, String> = self.loader.read(path).map(Into::into);
+        let content: Content = self.loader.read(path).map(Into::into);
         self.read.borrow_mut().insert(path.to_owned(), content.clone());
         content
     }

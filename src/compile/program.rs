@@ -273,7 +273,7 @@ impl<'a> Compiler<'a> {
         let mut known = Vec::new();
         for entry in entries {
             if let Entry::Rule(rule) = entry {
-                known.push((RuleIndex(index), rule));
+                known.push((RuleIndex(index), &**rule));
                 index += rule.links.len() as u32;
             }
         }

@@ -70,7 +70,7 @@ impl SettingsBuilder {
             }
             "SecAuditEngine" => read.set(&mut s.audit_engine, audit_mode, "On, Off or RelevantOnly"),
             "SecAuditLogParts" => {
-                read.set(&mut s.audit_parts, parts, "letters from A to K and Z, e.g. ABIJDEFHZ")
+                read.set(&mut s.audit_parts, parts, "letters from A to K and Z, e.g. ABIJDEFHZ");
             }
             "SecAuditLogRelevantStatus" => {
                 let pattern =

@@ -210,7 +210,7 @@ impl Transaction {
                 let name = self.values.get(at.name).to_ascii_lowercase();
                 match at.variable {
                     Variable::Args | Variable::ArgsGet | Variable::ArgsPost => {
-                        self.sanitised.arguments.push(name)
+                        self.sanitised.arguments.push(name);
                     }
                     Variable::RequestHeaders => self.sanitised.request_headers.push(name),
                     Variable::ResponseHeaders => self.sanitised.response_headers.push(name),

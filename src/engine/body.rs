@@ -1,7 +1,7 @@
 //! Request and response bodies on their way into variables.
 
 use super::transaction::Transaction;
-use super::{BodyStep, Disruption, EventKind, Interruption};
+use super::{BodyStep, Disruption, EventKind, FileRecord, Interruption};
 use crate::body::{
     BodyLimits, BodyParser, Coding, InflateError, InflateLimits, Inflater, LimitHit, ParsedBody, Processor,
     Selected, XPathError, XmlDocument, XmlIntoArgs,
@@ -33,7 +33,7 @@ pub(super) struct RequestBody {
     /// More followed that was not inspected.
     pub(super) truncated: bool,
     /// Uploaded files, for the report.
-    pub(super) files: Vec<(Vec<u8>, Vec<u8>, u64, Vec<u8>)>,
+    pub(super) files: Vec<FileRecord>,
     inflater: Option<Inflater>,
     parser: Option<BodyParser>,
     /// The decoded bytes, where a variable or the audit log wants them.

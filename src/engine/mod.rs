@@ -21,7 +21,7 @@ mod world;
 
 pub use decision::{BodyStep, Decision, Disruption, Interruption};
 pub use report::{
-    AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, MatchedValue, Report,
+    AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, FileRecord, MatchedValue, Report,
     RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores,
 };
 pub use transaction::{Options, Transaction};

@@ -2,6 +2,7 @@
 
 use super::report::{AuditSettings, BodyRecord, Report, RequestRecord, ResponseRecord, Scores};
 use super::transaction::Transaction;
+use super::tx::TxValue;
 use super::{AuditEngine, Decision};
 use crate::ruleset::Slot;
 use crate::variable::Variable as V;
@@ -45,7 +46,12 @@ impl Transaction {
         });
         let slots = self.ruleset.score_slots;
         let first = |names: [Option<Slot>; 2]| {
-            names.into_iter().flatten().map(|s| self.tx.get(s)).find(|v| v.is_set()).map_or(0, |v| v.number())
+            names
+                .into_iter()
+                .flatten()
+                .map(|s| self.tx.get(s))
+                .find(|v| v.is_set())
+                .map_or(0, TxValue::number)
         };
         let scores = Scores {
             inbound: first(slots.inbound),

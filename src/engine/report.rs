@@ -53,6 +53,9 @@ pub struct Sanitised {
     pub values: Vec<Vec<u8>>,
 }
 
+/// An uploaded file: field name, file name, size in bytes, content type.
+pub type FileRecord = (Vec<u8>, Vec<u8>, u64, Vec<u8>);
+
 /// The request as it came.
 #[derive(Clone, Debug, Default)]
 pub struct RequestRecord {
@@ -68,8 +71,8 @@ pub struct RequestRecord {
     pub body: BodyRecord,
     /// Arguments as parsed: name and value.
     pub arguments: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Uploaded files: field name, file name, size in bytes, content type.
-    pub files: Vec<(Vec<u8>, Vec<u8>, u64, Vec<u8>)>,
+    /// Uploaded files.
+    pub files: Vec<FileRecord>,
 }
 
 /// The response as the upstream gave it.

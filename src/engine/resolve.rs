@@ -173,7 +173,7 @@ impl Transaction {
                     self.emit(target.variable, name, value);
                 }
             }
-            Err(error) => self.note(super::EventKind::RuleError, &format!("XML:{path}: {}", error)),
+            Err(error) => self.note(super::EventKind::RuleError, &format!("XML:{path}: {error}")),
         }
     }
 
