@@ -25,18 +25,26 @@ pub struct Configuration {
     printed: bool,
     /// In `DetectionOnly`, for cases which disrupt nothing.
     detecting: bool,
+    prefilters: bool,
 }
 
-const PLAIN: Configuration =
-    Configuration { name: "whole", chunk: usize::MAX, clumsy: false, printed: false, detecting: false };
+const PLAIN: Configuration = Configuration {
+    name: "whole",
+    chunk: usize::MAX,
+    clumsy: false,
+    printed: false,
+    detecting: false,
+    prefilters: true,
+};
 
-/// All configurations. A switch which must change no decision (prefilters, a cache of verdicts) gets a row here.
+/// All configurations. A switch which must change no decision gets a row here.
 pub const CONFIGURATIONS: &[Configuration] = &[
     PLAIN,
     Configuration { name: "bytes", chunk: 1, ..PLAIN },
     Configuration { name: "clumsy", chunk: 7, clumsy: true, ..PLAIN },
     Configuration { name: "printed", printed: true, ..PLAIN },
     Configuration { name: "detecting", detecting: true, ..PLAIN },
+    Configuration { name: "unfiltered", prefilters: false, ..PLAIN },
 ];
 
 /// What a case showed that is of interest beyond the case.
@@ -186,6 +194,7 @@ fn observe(
         let outside: Arc<dyn World> = Arc::clone(&world) as Arc<dyn World>;
         let options = Options { id: format!("transaction-{}", n + 1), mode, world: outside };
         let mut transaction = Transaction::new(Arc::clone(&ruleset), options);
+        transaction.set_prefilters(configuration.prefilters);
         let mut decided = request(&mut transaction, &step.request, configuration).err();
         if decided.is_none()
             && let Some(answer) = &step.response
