@@ -3,6 +3,8 @@
 //! CRS and the workloads are looked for in `PORTCULLIS_CRS_DIR` (with the workloads in `../workloads` beside it),
 //! then in `../shared/crs`. Absolute times on shared machines mean little; compare within one run.
 
+#![allow(clippy::print_stdout)]
+
 use portcullis::compile::{self, Input};
 use portcullis::engine::{BodyStep, NoWorld, Options, Transaction};
 use portcullis::http::{HeadLimits, RequestHead, find_head_end};

@@ -4,6 +4,8 @@
 //! It prints the worst factors, and exits with 1 when one is beyond [`SUSPICIOUS`] at every attempt. It is a
 //! benchmark and no test, because a busy machine stretches any single measurement.
 
+#![allow(clippy::print_stdout)]
+
 use portcullis::body::{BodyLimits, BodyParser, Processor};
 use portcullis::source::SourceMap;
 use portcullis::syntax::ast::Document;
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
                 std::hint::black_box(document);
             })
         };
-        rows.push(measure(format!("rule text of {:?}", part), work));
+        rows.push(measure(format!("rule text of {part:?}"), work));
     }
     rows.sort_by(|a, b| b.factor.total_cmp(&a.factor));
     println!("{} shapes; eight times the input takes:", rows.len());

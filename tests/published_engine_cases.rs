@@ -113,6 +113,7 @@ struct Expected {
     parser_error: Option<String>,
 }
 
+#[allow(clippy::print_stderr)]
 fn cases() -> Option<Vec<Case>> {
     let data = std::env::var_os("PORTCULLIS_CRS_DIR")
         .map(|d| PathBuf::from(d).join("../engine-cases"))

@@ -125,6 +125,7 @@ fn clear(action: &mut Action, nowhere: Span) {
 }
 
 /// The reference copy of CRS; `None`, and a word about it, where it is not there and need not be.
+#[allow(clippy::print_stderr)]
 pub fn crs() -> Option<PathBuf> {
     let given = std::env::var_os("PORTCULLIS_CRS_DIR").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|up| up.join("shared/crs"));
