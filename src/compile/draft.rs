@@ -30,7 +30,6 @@ pub(super) struct DraftLink {
 }
 
 /// A place in the order of rules.
-#[expect(clippy::large_enum_variant, reason = "nearly all entries are rules, and none outlives the load")]
 pub(super) enum Entry {
     Rule(Box<DraftRule>),
     Marker(String),
