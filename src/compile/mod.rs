@@ -17,6 +17,7 @@ mod select;
 mod settings;
 mod target;
 mod template;
+mod update;
 
 pub use action::{ACTIONS, ActionKind, ActionRow, Value};
 pub use ctl::{CTL_OPTIONS, CtlRow};

@@ -1,6 +1,8 @@
 //! What a ruleset amounts to: facts for those who must know whether it protects them.
 
-use crate::ruleset::Mode;
+use super::draft::DraftRule;
+use crate::ruleset::{Disruptive, Mode, SetOperation, SetTarget, SlotNames, Template, TxName};
+use crate::syntax::ast;
 use std::collections::BTreeMap;
 
 /// Facts about a ruleset. Numbers count rules, a chain as one.
@@ -42,4 +44,58 @@ pub struct Posture {
     pub detection_paranoia: Option<i64>,
     /// `SecComponentSignature`s.
     pub components: Vec<String>,
+}
+
+impl Posture {
+    /// Counts the rule, and reads off it what the posture tells.
+    pub(super) fn count(&mut self, draft: &DraftRule, disruptive: Option<&Disruptive>, slots: &SlotNames) {
+        self.rules += 1;
+        self.by_phase[usize::from(draft.phase) - 1] += 1;
+        let head = draft.head();
+        let tag = |t: &Template| {
+            t.as_text()
+                .and_then(|t| std::str::from_utf8(t).ok()?.strip_prefix("paranoia-level/")?.parse().ok())
+        };
+        if let Some(level) = head.set.tags.iter().find_map(tag) {
+            *self.by_paranoia.entry(level).or_default() += 1;
+        }
+        let disrupts =
+            matches!(disruptive, Some(Disruptive::Deny | Disruptive::Drop | Disruptive::Redirect(_)));
+        if disrupts {
+            self.disruptive += 1;
+        }
+        let compared = head.targets.first().and_then(|t| match t.selector.as_ref().map(|s| &s.node) {
+            Some(ast::Selector::Key(key)) if t.name.eq_ignore_ascii_case("tx") && !t.count => {
+                Some(key.to_ascii_lowercase())
+            }
+            _ => None,
+        });
+        if disrupts && let Some(name) = compared {
+            if name.contains("outbound") && name.ends_with("anomaly_score") {
+                self.outbound_blocking = Some(draft.id);
+            } else if name.ends_with("anomaly_score") {
+                self.inbound_blocking = Some(draft.id);
+            }
+        }
+        let unconditional = head.operator.is_none();
+        for set in draft.links.iter().flat_map(|l| &l.set.set) {
+            let SetTarget::Tx(TxName::Slot(slot)) = &set.target else { continue };
+            let name = slots.name(*slot);
+            self.scores |= name.contains("anomaly_score") && matches!(set.operation, SetOperation::Add(_));
+            let SetOperation::Assign(value) = &set.operation else { continue };
+            let number =
+                value.as_text().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse::<i64>().ok());
+            let place = match name {
+                "inbound_anomaly_score_threshold" => &mut self.inbound_threshold,
+                "outbound_anomaly_score_threshold" => &mut self.outbound_threshold,
+                "blocking_paranoia_level" | "paranoia_level" => &mut self.blocking_paranoia,
+                "detection_paranoia_level" | "executing_paranoia_level" => &mut self.detection_paranoia,
+                _ => continue,
+            };
+            // A rule with a condition gives a default: it counts only where nothing was set before it.
+            if unconditional || place.is_none() {
+                *place = number.or(*place);
+            }
+        }
+    }
 }

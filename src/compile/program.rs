@@ -1,6 +1,6 @@
 //! The compiler itself: statements → drafts → rules, phases and jumps.
 
-use super::action::{self, ActionDraft, DisruptiveDraft};
+use super::action::{ActionDraft, DisruptiveDraft};
 use super::ctl::CtlDraft;
 use super::draft::{DraftLink, DraftRule, Drafts, Entry};
 use super::intern::Intern;
@@ -10,47 +10,34 @@ use super::prefilter::Conditions;
 use super::select::RuleSelection;
 use super::settings::SettingsBuilder;
 use super::target;
+use super::update::Update;
 use crate::limits;
 use crate::ruleset::prefilter::Prefilter;
 use crate::ruleset::{
     Compare, Ctl, Disruptive, Flow, Matcher, Operand, Phase, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
-    Ruleset, Scan, ScoreSlots, Selector, SetOperation, SetTarget, Slot, Template, TxName,
+    Ruleset, Scan, ScoreSlots, Selector, Slot, Template,
 };
-use crate::source::{SourceMap, Span, Spanned};
+use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Directive, Document, Statement};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::seclang::{self, Loader};
+use crate::syntax::seclang::Loader;
 use crate::variable::Variable;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Compiles one document.
 pub(super) struct Compiler<'a> {
-    sources: &'a SourceMap,
-    files: Files<'a>,
-    diagnostics: Diagnostics,
-    intern: Intern,
-    settings: SettingsBuilder,
-    drafts: Drafts,
-    removals: Vec<(RuleSelection, Span)>,
-    updates: Vec<Update>,
-    posture: Posture,
-    conditions: Conditions,
-    file_names: HashMap<String, Arc<str>>,
-}
-
-/// `SecRuleUpdate…`, applied when all rules are known.
-struct Update {
-    selection: RuleSelection,
-    /// Which link of the chain (`id:2`).
-    link: usize,
-    change: Change,
-    span: Span,
-}
-
-enum Change {
-    Targets { added: Vec<ast::Target>, replaced: Vec<ast::Target> },
-    Actions(Vec<ast::Action>),
+    pub(super) sources: &'a SourceMap,
+    pub(super) files: Files<'a>,
+    pub(super) diagnostics: Diagnostics,
+    pub(super) intern: Intern,
+    pub(super) settings: SettingsBuilder,
+    pub(super) drafts: Drafts,
+    pub(super) removals: Vec<(RuleSelection, Span)>,
+    pub(super) updates: Vec<Update>,
+    pub(super) posture: Posture,
+    pub(super) conditions: Conditions,
+    pub(super) file_names: HashMap<String, Arc<str>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -150,7 +137,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
+    pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
         self.diagnostics.push(Diagnostic::error(code, span, message));
     }
 
@@ -158,111 +145,6 @@ impl<'a> Compiler<'a> {
         for argument in &directive.arguments {
             self.removals.push(make(argument.node.clone(), argument.span));
         }
-    }
-
-    fn update_targets(&mut self, directive: &Directive, first: &Spanned<String>) {
-        let Some((selection, link)) = self.selection(directive, first) else { return };
-        let mut targets = |n: usize| match directive.arguments.get(n) {
-            Some(text) => seclang::parse_targets(text, self.sources, &mut self.diagnostics),
-            None => Vec::new(),
-        };
-        let change = Change::Targets { added: targets(1), replaced: targets(2) };
-        self.updates.push(Update { selection, link, change, span: directive.span });
-    }
-
-    fn update_actions(&mut self, directive: &Directive, first: &Spanned<String>) {
-        let Some((selection, link)) = self.selection(directive, first) else { return };
-        let Some(text) = directive.arguments.get(1) else { return };
-        let actions = seclang::parse_actions(text, self.sources, &mut self.diagnostics);
-        let change = Change::Actions(actions);
-        self.updates.push(Update { selection, link, change, span: directive.span });
-    }
-
-    fn selection(
-        &mut self,
-        directive: &Directive,
-        first: &Spanned<String>,
-    ) -> Option<(RuleSelection, usize)> {
-        match directive.name.node {
-            "SecRuleUpdateTargetByTag" => Some((RuleSelection::Tag(first.node.clone()), 0)),
-            "SecRuleUpdateTargetByMsg" => Some((RuleSelection::Message(first.node.clone()), 0)),
-            _ => {
-                // `id:offset` means a link of the chain.
-                let (ids, offset) = first.node.split_once(':').unwrap_or((&first.node, "0"));
-                match (RuleSelection::ids(ids), offset.trim().parse()) {
-                    (Ok(selection), Ok(offset)) => Some((selection, offset)),
-                    (Err(message), _) => {
-                        self.error("invalid-ids", first.span, message);
-                        None
-                    }
-                    (_, Err(_)) => {
-                        self.error("invalid-ids", first.span, format!("{offset} is no position in a chain"));
-                        None
-                    }
-                }
-            }
-        }
-    }
-
-    fn apply_updates(&mut self) {
-        for update in std::mem::take(&mut self.updates) {
-            let mut found = false;
-            let diagnostics = &mut self.diagnostics;
-            for rule in self.drafts.selected(&update.selection) {
-                found = true;
-                rule.updated = true;
-                let Some(link) = rule.links.get_mut(update.link) else {
-                    let message = format!(
-                        "rule {} has {} links, none of number {}",
-                        rule.id,
-                        rule.links.len(),
-                        update.link
-                    );
-                    diagnostics.push(Diagnostic::error("no-such-link", update.span, message));
-                    continue;
-                };
-                match &update.change {
-                    Change::Targets { added, replaced } => {
-                        if !replaced.is_empty() {
-                            link.targets.retain(|t| !replaced.iter().any(|r| same_target(r, t)));
-                        }
-                        link.targets.extend(added.iter().cloned());
-                    }
-                    Change::Actions(actions) => {
-                        let mut base = std::mem::take(&mut link.set);
-                        let (id, phase, chain) = (base.id, base.phase, base.chain);
-                        let disruptive = base.disruptive.take();
-                        link.set = action::merge(base, actions, &mut self.intern, self.sources, diagnostics);
-                        // What a rule is and where it stands cannot be changed from outside.
-                        (link.set.id, link.set.phase, link.set.chain) = (id, phase, chain);
-                        link.set.disruptive = link.set.disruptive.take().or(disruptive);
-                    }
-                }
-                self.posture.updated.push(rule.id);
-            }
-            if !found {
-                self.nothing_selected(update.span);
-            }
-        }
-        self.posture.updated.sort_unstable();
-        self.posture.updated.dedup();
-    }
-
-    fn apply_removals(&mut self) {
-        for (selection, span) in std::mem::take(&mut self.removals) {
-            let removed = self.drafts.remove(&selection);
-            if removed.is_empty() {
-                self.nothing_selected(span);
-            }
-            self.posture.removed.extend(removed);
-        }
-    }
-
-    fn nothing_selected(&mut self, span: Span) {
-        self.diagnostics.push(
-            Diagnostic::warning("nothing-selected", span, "no rule is meant by this")
-                .help("look at the id, tag or message, and whether the rules it means are loaded at all"),
-        );
     }
 
     fn build(&mut self, entries: &[Entry]) -> Built {
@@ -325,7 +207,7 @@ impl<'a> Compiler<'a> {
             _ => None,
         };
         let meta = Arc::new(self.meta(draft));
-        self.facts(draft, disruptive.as_ref());
+        self.posture.count(draft, disruptive.as_ref(), &self.intern.slots);
         let last = draft.links.len() - 1;
         for (n, link) in draft.links.iter().enumerate() {
             let matcher = self.matcher(draft, link);
@@ -499,59 +381,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Counts the rule, and reads off it what the posture tells.
-    fn facts(&mut self, draft: &DraftRule, disruptive: Option<&Disruptive>) {
-        let posture = &mut self.posture;
-        posture.rules += 1;
-        posture.by_phase[usize::from(draft.phase) - 1] += 1;
-        let head = draft.head();
-        let tag = |t: &Template| {
-            t.as_text()
-                .and_then(|t| std::str::from_utf8(t).ok()?.strip_prefix("paranoia-level/")?.parse().ok())
-        };
-        if let Some(level) = head.set.tags.iter().find_map(tag) {
-            *posture.by_paranoia.entry(level).or_default() += 1;
-        }
-        let disrupts =
-            matches!(disruptive, Some(Disruptive::Deny | Disruptive::Drop | Disruptive::Redirect(_)));
-        if disrupts {
-            posture.disruptive += 1;
-        }
-        let compared = head.targets.first().and_then(|t| match t.selector.as_ref().map(|s| &s.node) {
-            Some(ast::Selector::Key(key)) if t.name.eq_ignore_ascii_case("tx") && !t.count => {
-                Some(key.to_ascii_lowercase())
-            }
-            _ => None,
-        });
-        if disrupts && let Some(name) = compared {
-            if name.contains("outbound") && name.ends_with("anomaly_score") {
-                posture.outbound_blocking = Some(draft.id);
-            } else if name.ends_with("anomaly_score") {
-                posture.inbound_blocking = Some(draft.id);
-            }
-        }
-        let unconditional = head.operator.is_none();
-        for set in draft.links.iter().flat_map(|l| &l.set.set) {
-            let SetTarget::Tx(TxName::Slot(slot)) = &set.target else { continue };
-            let name = self.intern.slots.name(*slot);
-            posture.scores |= name.contains("anomaly_score") && matches!(set.operation, SetOperation::Add(_));
-            let SetOperation::Assign(value) = &set.operation else { continue };
-            let number =
-                value.as_text().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse::<i64>().ok());
-            let place = match name {
-                "inbound_anomaly_score_threshold" => &mut posture.inbound_threshold,
-                "outbound_anomaly_score_threshold" => &mut posture.outbound_threshold,
-                "blocking_paranoia_level" | "paranoia_level" => &mut posture.blocking_paranoia,
-                "detection_paranoia_level" | "executing_paranoia_level" => &mut posture.detection_paranoia,
-                _ => continue,
-            };
-            // A rule with a condition gives a default: it counts only where nothing was set before it.
-            if unconditional || place.is_none() {
-                *place = number.or(*place);
-            }
-        }
-    }
-
     fn jumps(&mut self, built: &mut Built, known: &[(RuleIndex, &DraftRule)], places: &[Place]) {
         let mut positions = [0_u32; 5];
         for (index, draft) in known {
@@ -607,11 +436,4 @@ impl Built {
 struct Place {
     name: String,
     at: [u32; 5],
-}
-
-fn same_target(a: &ast::Target, b: &ast::Target) -> bool {
-    a.excluded == b.excluded
-        && a.count == b.count
-        && a.name.eq_ignore_ascii_case(&b.name)
-        && a.selector.as_ref().map(|s| &s.node) == b.selector.as_ref().map(|s| &s.node)
 }

@@ -5,15 +5,17 @@
 //! [`World`]. It must know neither rule text nor sockets.
 
 mod actions;
-mod body;
 mod decision;
 mod evaluate;
 mod head;
 mod lanes;
 mod outcome;
 mod persistent;
+mod refusal;
 mod report;
+mod request_body;
 mod resolve;
+mod response_body;
 mod transaction;
 mod tx;
 mod values;

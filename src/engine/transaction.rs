@@ -1,8 +1,9 @@
 //! The transaction: what the caller feeds, and what it gets back.
 
-use super::body::{RequestBody, ResponseBody};
 use super::lanes::{LaneState, Matched};
 use super::persistent::Persistent;
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
 use super::tx::Tx;
 use super::values::{ValueId, Values};
 use super::{BodyStep, Decision, Event, EventKind, Interruption, Report, RuleHit, Sanitised, World};
