@@ -137,6 +137,29 @@ fn grpc_streams_flow_in_both_directions_with_their_trailers() {
 }
 
 #[test]
+fn what_only_looks_like_grpc_is_inspected() {
+    let identity = Identity::new(&["a.test"]);
+    let origin = Origin::echo();
+    let tls = identity.listener();
+    let rules = "SecRuleEngine On\nSecRequestBodyAccess On\n\
+                 SecAction \"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=URLENCODED\"\n\
+                 SecRule ARGS:a \"@streq attack\" \"id:2,phase:2,deny\"";
+    // The upstream speaks HTTP/1.1 only, so that no gRPC can be meant.
+    let server = Setup::new(origin.address, rules).config(|c| c.listeners[0].tls = Some(tls)).start();
+    runtime().block_on(async {
+        let mut client = http2::connect(server.address(), &identity).await;
+        let request = http::Request::post("https://a.test/")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .expect("a request");
+        let response = http2::send(&mut client, request, b"a=attack", 100).await.expect("a response");
+        assert_eq!(response.status(), 403);
+    });
+    assert!(server.seen.finished(1)[0].report.events.is_empty());
+}
+
+#[test]
 fn an_upstream_by_name_is_resolved() {
     let origin = Origin::echo();
     let upstream = Upstream { host: "localhost".to_owned(), ..to(origin.address) };

@@ -7,7 +7,7 @@ use super::front::{Passage, WayBack};
 use super::intake;
 use super::replay::{ABANDONED, Cloakroom, Replay, Stored};
 use super::upstream::Directory;
-use crate::config::HostHeader;
+use crate::config::{HostHeader, UpstreamHttp2};
 use crate::engine::EventKind;
 use crate::http::RequestHead;
 use ::http::{Version, header};
@@ -284,7 +284,8 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
         session.set_keepalive(keepalive);
     }
     if has_body && exchange.wants_request_body() {
-        if is_grpc(head) {
+        // Only where upstreams speak HTTP/2, as gRPC must: elsewhere the type would be a way past the rules.
+        if is_grpc(head) && site.upstreams.iter().all(|u| u.http2 != UpstreamHttp2::Never) {
             exchange.note(EventKind::RequestBodyUninspected, "a gRPC stream is not held");
         } else {
             ctx.stored = Some(intake::read(&mut session.downstream_session, exchange, site).await?);
