@@ -91,3 +91,7 @@ pub const FILE_CONTENT_BYTES: usize = 128 << 10;
 pub const TRANSFORMATIONS_PER_RULE: usize = 32;
 /// Bytes of an operator's argument that reports show.
 pub const OPERATOR_TEXT_BYTES: usize = 200;
+/// Names whose answers of the resolver are remembered (`@rbl`); each takes some 200 bytes.
+pub const RESOLVED_NAMES: usize = 10_000;
+/// Names that wait to be asked of the resolver. More come only from a flood of new addresses.
+pub const RESOLVER_QUEUE: usize = 256;

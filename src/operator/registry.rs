@@ -363,7 +363,7 @@ static ROWS: &[OperatorRow] = &[
     OperatorRow {
         name: "rbl",
         aliases: &[],
-        doc: "Matches when the DNS block list that the argument names lists the address. `TX.0` is the address.",
+        doc: "Matches when the DNS block list that the argument names lists the address. `TX.0` is the address. No request waits for a name server: an address that has not been asked about before does not match yet, and its answer is known to the requests that follow.",
         argument: Argument::Static,
         build: address::rbl,
     },

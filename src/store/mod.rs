@@ -4,6 +4,7 @@
 
 mod collection;
 mod memory;
+mod resolver;
 mod world;
 
 pub use memory::{MemoryStore, Usage};

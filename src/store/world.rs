@@ -1,28 +1,36 @@
 //! The engine's outside, as a server has it.
 
 use super::MemoryStore;
+use super::resolver::Resolver;
 use crate::engine::{Collections, World};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// The real clock, the process' environment, and collections that outlive transactions.
 ///
-/// Names are not looked up: `@rbl` and `REMOTE_HOST` would hold a request until some name server answers, so they
-/// find nothing.
+/// Names (`@rbl`) are looked up beside requests: one that has not been asked before has no answer yet. Addresses are
+/// not turned into names, so that `REMOTE_HOST` is an address.
 pub struct ServerWorld {
     collections: Arc<MemoryStore>,
     /// Keyed by the operating system's random source.
     random: RandomState,
     drawn: AtomicU64,
+    resolver: Resolver,
 }
 
 impl ServerWorld {
     /// A world over `collections`.
     pub fn new(collections: Arc<MemoryStore>) -> Self {
-        Self { collections, random: RandomState::new(), drawn: AtomicU64::new(0) }
+        Self {
+            collections,
+            random: RandomState::new(),
+            drawn: AtomicU64::new(0),
+            resolver: Resolver::system(),
+        }
     }
 }
 
@@ -37,6 +45,10 @@ impl World for ServerWorld {
 
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
+        self.resolver.resolve(name)
     }
 
     /// SipHash of a counter under a random key: no client can tell the next from the last.
