@@ -616,6 +616,23 @@ fn cookie_crumbs_are_one_cookie_for_rules_and_upstream() {
 }
 
 #[test]
+fn http2_requests_that_the_library_refuses_are_recorded() {
+    let origin = Origin::echo();
+    let identity = Identity::new(&["a.test"]);
+    let tls = identity.listener();
+    let server = Setup::new(origin.address, RULES).config(|c| c.listeners[0].tls = Some(tls)).start();
+    runtime().block_on(async {
+        let mut client = http2::connect(server.address(), &identity).await;
+        let request = http::Request::get("https://user@a.test/").body(()).expect("a request");
+        let response = http2::send(&mut client, request, b"", 1).await.expect("a response");
+        assert_eq!(response.status(), 400);
+    });
+    let finished = server.seen.finished(1).remove(0);
+    assert!(finished.report.events.iter().any(|e| e.kind == EventKind::MalformedRequest));
+    assert_eq!(finished.trouble(), Some(&Trouble::Unparsable));
+}
+
+#[test]
 fn http2_drops_reset_their_stream_only() {
     let origin = Origin::echo();
     let identity = Identity::new(&["a.test"]);

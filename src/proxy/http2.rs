@@ -1,10 +1,14 @@
 //! HTTP/2 connections: accepts streams and hands each to pingora as a request of its own.
 //!
-//! The loop is our own so that what pingora refuses while it accepts a stream is counted, and an idle connection
-//! ends. Frames and header compression are the `h2` crate's.
+//! The loop is our own so that what pingora refuses while it accepts a stream is recorded, and an idle
+//! connection ends. Frames and header compression are the `h2` crate's.
 
-use super::exchange::Shared;
+use super::answer::Trouble;
+use super::exchange::{Arrival, Exchange, Shared};
+use super::front::Ends;
 use super::service::Service;
+use crate::engine::EventKind;
+use crate::http::RequestHead;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{self, H2Accept, HttpSession};
@@ -25,6 +29,7 @@ pub(super) async fn serve(
     proxy: &Arc<HttpProxy<Service>>,
     shared: &Arc<Shared>,
     stream: Stream,
+    ends: Ends,
     shutdown: &ShutdownWatch,
 ) -> Result<(), &'static str> {
     let limits = shared.current.load().config.client.clone();
@@ -67,7 +72,7 @@ pub(super) async fn serve(
                 });
             }
             Ok(Some(H2Accept::Rejected)) => {
-                shared.observer.connection_failed("http2_malformed_request");
+                record_refused(shared, &ends);
                 malformed += 1;
                 if malformed >= MAX_MALFORMED {
                     return Err("http2_too_many_malformed");
@@ -79,6 +84,16 @@ pub(super) async fn serve(
     }
     while streams.join_next().await.is_some() {}
     Ok(())
+}
+
+/// pingora has answered a stream with 400 for its target, and shows nothing of it: what is known is recorded.
+fn record_refused(shared: &Arc<Shared>, ends: &Ends) {
+    let head = RequestHead { protocol: b"HTTP/2.0".to_vec(), ..RequestHead::default() };
+    let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+    let exchange = Exchange::begin(shared, arrival);
+    exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
+    let _ = exchange.answer(&Trouble::Unparsable);
+    exchange.finish(400, 0, 0);
 }
 
 /// Streams that may be open at once on a connection.

@@ -259,7 +259,7 @@ impl Door {
         };
         drop(generation);
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            http2::serve(&self.proxy, &self.shared, stream, &self.shutdown).await
+            http2::serve(&self.proxy, &self.shared, stream, ends, &self.shutdown).await
         } else {
             front::serve(&self.proxy, &self.shared, stream, ends, &self.shutdown).await;
             Ok(())
