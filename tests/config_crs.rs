@@ -6,13 +6,21 @@ use portcullis::config::{Overrides, posture};
 use portcullis::reload::{Origin, file_loader, load};
 use portcullis::syntax::diagnostic::Severity;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn the_crs_example_loads_crs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let crs = root.join("../shared/crs").canonicalize().expect("CRS beside the checkout");
+    let crs =
+        std::env::var_os("PORTCULLIS_CRS_DIR").map_or_else(|| root.join("../shared/crs"), PathBuf::from);
+    let Ok(crs) = crs.canonicalize() else {
+        assert!(std::env::var_os("PORTCULLIS_REQUIRE_CRS").is_none(), "no CRS at {}", crs.display());
+        // Past the test runner, which keeps what a passing test prints to itself.
+        let _ = writeln!(std::io::stderr(), "\n*** SKIPPED: no CRS at {} ***\n", crs.display());
+        return;
+    };
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     fs::create_dir(at("crs")).expect("created");
