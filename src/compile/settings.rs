@@ -88,8 +88,6 @@ impl SettingsBuilder {
                 read.set(&mut s.collection_timeout, seconds, "a number of seconds");
             }
             "SecWebAppId" => s.web_app_id.clone_from(&first.node),
-            "SecSensorId" => s.sensor_id.clone_from(&first.node),
-            "SecServerSignature" => s.server_signature = Some(first.node.clone()),
             "SecComponentSignature" => s.components.push(first.node.clone()),
             "SecInterceptOnError" => read.set(&mut s.intercept_on_error, switch, "On or Off"),
             "SecParseXmlIntoArgs" => read.set(&mut s.xml_args, xml_args, "On, Off or OnlyArgs"),

@@ -5,8 +5,8 @@ use super::tx::{TxValue, parse_number};
 use super::{AuditParts, CollectionChange, Disruption, EventKind, Interruption, MatchedValue, RuleHit};
 use crate::limits;
 use crate::ruleset::{
-    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Mode, PartsChange, Rule, RuleAction, RuleIndex,
-    Ruleset, Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
+    AuditMode, CollectionRef, Ctl, Disruptive, Mode, PartsChange, Rule, RuleAction, RuleIndex, Ruleset,
+    Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
 };
 use crate::variable::Variable;
 use std::sync::Arc;
@@ -365,17 +365,6 @@ impl From<AuditMode> for super::AuditEngine {
             AuditMode::On => Self::On,
             AuditMode::Off => Self::Off,
             AuditMode::RelevantOnly => Self::RelevantOnly,
-        }
-    }
-}
-
-impl Allow {
-    /// The name in SecLang.
-    pub fn name(self) -> &'static str {
-        match self {
-            Allow::All => "allow",
-            Allow::Phase => "allow:phase",
-            Allow::Request => "allow:request",
         }
     }
 }

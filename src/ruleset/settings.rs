@@ -96,10 +96,6 @@ pub struct Settings {
     pub collection_timeout: Duration,
     /// `SecWebAppId`
     pub web_app_id: String,
-    /// `SecSensorId`
-    pub sensor_id: String,
-    /// `SecServerSignature`
-    pub server_signature: Option<String>,
     /// `SecComponentSignature`s.
     pub components: Vec<String>,
     /// `SecParseXmlIntoArgs`
@@ -135,8 +131,6 @@ impl Default for Settings {
             cookie_separator: b';',
             collection_timeout: Duration::from_secs(3_600),
             web_app_id: String::new(),
-            sensor_id: String::new(),
-            server_signature: None,
             components: Vec::new(),
             xml_args: XmlIntoArgs::Off,
             unicode_map: None,

@@ -319,12 +319,18 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Accepted("regular expressions are always filtered beforehand"),
         "Whether regular expressions are filtered beforehand.",
     ),
-    row("SecSensorId", 1, 1, Implemented, "Names this installation in the audit log."),
+    row(
+        "SecSensorId",
+        1,
+        1,
+        Accepted("records of the audit log name their site"),
+        "Names this installation in the audit log.",
+    ),
     row(
         "SecServerSignature",
         1,
         1,
-        Accepted("the application's Server header is passed on; rewrite it in the configuration"),
+        Accepted("the application's Server header is passed on as it is"),
         "What the server calls itself in responses.",
     ),
     row(
