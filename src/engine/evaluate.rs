@@ -205,10 +205,8 @@ impl Transaction {
         let mut value = at.raw;
         let mut matched = self.ask(ruleset, rule, scan, at, value);
         for &column in chain {
-            let next = self.values.step(ruleset, value, column);
-            // An ephemeral result has its input's id only when it is the same memory; ask again to be safe.
-            if next != value || !next.is_lasting() {
-                value = next;
+            value = self.values.step(ruleset, value, column);
+            if self.values.changed {
                 matched |= self.ask(ruleset, rule, scan, at, value);
             }
         }

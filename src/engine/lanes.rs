@@ -87,7 +87,7 @@ impl Transaction {
             self.lane_values[i].value = if value.is_lasting() { value } else { ValueId::NONE };
         }
         let end = self.lane_values.len();
-        if !lane.volatile && !restricted && lasting {
+        if !lane.volatile && !restricted && lasting && self.values.keeps {
             self.lanes[usize::from(id.0)] =
                 LaneState { phase: self.phase, start: start as u32, end: end as u32, candidates: 0 };
         }

@@ -152,6 +152,13 @@ impl Transaction {
         self.prefilters = on;
     }
 
+    /// Switches off that transformed values and lanes are kept (they are): every rule then gathers and transforms its
+    /// values by itself, as if the arena were full. It changes what a transaction costs and nothing else; it is there
+    /// so that tests can compare.
+    pub fn set_memo(&mut self, on: bool) {
+        self.values.keeps = on;
+    }
+
     /// The mode now in force; `ctl:ruleEngine` may change it.
     pub fn mode(&self) -> Mode {
         self.mode

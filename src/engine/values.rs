@@ -53,6 +53,10 @@ pub(super) struct Values {
     /// Sets of patterns that may match a value, one after the other.
     candidates: Vec<u64>,
     limit: usize,
+    /// Whether results are kept at all ([`super::Transaction::set_memo`]).
+    pub(super) keeps: bool,
+    /// Whether the last step changed anything. Ids cannot tell that of values which are not kept.
+    pub(super) changed: bool,
     scratch: Vec<u8>,
     ephemeral: Vec<u8>,
 }
@@ -67,6 +71,8 @@ impl Values {
             columns,
             candidates: Vec::new(),
             limit,
+            keeps: true,
+            changed: false,
             scratch: Vec::new(),
             ephemeral: Vec::new(),
         };
@@ -118,16 +124,18 @@ impl Values {
     pub(super) fn step(&mut self, ruleset: &Ruleset, id: ValueId, column: u8) -> ValueId {
         let step = &ruleset.steps[usize::from(column)];
         let ValueId(index) = id;
-        let lasting = id.is_lasting();
+        let lasting = id.is_lasting() && self.keeps;
         if lasting {
             let cell = self.memo[index as usize * self.columns + usize::from(column)];
             if cell != UNKNOWN {
+                self.changed = cell != index;
                 return ValueId(cell);
             }
             if let Some(trigger) = &step.trigger
                 && !self.set(id).intersects(trigger)
             {
                 self.memo[index as usize * self.columns + usize::from(column)] = index;
+                self.changed = false;
                 return id;
             }
         }
@@ -140,6 +148,7 @@ impl Values {
             }
             _ => (step.transform.row().apply)(input, &mut out),
         };
+        self.changed = changed;
         let result = if !changed {
             id
         } else if !lasting || self.bytes.len() + out.len() > self.limit {

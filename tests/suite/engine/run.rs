@@ -26,6 +26,7 @@ pub struct Configuration {
     /// In `DetectionOnly`, for cases which disrupt nothing.
     detecting: bool,
     prefilters: bool,
+    memo: bool,
 }
 
 const PLAIN: Configuration = Configuration {
@@ -35,6 +36,7 @@ const PLAIN: Configuration = Configuration {
     printed: false,
     detecting: false,
     prefilters: true,
+    memo: true,
 };
 
 /// All configurations. A switch which must change no decision gets a row here.
@@ -45,6 +47,7 @@ pub const CONFIGURATIONS: &[Configuration] = &[
     Configuration { name: "printed", printed: true, ..PLAIN },
     Configuration { name: "detecting", detecting: true, ..PLAIN },
     Configuration { name: "unfiltered", prefilters: false, ..PLAIN },
+    Configuration { name: "forgetful", memo: false, ..PLAIN },
 ];
 
 /// What a case showed that is of interest beyond the case.
@@ -195,6 +198,7 @@ fn observe(
         let options = Options { id: format!("transaction-{}", n + 1), mode, world: outside };
         let mut transaction = Transaction::new(Arc::clone(&ruleset), options);
         transaction.set_prefilters(configuration.prefilters);
+        transaction.set_memo(configuration.memo);
         let mut decided = request(&mut transaction, &step.request, configuration).err();
         if decided.is_none()
             && let Some(answer) = &step.response
