@@ -131,15 +131,16 @@ impl Transaction {
                 self.set(V::RemoteUser, &user);
             }
         }
-        self.request_body.content_type = self.header(V::RequestHeaders, b"content-type").unwrap_or_default();
+        self.request_body.content_type = self.joined_header(V::RequestHeaders, b"content-type");
         self.request_body.codings = self.joined_header(V::RequestHeaders, b"content-encoding");
-        let essence = MediaType::parse(&self.request_body.content_type).essence;
+        let types = MediaType::list(&self.request_body.content_type);
         // ModSecurity chooses these two by itself; others are chosen by rules.
-        let processor = match essence.as_slice() {
+        let processor = types.iter().find_map(|kind| match MediaType::parse(kind).essence.as_slice() {
             b"application/x-www-form-urlencoded" => Some(Processor::Urlencoded),
             b"multipart/form-data" => Some(Processor::Multipart),
             _ => None,
-        };
+        });
+        self.request_body.has_several_types = types.len() > 1;
         self.request_body.processor = processor;
         // Empty rather than absent: rules ask with `!@rx` whether it is none of those they know.
         self.set(V::ReqbodyProcessor, processor.map_or("", Processor::name).as_bytes());

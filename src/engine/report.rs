@@ -178,6 +178,8 @@ pub struct Event {
 pub enum EventKind {
     /// The request was not HTTP as Portcullis accepts it; it was refused.
     MalformedRequest,
+    /// The request could be read in several ways, and was made to have one before it was inspected and forwarded.
+    NormalisedRequest,
     /// A request body could not be parsed as its type.
     RequestBodyError,
     /// A request body exceeded a limit and was inspected in part.
@@ -204,8 +206,9 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 12] = [
+    pub const ALL: [EventKind; 13] = [
         EventKind::MalformedRequest,
+        EventKind::NormalisedRequest,
         EventKind::RequestBodyError,
         EventKind::RequestBodyTruncated,
         EventKind::RequestBodyUninspected,
@@ -223,6 +226,7 @@ impl EventKind {
     pub fn name(self) -> &'static str {
         match self {
             EventKind::MalformedRequest => "malformed_request",
+            EventKind::NormalisedRequest => "normalised_request",
             EventKind::RequestBodyError => "request_body_error",
             EventKind::RequestBodyTruncated => "request_body_truncated",
             EventKind::RequestBodyUninspected => "request_body_uninspected",

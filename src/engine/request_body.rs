@@ -25,6 +25,9 @@ pub(super) struct RequestBody {
     pub(super) xml_into_args: XmlIntoArgs,
     /// The header's value.
     pub(super) content_type: Vec<u8>,
+    /// It lists several types. Which of them the origin goes by is not known, so that no parser's word is enough:
+    /// rules see the bytes too, and are told that the body cannot be read for certain.
+    pub(super) has_several_types: bool,
     /// `Content-Encoding`, all its lines joined.
     pub(super) codings: Vec<u8>,
     /// Bytes fed, as received.
@@ -53,6 +56,7 @@ impl RequestBody {
             processor: None,
             xml_into_args: settings.xml_args,
             content_type: Vec::new(),
+            has_several_types: false,
             codings: Vec::new(),
             received: 0,
             truncated: false,
@@ -71,6 +75,15 @@ impl RequestBody {
     /// Whether bytes are wanted.
     pub(super) fn wanted(&self) -> bool {
         self.access && !self.truncated
+    }
+
+    /// Whether `REQUEST_BODY` is filled.
+    fn is_variable(&self) -> bool {
+        match self.processor {
+            Some(Processor::Urlencoded | Processor::Raw) => true,
+            Some(_) => self.has_several_types,
+            None => self.force_variable || self.has_several_types,
+        }
     }
 
     /// Takes decoded bytes.
@@ -201,12 +214,7 @@ impl Transaction {
             xml_into_args: body.xml_into_args,
             ..BodyLimits::default()
         };
-        let whole = match body.processor {
-            Some(Processor::Urlencoded | Processor::Raw) => true,
-            Some(_) => false,
-            None => body.force_variable,
-        };
-        body.keep_bytes = whole || self.audit_parts.has(b'C') || self.audit_parts.has(b'I');
+        body.keep_bytes = body.is_variable() || self.audit_parts.has(b'C') || self.audit_parts.has(b'I');
         body.parser = body.processor.map(|p| BodyParser::new(p, &limits, &body.content_type));
         Ok(())
     }
@@ -251,12 +259,7 @@ impl Transaction {
         }
         let length = self.request_body.length;
         self.set_number(V::RequestBodyLength, i64::try_from(length).unwrap_or(i64::MAX));
-        let is_variable = match self.request_body.processor {
-            Some(Processor::Urlencoded | Processor::Raw) => true,
-            Some(_) => false,
-            None => self.request_body.force_variable,
-        };
-        if is_variable && received_any {
+        if self.request_body.is_variable() && received_any {
             let bytes = std::mem::take(&mut self.request_body.bytes);
             self.set(V::RequestBody, &bytes);
             self.scalars[V::StreamInputBody as usize] = self.scalars[V::RequestBody as usize];
@@ -272,6 +275,11 @@ impl Transaction {
                 self.request_error(message);
             }
             self.take_parsed(parsed);
+        }
+        if self.request_body.has_several_types && received_any {
+            let message = "Content-Type names several types, and an origin may read the body as any of them";
+            self.note(EventKind::RequestBodyError, message);
+            self.request_error(message);
         }
         self.set_arguments_size();
         None

@@ -34,6 +34,7 @@ pub enum Fault {
     SpaceBeforeColon,
     BadName,
     BadValue,
+    ContentTypeJoined,
     HostMissing,
     HostEmpty,
     HostInvalid,
@@ -44,6 +45,7 @@ pub enum Fault {
     ContentLengthList,
     ContentLengthDuplicate,
     ContentLengthConflict,
+    ContentLengthDropped,
     LengthAndTransferEncoding,
     BadTransferEncoding,
     TransferEncodingOnHttp10,
@@ -54,7 +56,7 @@ struct Row(&'static str, bool, &'static str, &'static str);
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 40] = [
+    pub const ALL: [Fault; 42] = [
         Fault::HeadTooLong,
         Fault::RequestLineTooLong,
         Fault::TooManyHeaders,
@@ -82,6 +84,7 @@ impl Fault {
         Fault::SpaceBeforeColon,
         Fault::BadName,
         Fault::BadValue,
+        Fault::ContentTypeJoined,
         Fault::HostMissing,
         Fault::HostEmpty,
         Fault::HostInvalid,
@@ -92,6 +95,7 @@ impl Fault {
         Fault::ContentLengthList,
         Fault::ContentLengthDuplicate,
         Fault::ContentLengthConflict,
+        Fault::ContentLengthDropped,
         Fault::LengthAndTransferEncoding,
         Fault::BadTransferEncoding,
         Fault::TransferEncodingOnHttp10,
@@ -232,6 +236,12 @@ impl Fault {
             Fault::BadValue => {
                 Row("bad_value", true, "A header field's value holds control characters.", "RFC 9110 §5.5")
             }
+            Fault::ContentTypeJoined => Row(
+                "content_type_joined",
+                false,
+                "Several Content-Type fields are joined to one, with commas.",
+                "RFC 9110 §5.3",
+            ),
             Fault::HostMissing => {
                 Row("host_missing", true, "An HTTP/1.1 request has no Host field.", "RFC 9112 §3.2")
             }
@@ -269,10 +279,16 @@ impl Fault {
                 "Content-Length is given several times and differs.",
                 "RFC 9112 §6.3",
             ),
+            Fault::ContentLengthDropped => Row(
+                "content_length_dropped",
+                false,
+                "Content-Length beside `Transfer-Encoding: chunked` is dropped; the connection ends after the answer.",
+                "RFC 9112 §6.3",
+            ),
             Fault::LengthAndTransferEncoding => Row(
                 "length_and_transfer_encoding",
                 true,
-                "Content-Length and Transfer-Encoding are given together.",
+                "Content-Length and Transfer-Encoding are given together, and one of them is odd by itself.",
                 "RFC 9112 §6.1",
             ),
             Fault::BadTransferEncoding => Row(
@@ -310,6 +326,9 @@ mod tests {
         assert!(Fault::ALL.is_sorted());
         assert_eq!(Fault::ALL.last(), Some(&Fault::TransferEncodingOnHttp10));
         let let_through: Vec<_> = Fault::ALL.iter().filter(|f| !f.is_fatal()).map(|f| f.name()).collect();
-        assert_eq!(let_through, ["leading_empty_line", "target_unencoded"]);
+        assert_eq!(
+            let_through,
+            ["leading_empty_line", "target_unencoded", "content_type_joined", "content_length_dropped"]
+        );
     }
 }

@@ -80,6 +80,24 @@ impl RequestHead {
         self.faults.iter().copied().find(|f| f.is_fatal())
     }
 
+    /// Whether the connection must not carry another request after this one: its end was told in two ways, and
+    /// whoever goes by the other one begins the next request elsewhere (RFC 9112 §6.3).
+    pub fn ends_connection(&self) -> bool {
+        self.faults.contains(&Fault::ContentLengthDropped)
+    }
+
+    /// Whether this is a request of HTTP/0.9, which is a line and nothing else (RFC 1945 §4.1). Who sends one reads
+    /// everything that comes as content, so that the answer may have no head.
+    pub fn is_simple(&self) -> bool {
+        let is_location = || {
+            matches!(
+                Target::parse(&self.method, &self.target).form,
+                TargetForm::Origin | TargetForm::Absolute
+            )
+        };
+        self.method == b"GET" && self.faults.contains(&Fault::VersionMissing) && is_location()
+    }
+
     /// The values of all fields of that name, in any case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.headers
@@ -207,6 +225,7 @@ impl Reader {
         if !ended {
             self.fault(Fault::Unterminated);
         }
+        self.join_content_types();
         self.check_host();
         self.check_framing();
     }
@@ -305,8 +324,10 @@ impl Reader {
         }
         let is_http = |s: &[u8]| s.eq_ignore_ascii_case(b"http") || s.eq_ignore_ascii_case(b"https");
         let is_permitted = match target.form {
+            // RFC 9112 §3.2.3: `CONNECT` has no other form.
+            TargetForm::Authority => is_host(&raw),
+            _ if self.head.method == b"CONNECT" => false,
             TargetForm::Origin | TargetForm::Asterisk => true,
-            TargetForm::Authority => true,
             TargetForm::Absolute => target.scheme.is_some_and(is_http) && target.authority != Some(b""),
             TargetForm::Other => false,
         };
@@ -385,6 +406,28 @@ impl Reader {
         }
     }
 
+    /// Several fields mean what one means that lists them all (RFC 9110 §5.3), and so httpd reads them. An origin that
+    /// takes the first and one that takes the last would read the same request differently; of one line, rules and
+    /// origin see the same bytes.
+    fn join_content_types(&mut self) {
+        let is_type = |(name, _): &(Vec<u8>, Vec<u8>)| name.eq_ignore_ascii_case(b"content-type");
+        let Some(first) = self.head.headers.iter().position(is_type) else { return };
+        let values: Vec<&[u8]> = self.head.values("content-type").collect();
+        if values.len() < 2 {
+            return;
+        }
+        let joined = values.join(&b", "[..]);
+        let mut index = 0;
+        self.head.headers.retain(|field| {
+            index += 1;
+            index == first + 1 || !is_type(field)
+        });
+        if let Some((_, value)) = self.head.headers.get_mut(first) {
+            *value = joined;
+        }
+        self.fault(Fault::ContentTypeJoined);
+    }
+
     fn check_host(&mut self) {
         let hosts: Vec<Vec<u8>> = self.head.values("host").map(<[u8]>::to_vec).collect();
         if hosts.len() > 1 {
@@ -426,16 +469,23 @@ impl Reader {
                 }
             }
         }
-        if let [first, others @ ..] = lengths.as_slice()
-            && !others.is_empty()
-        {
+        let is_chunked = self.head.protocol == b"HTTP/1.1"
+            && matches!(codings.as_slice(), [one] if one.eq_ignore_ascii_case(b"chunked"));
+        if let [first, others @ ..] = lengths.as_slice() {
             let equal = others.iter().all(|l| l == first);
-            self.fault(if equal { Fault::ContentLengthDuplicate } else { Fault::ContentLengthConflict });
-        }
-        if !codings.is_empty() {
-            if !lengths.is_empty() {
+            // Of a head that is refused anyway, rules see what came.
+            let is_dropped = is_chunked && equal && self.head.is_acceptable();
+            if is_dropped {
+                self.head.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-length"));
+                self.fault(Fault::ContentLengthDropped);
+            } else if !others.is_empty() {
+                self.fault(if equal { Fault::ContentLengthDuplicate } else { Fault::ContentLengthConflict });
+            }
+            if !is_dropped && !codings.is_empty() {
                 self.fault(Fault::LengthAndTransferEncoding);
             }
+        }
+        if !codings.is_empty() {
             if codings.len() > 1 || codings.iter().any(|c| !c.eq_ignore_ascii_case(b"chunked")) {
                 self.fault(Fault::BadTransferEncoding);
             }

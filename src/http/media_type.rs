@@ -24,6 +24,27 @@ impl MediaType {
         Self { essence, params }
     }
 
+    /// The types that `value` lists, outside of quotes separated by commas, as they were given; each may be empty.
+    /// There should be one. A quote that is never closed quotes nothing.
+    pub fn list(value: &[u8]) -> Vec<&[u8]> {
+        let mut types = Vec::new();
+        let (mut start, mut at, mut unclosed) = (0, 0, false);
+        while let Some(found) = value.get(at..).and_then(|rest| memchr::memchr2(b',', b'"', rest)) {
+            at += found + 1;
+            if value.get(at - 1) == Some(&b',') {
+                types.push(value.get(start..at - 1).unwrap_or_default());
+                start = at;
+            } else if !unclosed {
+                match closing_quote(value.get(at..).unwrap_or_default()) {
+                    Some(length) => at += length + 1,
+                    None => unclosed = true,
+                }
+            }
+        }
+        types.push(value.get(start..).unwrap_or_default());
+        types
+    }
+
     /// The type: what stands before the slash.
     pub fn type_(&self) -> &[u8] {
         self.essence.split(|b| *b == b'/').next().unwrap_or_default()
@@ -60,6 +81,18 @@ impl MediaType {
 const MAX_PARAMS: usize = 64;
 
 type Param = (Vec<u8>, Vec<u8>);
+
+/// Where the quoted string ends that `input` begins inside of.
+fn closing_quote(input: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', input.get(at..)?)?;
+        if input.get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
 
 /// Reads `name=value` up to the next semicolon outside quotes; gives what begins with that semicolon.
 fn read_param(input: &[u8]) -> (Option<Param>, &[u8]) {
@@ -111,5 +144,19 @@ mod tests {
         assert_eq!(MediaType::parse(b"application/soap+xml").suffix(), Some(&b"xml"[..]));
         assert_eq!(MediaType::parse(b"").essence, b"");
         assert_eq!(MediaType::parse(b"multipart").subtype(), b"");
+    }
+
+    #[test]
+    fn commas_outside_of_quotes_separate_types() {
+        let list = |value: &'static str| {
+            let types = MediaType::list(value.as_bytes()).into_iter();
+            types.map(|t| std::str::from_utf8(t).expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(list(""), [""]);
+        assert_eq!(list("a/b"), ["a/b"]);
+        assert_eq!(list("a/b, c/d;e=f,"), ["a/b", " c/d;e=f", ""]);
+        assert_eq!(list(r#"a/b;c="d,e", f/g"#), [r#"a/b;c="d,e""#, " f/g"]);
+        assert_eq!(list(r#"a/b;c="d\",e", f/g"#), [r#"a/b;c="d\",e""#, " f/g"]);
+        assert_eq!(list(r#"a/b;c="d,e\""#), [r#"a/b;c="d"#, r#"e\""#]);
     }
 }

@@ -20,7 +20,7 @@ pub enum Trouble {
     HeadLate,
     /// The connection ended in the middle of a head.
     HeadCut,
-    /// A tunnel was asked for (`CONNECT`).
+    /// `CONNECT` over HTTP/2 on either side, where the request is the tunnel itself.
     Tunnel,
     /// No site serves that host and path.
     NoSite,
@@ -177,6 +177,7 @@ fn malformed_status(fault: Fault) -> u16 {
         | Fault::SpaceBeforeColon
         | Fault::BadName
         | Fault::BadValue
+        | Fault::ContentTypeJoined
         | Fault::HostMissing
         | Fault::HostEmpty
         | Fault::HostInvalid
@@ -187,6 +188,7 @@ fn malformed_status(fault: Fault) -> u16 {
         | Fault::ContentLengthList
         | Fault::ContentLengthDuplicate
         | Fault::ContentLengthConflict
+        | Fault::ContentLengthDropped
         | Fault::LengthAndTransferEncoding
         | Fault::BadTransferEncoding
         | Fault::TransferEncodingOnHttp10 => 400,

@@ -6,15 +6,17 @@
 use super::answer::{Action, Answer, Trouble};
 use super::budget::{Budget, Hold};
 use super::client::Client;
+use super::connect::Dialler;
 use super::observer::{Finished, Observer};
 use super::page::Page;
 use super::routing;
+use super::upstream::Directory;
 use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
 use crate::engine::{
     AuditEngine, AuditParts, AuditSettings, BodyStep, Decision, Event, EventKind, Options, Report,
     RequestRecord, Sanitised, Scores, Transaction, World,
 };
-use crate::http::RequestHead;
+use crate::http::{Fault, RequestHead};
 use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
 use std::net::SocketAddr;
@@ -31,6 +33,8 @@ pub(super) struct Shared {
     pub(super) budget: Arc<Budget>,
     pub(super) ids: Ids,
     pub(super) asides: Asides,
+    pub(super) directory: Directory,
+    pub(super) dialler: Dialler,
 }
 
 /// How many inspections are run outside of the scheduler at once. Beyond [`MAX_ASIDES`] they hold up their
@@ -161,6 +165,11 @@ impl Exchange {
     /// The site's configuration, when there is a site.
     pub(super) fn site(&self) -> Option<&Arc<Site>> {
         self.runtime().map(|runtime| &runtime.config)
+    }
+
+    /// Whether the site that serves this request would serve it under `host` too.
+    pub(super) fn also_serves(&self, host: &str) -> bool {
+        self.site == self.generation.config.site_for(host, &routing::path(&self.arrival.head))
     }
 
     /// What inner failures do: the site's word, or, where there is none, they refuse.
@@ -333,6 +342,10 @@ impl Exchange {
             for (name, value) in &head.headers {
                 transaction.add_request_header(name, value);
             }
+            for fault in head.faults.iter().filter(|fault| hides_what_came(**fault)) {
+                let detail = format!("{}: {}", fault.name(), fault.sentence());
+                transaction.note(EventKind::NormalisedRequest, &detail);
+            }
             transaction
         }));
         let mut state = self.state();
@@ -467,6 +480,11 @@ impl Exchange {
             sanitised: Sanitised::default(),
         }
     }
+}
+
+/// Whether rules are shown something else than what came, so that the record has to tell.
+fn hides_what_came(fault: Fault) -> bool {
+    matches!(fault, Fault::ContentTypeJoined | Fault::ContentLengthDropped)
 }
 
 /// Whether this thread may be taken out of the scheduler for a while.

@@ -6,7 +6,8 @@
 //! never forwarded. A sound one is written anew for pingora's parser, so that what goes upstream is what was
 //! inspected and nothing that only one of the two parsers would have seen.
 
-use super::answer::{Action, Trouble};
+use super::answer::{Action, Answer, Trouble};
+use super::connect;
 use super::exchange::{Arrival, Exchange, Shared, Step};
 use super::replay::Cloakroom;
 use super::service::Service;
@@ -74,6 +75,14 @@ pub(super) async fn serve(
             HeadRead::Broken(trouble) => {
                 let body = buffer.split_off(buffer.len());
                 let head = parse(&buffer, &limits);
+                // A request of HTTP/0.9 is whole with its line, and nothing need follow.
+                let is_whole = head.is_simple() && buffer.contains(&b'\n');
+                let trouble = match trouble {
+                    Trouble::HeadLate | Trouble::HeadCut if is_whole => {
+                        Trouble::Malformed(Fault::VersionMissing)
+                    }
+                    trouble => trouble,
+                };
                 return refuse(shared, stream, ends, head, body, trouble).await;
             }
         };
@@ -81,12 +90,15 @@ pub(super) async fn serve(
         let head = parse(&buffer, &limits);
         let trouble = match head.fatal() {
             Some(fault) => Some(Trouble::Malformed(fault)),
-            None if head.method == b"CONNECT" => Some(Trouble::Tunnel),
             None if head.framing == Framing::Ambiguous => Some(Trouble::Malformed(Fault::BadContentLength)),
             None => None,
         };
         if let Some(trouble) = trouble {
             return refuse(shared, stream, ends, head, rest, trouble).await;
+        }
+        if head.method == b"CONNECT" {
+            let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+            return connect::serve(shared, stream, arrival).await;
         }
 
         let mut wire = write_head(&head);
@@ -266,19 +278,29 @@ async fn refuse(
     {
         answer = exchange.answer(&trouble);
     }
-    let status = match exchange.page(&answer) {
-        Some(page) => {
-            let with_body = !exchange.is_head();
-            let sent = timeout(LINGER_TIME, async {
-                stream.write_all(&page.to_http1(with_body)).await?;
-                stream.flush().await
-            });
-            if matches!(sent.await, Ok(Ok(()))) { page.status } else { 0 }
-        }
-        None => 0,
-    };
+    let status = say(&mut stream, &exchange, &answer).await;
     exchange.finish(status, u64::try_from(body.len()).unwrap_or(u64::MAX), 0);
     close(stream).await;
+}
+
+/// Answers without pingora, on a connection that ends with it. Returns the status that was sent; 0 if none was.
+pub(super) async fn say(stream: &mut Stream, exchange: &Exchange, answer: &Answer) -> u16 {
+    let Some(page) = exchange.page(answer) else { return 0 };
+    // To a request of HTTP/0.9 the content is all of the answer (RFC 1945 §6).
+    let bytes = match exchange.arrival.head.is_simple() {
+        true => page.body.to_vec(),
+        false => page.to_http1(!exchange.is_head()),
+    };
+    send(stream, &bytes).await.map_or(0, |()| page.status)
+}
+
+/// Writes all of `bytes`, if the client takes them in time.
+pub(super) async fn send(stream: &mut Stream, bytes: &[u8]) -> Option<()> {
+    let sent = timeout(LINGER_TIME, async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    });
+    sent.await.ok()?.ok()
 }
 
 /// The length of a refused request's body, if one header tells it and nothing contradicts. Good enough to show
@@ -321,7 +343,7 @@ async fn complete(stream: &mut Stream, body: &mut BytesMut, length: usize) {
 /// Closes a connection so that the client can still read the last answer: our half first, and then what the
 /// client has sent is read and forgotten for a while. Closing a socket with unread bytes in it would reset the
 /// connection and take the answer away (RFC 9112 §9.6).
-async fn close(mut stream: Stream) {
+pub(super) async fn close(mut stream: Stream) {
     let _ = stream.shutdown().await;
     let mut sink = vec![0; READ_SIZE];
     let mut left = LINGER_BYTES;

@@ -14,6 +14,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{self, H2Accept, HttpSession};
 use pingora_core::protocols::{Digest, Stream};
 use pingora_core::server::ShutdownWatch;
+use pingora_http::RequestHeader;
 use pingora_proxy::HttpProxy;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -66,6 +67,9 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
+                if session.req_header().method == ::http::Method::CONNECT {
+                    record_tunnel(shared, &ends, session.req_header());
+                }
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
                 streams.spawn(async move {
                     proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await;
@@ -94,6 +98,28 @@ fn record_refused(shared: &Arc<Shared>, ends: &Ends) {
     exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
     let _ = exchange.answer(&Trouble::Unparsable);
     exchange.finish(400, 0, 0);
+}
+
+/// A tunnel is asked for, with `:protocol` or without. pingora answers 405 by itself; the rules and the record see
+/// what it was.
+fn record_tunnel(shared: &Arc<Shared>, ends: &Ends, request: &RequestHeader) {
+    let bytes = |name: &::http::HeaderName, value: &::http::HeaderValue| {
+        (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())
+    };
+    let authority = request.uri.authority().map(|a| a.as_str().as_bytes().to_vec()).unwrap_or_default();
+    let mut headers: Vec<_> = request.headers.iter().map(|(name, value)| bytes(name, value)).collect();
+    if !request.headers.contains_key(::http::header::HOST) {
+        headers.insert(0, (b"host".to_vec(), authority.clone()));
+    }
+    let line = [&b"CONNECT "[..], &authority, b" HTTP/2.0"].concat();
+    let (method, protocol) = (b"CONNECT".to_vec(), b"HTTP/2.0".to_vec());
+    let head = RequestHead { line, method, target: authority, protocol, headers, ..RequestHead::default() };
+    let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+    let exchange = Exchange::begin(shared, arrival);
+    let _ = exchange.request_headers();
+    let _ = exchange.request_end();
+    let _ = exchange.answer(&Trouble::Tunnel);
+    exchange.finish(405, 0, 0);
 }
 
 /// Streams that may be open at once on a connection.

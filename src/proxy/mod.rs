@@ -8,6 +8,7 @@
 mod answer;
 mod budget;
 mod client;
+mod connect;
 mod exchange;
 mod front;
 mod http2;

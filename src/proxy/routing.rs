@@ -8,7 +8,15 @@ use crate::http::{RequestHead, Target};
 /// The host asked for, without port and brackets; empty when the request names none.
 pub(super) fn host(head: &RequestHead) -> String {
     let target = Target::parse(&head.method, &head.target);
-    let authority = head.values("host").next().or(target.authority).unwrap_or_default();
+    host_of(head.values("host").next().or(target.authority).unwrap_or_default())
+}
+
+/// The host that the target itself names, likewise.
+pub(super) fn target_host(head: &RequestHead) -> String {
+    host_of(Target::parse(&head.method, &head.target).authority.unwrap_or_default())
+}
+
+fn host_of(authority: &[u8]) -> String {
     let authority = String::from_utf8_lossy(authority);
     let host = match authority.strip_prefix('[') {
         Some(literal) => literal.split(']').next().unwrap_or_default(),

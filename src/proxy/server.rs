@@ -5,11 +5,13 @@
 //! shutdown waits for what is under way.
 
 use super::budget::Budget;
+use super::connect::Dialler;
 use super::exchange::{Asides, Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
 use super::socket::Socket as BufferedSocket;
+use super::upstream::Directory;
 use super::{http2, proxy_protocol, tls};
 use crate::config::Listener;
 use crate::engine::World;
@@ -67,6 +69,8 @@ impl Server {
             budget: Arc::new(Budget::default()),
             ids: Ids::default(),
             asides: Asides::default(),
+            directory: Directory::default(),
+            dialler: Dialler::default(),
         });
         let workers = generation.config.process.workers.or_else(|| std::thread::available_parallelism().ok());
         let conf = ServerConf {

@@ -6,10 +6,9 @@ use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
 use super::intake;
 use super::replay::{ABANDONED, Cloakroom, Replay, Stored};
-use super::upstream::Directory;
 use crate::config::{HostHeader, UpstreamHttp2};
 use crate::engine::EventKind;
-use crate::http::RequestHead;
+use crate::http::{Fault, RequestHead};
 use ::http::{Version, header};
 use async_trait::async_trait;
 use pingora_core::modules::http::HttpModules;
@@ -21,19 +20,17 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The application that pingora calls.
 pub(super) struct Service {
     shared: Arc<Shared>,
-    directory: Directory,
-    turn: AtomicUsize,
 }
 
 impl Service {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, directory: Directory::default(), turn: AtomicUsize::new(0) }
+        Self { shared }
     }
 }
 
@@ -88,6 +85,9 @@ impl ProxyHttp for Service {
         let exchange = Exchange::begin(&self.shared, arrival);
         ctx.exchange = Some(Arc::clone(&exchange));
         ctx.is_upgrade = session.is_upgrade_req();
+        if exchange.arrival.head.ends_connection() {
+            session.set_keepalive(None);
+        }
         match inspect(session, ctx, &exchange).await {
             Ok(()) => Ok(false),
             Err(answer) => {
@@ -109,8 +109,9 @@ impl ProxyHttp for Service {
         if let Some(exchange) = &ctx.exchange {
             exchange.set_upstream(&backend.config.url);
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        match self.directory.peer(&backend.config, &runtime.config, ctx.is_upgrade, turn).await {
+        let directory = &self.shared.directory;
+        let turn = directory.turn();
+        match directory.peer(&backend.config, &runtime.config, ctx.is_upgrade, turn).await {
             Ok(peer) => Ok(Box::new(peer)),
             Err(trouble) => {
                 runtime.upstreams.failed(index);
@@ -171,7 +172,7 @@ impl ProxyHttp for Service {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(exchange) = ctx.exchange.clone() else { return Ok(()) };
-        describe(request, ctx, &exchange)?;
+        describe(request, &exchange, ctx.upstream, ctx.stored.as_ref())?;
         // Only now: pingora has judged the session by its own kind before it called this.
         Replay::wrap(&mut session.downstream_session, &ctx.cloakroom, ctx.stored.clone(), &exchange);
         Ok(())
@@ -242,6 +243,7 @@ impl ProxyHttp for Service {
         let mut keep = ctx.keep;
         if let Some(exchange) = &ctx.exchange {
             keep |= error.is_none() && exchange.is_delivered();
+            keep &= !exchange.arrival.head.ends_connection();
             exchange.finish(status, read, sent);
         }
         if let Some(back) = &ctx.back {
@@ -297,7 +299,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
 /// Answers the client by ourselves.
 async fn reply(session: &mut Session, ctx: &mut Ctx, exchange: &Exchange, answer: &Answer) {
     let session = &mut session.downstream_session;
-    let mut keep = answer.keep;
+    let mut keep = answer.keep && !exchange.arrival.head.ends_connection();
     if keep && !session.is_http2() {
         keep = intake::drain(session, &exchange.arrival.head).await;
     }
@@ -316,7 +318,12 @@ async fn reply(session: &mut Session, ctx: &mut Ctx, exchange: &Exchange, answer
 }
 
 /// The request for the upstream: who the client is, which transaction this is, whom it is for, how long it is.
-fn describe(request: &mut RequestHeader, ctx: &Ctx, exchange: &Exchange) -> Result<()> {
+pub(super) fn describe(
+    request: &mut RequestHeader,
+    exchange: &Exchange,
+    upstream: Option<usize>,
+    stored: Option<&Stored>,
+) -> Result<()> {
     let Some(site) = exchange.site() else { return Ok(()) };
     let arrival = &exchange.arrival;
     let host = arrival.head.values("host").next().map(String::from_utf8_lossy).unwrap_or_default();
@@ -331,7 +338,7 @@ fn describe(request: &mut RequestHeader, ctx: &Ctx, exchange: &Exchange) -> Resu
     if let Some(name) = site.request_id_header.clone() {
         request.insert_header(name, exchange.id.as_str())?;
     }
-    let upstream = ctx.upstream.and_then(|index| exchange.runtime()?.upstreams.all().get(index));
+    let upstream = upstream.and_then(|index| exchange.runtime()?.upstreams.all().get(index));
     match (&site.host_header, upstream) {
         (HostHeader::Preserve, _) | (HostHeader::Upstream, None) => {}
         (HostHeader::Upstream, Some(backend)) => {
@@ -339,7 +346,7 @@ fn describe(request: &mut RequestHeader, ctx: &Ctx, exchange: &Exchange) -> Resu
         }
         (HostHeader::Fixed(host), _) => request.insert_header(header::HOST, host.as_str())?,
     }
-    if let Some(stored) = ctx.stored.as_ref().filter(|stored| stored.is_complete) {
+    if let Some(stored) = stored.filter(|stored| stored.is_complete) {
         // The length is known now, and it is the framing that every origin reads alike.
         request.remove_header(&header::TRANSFER_ENCODING);
         request.insert_header(header::CONTENT_LENGTH, stored.bytes.len().to_string())?;
@@ -358,6 +365,15 @@ fn arrival_of_http2(session: &mut Session) -> Arrival {
     {
         // Inserting a valid name and value cannot fail.
         let _ = request.insert_header(header::COOKIE, joined);
+    }
+    let types: Vec<&[u8]> =
+        request.headers.get_all(header::CONTENT_TYPE).iter().map(http::HeaderValue::as_bytes).collect();
+    let mut faults = Vec::new();
+    if types.len() > 1
+        && let Ok(joined) = ::http::HeaderValue::from_bytes(&types.join(&b", "[..]))
+    {
+        let _ = request.insert_header(header::CONTENT_TYPE, joined);
+        faults.push(Fault::ContentTypeJoined);
     }
     let protocol: &[u8] = match request.version {
         Version::HTTP_2 => b"HTTP/2.0",
@@ -381,8 +397,15 @@ fn arrival_of_http2(session: &mut Session) -> Arrival {
         request.remove_header(&header::EXPECT);
     }
     let line = [&method[..], b" ", &target, b" ", protocol].concat();
-    let head =
-        RequestHead { line, method, target, protocol: protocol.to_vec(), headers, ..RequestHead::default() };
+    let head = RequestHead {
+        line,
+        method,
+        target,
+        protocol: protocol.to_vec(),
+        headers,
+        faults,
+        ..RequestHead::default()
+    };
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     Arrival {
         head,
@@ -413,7 +436,7 @@ fn is_grpc(head: &RequestHead) -> bool {
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why an upstream could not be connected.
-fn connect_trouble(error: &Error) -> Trouble {
+pub(super) fn connect_trouble(error: &Error) -> Trouble {
     match error.etype() {
         ErrorType::ConnectTimedout => Trouble::UpstreamConnectLate,
         ErrorType::TLSHandshakeFailure
@@ -426,7 +449,7 @@ fn connect_trouble(error: &Error) -> Trouble {
 }
 
 /// What an error of pingora's means.
-fn trouble_of(error: &Error) -> Trouble {
+pub(super) fn trouble_of(error: &Error) -> Trouble {
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Trouble::BodyLate,
         (

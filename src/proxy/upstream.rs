@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Directory {
     names: Mutex<HashMap<(String, u16), Known>>,
     authorities: Mutex<HashMap<PathBuf, (Instant, Arc<CaType>)>>,
+    turn: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -27,6 +29,11 @@ struct Known {
 }
 
 impl Directory {
+    /// A number that grows with each call, to spread requests with.
+    pub(super) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The connection to `upstream` for one request; `turn` spreads requests over a name's addresses.
     pub(super) async fn peer(
         &self,

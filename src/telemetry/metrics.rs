@@ -355,6 +355,7 @@ fn leaves_uninspected(kind: EventKind) -> bool {
         | EventKind::OperatorLimit
         | EventKind::InternalError => true,
         EventKind::MalformedRequest
+        | EventKind::NormalisedRequest
         | EventKind::RequestBodyError
         | EventKind::RequestBodyRefused
         | EventKind::RuleError => false,

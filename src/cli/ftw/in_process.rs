@@ -35,6 +35,8 @@ pub struct InProcess {
     pub feed: Feed,
     /// Whether prefilters are on. The answers must not depend on it.
     pub prefilters: bool,
+    /// Whether transformed values are kept. The answers must not depend on it.
+    pub memo: bool,
     /// Threads to run on.
     pub parallel: usize,
     counter: AtomicU64,
@@ -49,35 +51,15 @@ impl InProcess {
             world,
             feed: Feed::Whole,
             prefilters: true,
+            memo: true,
             parallel: 1,
             counter: AtomicU64::new(1),
         }
     }
 
-    /// Passes one raw request and the backend's answer to it through the rules. Returns the status that a client
-    /// would see, none for a dropped connection, and the backend's answer where it got so far; no report for
-    /// bytes that hold no head.
-    pub fn transact(&self, request: &[u8]) -> (Option<u16>, Option<Reply>, Option<Report>) {
-        let Some(end) = find_head_end(request) else { return (Some(400), None, None) };
-        let (head, body) = request.split_at_checked(end).unwrap_or((request, &[]));
-        let head = RequestHead::parse(head, &HeadLimits::default());
-        let body = match head.framing {
-            Framing::None | Framing::Ambiguous => Vec::new(),
-            Framing::Length(n) => {
-                let n = usize::try_from(n).unwrap_or(usize::MAX).min(body.len());
-                body.get(..n).unwrap_or_default().to_vec()
-            }
-            Framing::Chunked => dechunk(body).body,
-        };
-
-        let path = head.target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
-        let reply = || respond(&head.method, path, &body);
-        let (status, reply, report) = self.pass(&head, &body, reply);
-        (status, reply, Some(report))
-    }
-
     /// Passes a request with its body, chunks undone, and the answer that `reply` makes to it through the rules.
-    /// Returns as [`Self::transact`] does.
+    /// Returns the status that a client would see, none for a dropped connection, and the backend's answer where it
+    /// got so far.
     pub fn pass(
         &self,
         head: &RequestHead,
@@ -88,6 +70,7 @@ impl InProcess {
         let options = Options { id, mode: self.mode, world: Arc::clone(&self.world) };
         let mut transaction = Transaction::new(Arc::clone(&self.ruleset), options);
         transaction.set_prefilters(self.prefilters);
+        transaction.set_memo(self.memo);
         let interruption = self.request(&mut transaction, head, body).err();
         if let Some(fault) = head.fatal() {
             // The proxy shows such a head to the rules and refuses it whatever they say.
@@ -156,12 +139,17 @@ impl InProcess {
 
 impl Target for InProcess {
     fn stage(&self, stage: &Stage<'_>) -> StageResult {
-        let (status, reply, report) = self.transact(stage.request);
-        let answer = status.map(|status| answer(status, reply.as_ref().filter(|r| r.status == status)));
-        StageResult {
-            answer: answer.ok_or_else(|| "a rule dropped the connection".to_owned()),
-            log: Ok(report.as_ref().map(Seen::in_report).unwrap_or_default()),
-        }
+        let Some((head, body)) = read(stage.request) else {
+            return StageResult { answer: Ok(answer(400, None)), log: Ok(Vec::new()) };
+        };
+        let path = head.target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+        let (status, reply, report) = self.pass(&head, &body, || respond(&head.method, path, &body));
+        let answer = match status {
+            None => Err("a rule dropped the connection".to_owned()),
+            Some(_) if head.is_simple() => Err("an answer without a head, as HTTP/0.9 has it".to_owned()),
+            Some(status) => Ok(answer(status, reply.as_ref().filter(|r| r.status == status))),
+        };
+        StageResult { answer, log: Ok(Seen::in_report(&report)) }
     }
 
     fn parallel(&self) -> usize {
@@ -171,6 +159,21 @@ impl Target for InProcess {
 
 const CLIENT: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 40_000));
 const SERVER: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80));
+
+/// A raw request as its head and its body, chunks undone; `None` for bytes that hold no head.
+fn read(request: &[u8]) -> Option<(RequestHead, Vec<u8>)> {
+    let (head, body) = request.split_at_checked(find_head_end(request)?)?;
+    let head = RequestHead::parse(head, &HeadLimits::default());
+    let body = match head.framing {
+        Framing::None | Framing::Ambiguous => Vec::new(),
+        Framing::Length(n) => {
+            let n = usize::try_from(n).unwrap_or(usize::MAX).min(body.len());
+            body.get(..n).unwrap_or_default().to_vec()
+        }
+        Framing::Chunked => dechunk(body).body,
+    };
+    Some((head, body))
+}
 
 fn go_on(decision: Decision) -> Result<(), Interruption> {
     match decision {
