@@ -17,6 +17,8 @@ pub mod source;
 
 pub mod limits;
 
+pub mod dialect;
+
 pub mod syntax;
 
 pub mod http;

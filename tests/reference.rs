@@ -2,8 +2,9 @@
 //! one is stale; `PORTCULLIS_BLESS=1 cargo test --test reference` rewrites them.
 
 use portcullis::compile::{ACTIONS, ActionKind, CTL_OPTIONS, Value};
+use portcullis::dialect::{Difference, Status};
 use portcullis::operator::{self, Argument};
-use portcullis::syntax::seclang::{DIRECTIVES, DirectiveRow, Status};
+use portcullis::syntax::seclang::{DIRECTIVES, DirectiveRow};
 use portcullis::transform;
 use portcullis::variable::{self, Shape};
 use std::fmt::Write as _;
@@ -87,11 +88,18 @@ fn directives() -> String {
         let Status::Accepted(reason) = row.status else { continue };
         let _ = writeln!(page, "| `{}` | {} | {} |", row.name, cell(row.doc), sentence(reason));
     }
-    page += "\n## Refused\n\n| directive | what it is for elsewhere | what to do instead |\n| --- | --- | --- |\n";
+    page += "\n## Refused\n\n| directive | what it is for elsewhere | why | what to do instead |\n| --- | --- | --- | --- |\n";
     for row in of(|s| matches!(s, Status::Refused(_))) {
-        let Status::Refused(reason) = row.status else { continue };
-        let _ = writeln!(page, "| `{}` | {} | {} |", row.name, cell(row.doc), sentence(reason));
+        let Status::Refused(refusal) = row.status else { continue };
+        let (why, instead) = (sentence(refusal.why), sentence(refusal.instead));
+        let _ = writeln!(page, "| `{}` | {} | {why} | {instead} |", row.name, cell(row.doc));
     }
+    page +=
+        &differences("Different elsewhere", DIRECTIVES.iter().map(|r| (format!("`{}`", r.name), r.differs)));
+    page += &differences(
+        "Other defaults elsewhere",
+        DIRECTIVES.iter().map(|r| (format!("no `{}`", r.name), r.absent)),
+    );
     page
 }
 
@@ -120,6 +128,10 @@ fn variables() -> String {
         let changes = if row.volatile { ", changes" } else { "" };
         let _ = writeln!(page, "| `{}` | {kind}{changes} | {} | {} |", row.name, row.phase, cell(row.doc));
     }
+    page += &differences(
+        "Different elsewhere",
+        variable::all().iter().map(|r| (format!("`{}`", r.name), r.differs)),
+    );
     page
 }
 
@@ -140,6 +152,10 @@ fn operators() -> String {
         };
         let _ = writeln!(page, "| {} | {argument} | {} |", names("@", row.name, row.aliases), cell(row.doc));
     }
+    page += &differences(
+        "Different elsewhere",
+        operator::all().iter().map(|r| (format!("`@{}`", r.name), r.differs)),
+    );
     page
 }
 
@@ -154,6 +170,10 @@ fn transformations() -> String {
     for row in transform::all() {
         let _ = writeln!(page, "| {} | {} |", names("t:", row.name, row.aliases), cell(row.doc));
     }
+    page += &differences(
+        "Different elsewhere",
+        transform::all().iter().map(|r| (format!("`t:{}`", r.name), r.differs)),
+    );
     page
 }
 
@@ -184,6 +204,7 @@ fn actions() -> String {
             let _ = writeln!(page, "| {} | {value} | {} |", names("", row.name, row.aliases), cell(row.doc));
         }
     }
+    page += &differences("Different elsewhere", ACTIONS.iter().map(|r| (format!("`{}`", r.name), r.differs)));
     page += "\nThe options of `ctl` have [a page of their own](ctl.md), and so have [transformations](transformations.md)\n(`t:`).\n";
     page
 }
@@ -199,7 +220,24 @@ fn ctl() -> String {
     for row in CTL_OPTIONS {
         let _ = writeln!(page, "| `ctl:{}` | {} |", row.name, cell(row.doc));
     }
+    page += &differences(
+        "Different elsewhere",
+        CTL_OPTIONS.iter().map(|r| (format!("`ctl:{}`", r.name), r.differs)),
+    );
     page
+}
+
+/// What means something else in other engines; nothing when there is none of it.
+fn differences(heading: &str, rows: impl Iterator<Item = (String, &'static [Difference])>) -> String {
+    let mut lines = String::new();
+    for (name, differs) in rows {
+        for difference in differs {
+            let _ = writeln!(lines, "| {name} | {} | {} |", difference.engines(), cell(difference.how));
+        }
+    }
+    assert!(!lines.is_empty(), "{heading}: there is no difference");
+    let about = "What `portcullis check --compat` tells of rules that come from another engine.";
+    format!("\n## {heading}\n\n{about}\n\n| name | in | what is different |\n| --- | --- | --- |\n{lines}")
 }
 
 fn prologue(title: &str, source: &str, about: &str) -> String {

@@ -1,6 +1,7 @@
 //! What can be said on the command line. The help texts here are the documentation: `docs/cli.md` repeats them.
 
 use crate::config::Overrides;
+use crate::dialect::Engine;
 use crate::ruleset::Mode;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::net::SocketAddr;
@@ -135,9 +136,39 @@ pub struct CheckArgs {
     /// Warnings are faults too, and so is a ruleset that cannot block.
     #[arg(long)]
     pub strict: bool,
+    /// Tell what the rules use, name by name, and what means something else here than in ModSecurity or Coraza.
+    #[arg(long, conflicts_with = "config")]
+    pub compat: bool,
+    /// Tell only differences from this engine, the one that the rules come from.
+    #[arg(long, value_enum, value_name = "ENGINE", requires = "compat")]
+    pub from: Option<EngineArg>,
     /// As one JSON object, for machines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `--from`: an engine that runs SecLang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// ModSecurity 2, on Apache.
+    #[value(name = "modsecurity2")]
+    ModSecurity2,
+    /// ModSecurity 3, the library.
+    #[value(name = "modsecurity3")]
+    ModSecurity3,
+    /// Coraza 3.
+    #[value(name = "coraza")]
+    Coraza,
+}
+
+impl From<EngineArg> for Engine {
+    fn from(engine: EngineArg) -> Engine {
+        match engine {
+            EngineArg::ModSecurity2 => Engine::ModSecurity2,
+            EngineArg::ModSecurity3 => Engine::ModSecurity3,
+            EngineArg::Coraza => Engine::Coraza,
+        }
+    }
 }
 
 /// `portcullis test`.
@@ -223,14 +254,20 @@ const CHECK_HELP: &str = "\
 Reports all faults of all files at once, each with its place, then the posture: how many rules of which
 paranoia level are active, what is disabled, and whether the ruleset can block at all.
 
+With --compat, for rules that come from another engine: every directive, variable, operator, transformation,
+action and ctl that they use, how often and where first; which of them mean something else here, have no effect,
+or are refused, and what to write instead; at the end a verdict. Rules that would not load are told of as well.
+
 Examples:
   portcullis check crs-setup.conf 'rules/*.conf'
   portcullis check -c portcullis.yaml --strict
   portcullis check --json patch.yaml
+  portcullis check --compat --from modsecurity2 /etc/modsecurity/modsecurity.conf 'rules/*.conf'
 
 Exit codes:
   0  would load
-  1  would not load; with --strict also: there are warnings, or it could not block
+  1  would not load; with --strict also: there are warnings, or it could not block, or (--compat) something
+     means something else here
   2  the command line itself is wrong";
 
 const TEST_HELP: &str = "\

@@ -1,5 +1,6 @@
 //! `portcullis check`: what would loading this say?
 
+use super::compat::{Compat, Verdict};
 use super::console::{complain, say};
 use super::{CheckArgs, rules};
 use crate::compile::Posture;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 pub(super) fn check(args: &CheckArgs) -> bool {
     let mut report = Report { json: args.json, ..Report::default() };
     match &args.config {
+        None if args.compat => return compat(args),
         None => {
             let loaded = rules::load(&args.files);
             report.diagnostics(&loaded.diagnostics, &loaded.sources);
@@ -40,6 +42,24 @@ pub(super) fn check(args: &CheckArgs) -> bool {
     let good = report.errors == 0 && !(args.strict && (report.warnings > 0 || report.alarms > 0));
     if args.json {
         say(&format!("{}\n", report.into_json(good)));
+    }
+    good
+}
+
+/// `--compat`: what rules from elsewhere use.
+fn compat(args: &CheckArgs) -> bool {
+    let loaded = rules::load(&args.files);
+    let compat = Compat::of(&loaded, args.from.map(Into::into));
+    let good = match compat.verdict() {
+        Verdict::AsIs => true,
+        Verdict::Differences(_) => !args.strict,
+        Verdict::Refused(_) => false,
+    };
+    if args.json {
+        let diagnostics = diagnostic::to_json(&loaded.diagnostics, &loaded.sources);
+        say(&format!("{}\n", json!({"ok": good, "compat": compat.to_json(), "diagnostics": diagnostics})));
+    } else {
+        say(&compat.describe());
     }
     good
 }

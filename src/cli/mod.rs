@@ -6,6 +6,7 @@ pub mod ftw;
 mod app;
 mod args;
 mod check;
+mod compat;
 mod console;
 mod origin;
 mod privileges;

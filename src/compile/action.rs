@@ -3,6 +3,7 @@
 use super::ctl::{self, CtlDraft};
 use super::intern::Intern;
 use super::template;
+use crate::dialect::{CORAZA, Difference, Refusal, Status, V2, V3, V3_CORAZA, unlike};
 use crate::limits;
 use crate::ruleset::{
     Allow, CollectionRef, Disruptive, RuleAction, Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
@@ -52,6 +53,10 @@ pub struct ActionRow {
     pub value: Value,
     /// For the reference.
     pub doc: &'static str,
+    /// Whether it does anything.
+    pub status: Status,
+    /// Where it does something else than elsewhere.
+    pub differs: &'static [Difference],
     apply: fn(&mut Draft<'_>, &ast::Action, &str),
 }
 
@@ -191,13 +196,38 @@ const fn row(
     doc: &'static str,
     apply: fn(&mut Draft<'_>, &ast::Action, &str),
 ) -> ActionRow {
-    ActionRow { name, aliases: &[], kind, value, doc, apply }
+    ActionRow { name, aliases: &[], kind, value, doc, status: Status::Implemented, differs: &[], apply }
 }
 
 const fn alias(mut row: ActionRow, aliases: &'static [&'static str]) -> ActionRow {
     row.aliases = aliases;
     row
 }
+
+const fn but(mut row: ActionRow, differs: &'static [Difference]) -> ActionRow {
+    row.differs = differs;
+    row
+}
+
+const fn without(mut row: ActionRow, status: Status) -> ActionRow {
+    row.status = status;
+    row
+}
+
+const BODIES: Status =
+    Status::Accepted("what is forwarded is what was inspected, so nothing is put into bodies");
+const PAUSE: Status = Status::Accepted("a waiting transaction costs the defender more than the attacker");
+const EXEC: Refusal = Refusal {
+    why: "rules run no scripts or programs here",
+    instead: "act on the audit log, which names every rule that matched",
+};
+const PERSISTENT: &[Difference] = &[
+    unlike(
+        V2,
+        "Collections are kept in the memory of the process, or where its configuration says, and not in the files of `SecDataDir`.",
+    ),
+    unlike(CORAZA, "There nothing is kept from one transaction to the next."),
+];
 
 /// All actions, sorted by name.
 #[rustfmt::skip]
@@ -214,7 +244,7 @@ pub static ACTIONS: &[ActionRow] = &[
         };
         d.set.disruptive = Some(DisruptiveDraft::Known(Disruptive::Allow(scope)));
     }),
-    row("append", NonDisruptive, Value::Optional, "Accepted and ignored: what is forwarded is what was inspected, so nothing is put into bodies.", ignored),
+    without(row("append", NonDisruptive, Value::Optional, "Accepted and ignored: what is forwarded is what was inspected, so nothing is put into bodies.", ignored), BODIES),
     row("auditlog", NonDisruptive, Value::None, "A match makes the transaction relevant to the audit log.", |d, _, _| {
         d.set.auditlog = Some(true);
     }),
@@ -232,7 +262,7 @@ pub static ACTIONS: &[ActionRow] = &[
         }
     }),
     row("deny", Decides, Value::None, "Answers with an error page and does not go on.", |d, _, _| known(d, Disruptive::Deny)),
-    row("deprecatevar", NonDisruptive, Value::Required, "Lowers a number in a persistent collection as time passes: `collection.name=amount/seconds`.", |d, a, v| {
+    but(row("deprecatevar", NonDisruptive, Value::Required, "Lowers a number in a persistent collection as time passes: `collection.name=amount/seconds`.", |d, a, v| {
         let parts = v.split_once('=').and_then(|(name, rate)| Some((name, rate.split_once('/')?)));
         let Some((name, (amount, seconds))) = parts else {
             d.error("invalid-value", a.span, "deprecatevar is written collection.name=amount/seconds");
@@ -245,12 +275,11 @@ pub static ACTIONS: &[ActionRow] = &[
         if let Some(target) = set_target(d, a, name) {
             d.set.actions.push(ActionDraft::Ready(RuleAction::Deprecate(target, amount, seconds)));
         }
-    }),
-    row("drop", Decides, Value::None, "Closes the connection without an answer.", |d, _, _| known(d, Disruptive::Drop)),
-    row("exec", NonDisruptive, Value::Required, "Refused: a rule runs no programs here.", |d, a, _| {
-        d.diagnostics.push(Diagnostic::error("refused-action", a.span, "exec is refused: rules run no scripts or programs here")
-            .help("act on the audit log instead, which names every rule that matched"));
-    }),
+    }), &[unlike(V2, "Counts from a fixed time; there from the collection's last change, which forgets the rest of a period with each.")]),
+    but(row("drop", Decides, Value::None, "Closes the connection without an answer.", |d, _, _| known(d, Disruptive::Drop)), &[unlike(V3, "Closes the connection; there most servers answer as with `deny`.")]),
+    without(row("exec", NonDisruptive, Value::Required, "Refused: a rule runs no programs here.", |d, a, _| {
+        d.diagnostics.push(Diagnostic::error("refused-action", a.span, format!("exec is refused: {}", EXEC.why)).help(EXEC.instead));
+    }), Status::Refused(EXEC)),
     row("expirevar", NonDisruptive, Value::Required, "Ends a member of a persistent collection: `collection.name=seconds`.", |d, a, v| {
         let (name, seconds) = v.split_once('=').unwrap_or((v, "0"));
         let seconds = d.template(a, seconds);
@@ -264,7 +293,7 @@ pub static ACTIONS: &[ActionRow] = &[
             _ => { d.error("invalid-id", a.span, format!("an id is a whole number from 1, not {v}")); }
         }
     }),
-    row("initcol", NonDisruptive, Value::Required, "Opens a persistent collection: `collection=key`.", |d, a, v| {
+    but(row("initcol", NonDisruptive, Value::Required, "Opens a persistent collection: `collection=key`.", |d, a, v| {
         let Some((name, key)) = v.split_once('=') else {
             d.error("invalid-value", a.span, "initcol is written collection=key, e.g. ip=%{REMOTE_ADDR}");
             return;
@@ -275,7 +304,7 @@ pub static ACTIONS: &[ActionRow] = &[
         };
         let key = d.template(a, key);
         d.set.actions.push(ActionDraft::Ready(RuleAction::InitCollection(collection, key)));
-    }),
+    }), PERSISTENT),
     row("log", NonDisruptive, Value::None, "A match is told in the logs.", |d, _, _| {
         d.set.log = Some(true);
         d.set.auditlog = Some(true);
@@ -300,7 +329,7 @@ pub static ACTIONS: &[ActionRow] = &[
         d.set.auditlog = Some(false);
     }),
     row("pass", Decides, Value::None, "Goes on with the next rule.", |d, _, _| known(d, Disruptive::Pass)),
-    row("pause", Decides, Value::Required, "Accepted and ignored: a waiting transaction costs the defender more than the attacker.", ignored),
+    without(row("pause", Decides, Value::Required, "Accepted and ignored: a waiting transaction costs the defender more than the attacker.", ignored), PAUSE),
     row("phase", Metadata, Value::Required, "When the rule runs: 1 (request headers), 2 (request body), 3 (response headers), 4 (response body), 5 (logging); or `request`, `response`, `logging`.", |d, a, v| {
         d.set.phase = match v.trim().to_ascii_lowercase().as_str() {
             "1" => Some(1),
@@ -311,12 +340,12 @@ pub static ACTIONS: &[ActionRow] = &[
             _ => { d.error("invalid-phase", a.span, format!("a phase is 1 to 5, request, response or logging, not {v}")); None }
         };
     }),
-    row("prepend", NonDisruptive, Value::Optional, "Accepted and ignored: what is forwarded is what was inspected, so nothing is put into bodies.", ignored),
-    row("proxy", Decides, Value::Required, "Treated as `deny`: where a site's requests go is its configuration's business, not a rule's.", |d, a, _| {
+    without(row("prepend", NonDisruptive, Value::Optional, "Accepted and ignored: what is forwarded is what was inspected, so nothing is put into bodies.", ignored), BODIES),
+    but(row("proxy", Decides, Value::Required, "Treated as `deny`: where a site's requests go is its configuration's business, not a rule's.", |d, a, _| {
         d.diagnostics.push(Diagnostic::warning("proxy-is-deny", a.span, "proxy is carried out as deny: rules choose no upstreams here")
             .help("write deny, or give the path to another upstream in the site's configuration"));
         known(d, Disruptive::Deny);
-    }),
+    }), &[unlike(V2, "Carried out as `deny`; there the request is sent to another server.")]),
     row("redirect", Decides, Value::Required, "Redirects to a URL, with macros; the status is 302 unless `status` says 301, 303, 307 or 308.", |d, a, v| {
         let url = d.template(a, v);
         known(d, Disruptive::Redirect(url));
@@ -343,23 +372,23 @@ pub static ACTIONS: &[ActionRow] = &[
     alias(row("sanitiseResponseHeader", NonDisruptive, Value::Required, "Masks a response header in the audit log.", |d, _, v| {
         d.set.sanitise.push(Sanitise::ResponseHeader(v.as_bytes().into()));
     }), &["sanitizeResponseHeader"]),
-    row("setenv", NonDisruptive, Value::Required, "Sets a member of `ENV` for this transaction: `name=value`.", |d, a, v| {
+    but(row("setenv", NonDisruptive, Value::Required, "Sets a member of `ENV` for this transaction: `name=value`.", |d, a, v| {
         let (name, value) = v.split_once('=').unwrap_or((v, "1"));
         let (name, value) = (d.template(a, name), d.template(a, value));
         d.set.actions.push(ActionDraft::Ready(RuleAction::SetEnv(name, value)));
-    }),
-    row("setrsc", NonDisruptive, Value::Required, "Opens the collection `RESOURCE` under a key.", |d, a, v| {
+    }), &[unlike(V2, "Sets a member of `ENV`; there other modules of Apache see it too."), unlike(V3_CORAZA, "Sets a member of `ENV` for this transaction; there the environment of the whole process.")]),
+    but(row("setrsc", NonDisruptive, Value::Required, "Opens the collection `RESOURCE` under a key.", |d, a, v| {
         let key = d.template(a, v);
         d.set.actions.push(ActionDraft::Ready(RuleAction::SetResource(key)));
-    }),
-    row("setsid", NonDisruptive, Value::Required, "Opens the collection `SESSION` under a key.", |d, a, v| {
+    }), PERSISTENT),
+    but(row("setsid", NonDisruptive, Value::Required, "Opens the collection `SESSION` under a key.", |d, a, v| {
         let key = d.template(a, v);
         d.set.actions.push(ActionDraft::Ready(RuleAction::InitCollection(CollectionRef(Variable::Session), key)));
-    }),
-    row("setuid", NonDisruptive, Value::Required, "Opens the collection `USER` under a key.", |d, a, v| {
+    }), PERSISTENT),
+    but(row("setuid", NonDisruptive, Value::Required, "Opens the collection `USER` under a key.", |d, a, v| {
         let key = d.template(a, v);
         d.set.actions.push(ActionDraft::Ready(RuleAction::InitCollection(CollectionRef(Variable::User), key)));
-    }),
+    }), PERSISTENT),
     row("setvar", NonDisruptive, Value::Required, "Sets a member of `TX` or of a persistent collection: `tx.name=value`, `tx.name=+1`, `tx.name=-1`, `!tx.name`.", set_var),
     row("severity", Metadata, Value::Required, "How grave a match is: EMERGENCY (0), ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG (7).", |d, a, v| {
         let names = ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"];
@@ -426,14 +455,14 @@ fn known(draft: &mut Draft<'_>, disruptive: Disruptive) {
 }
 
 fn ignored(draft: &mut Draft<'_>, action: &ast::Action, _: &str) {
-    let reason = find(&action.name).map_or("", |r| r.doc);
+    let Some(Status::Accepted(why)) = find(&action.name).map(|r| r.status) else { return };
     draft.diagnostics.push(
         Diagnostic::warning(
             "ignored-action",
             action.span,
             format!("{} has no effect here", action.name.node),
         )
-        .help(reason.trim_end_matches('.').to_owned()),
+        .help(why),
     );
 }
 

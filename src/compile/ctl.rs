@@ -4,6 +4,7 @@ use super::action::Draft;
 use super::select::RuleSelection;
 use super::target;
 use crate::body::{Processor, XmlIntoArgs};
+use crate::dialect::{CORAZA, Difference, Status, V2, V3_CORAZA, unlike};
 use crate::ruleset::{AuditMode, Ctl, Mode, PartsChange, Target};
 use crate::source::Spanned;
 use crate::syntax::ast;
@@ -17,32 +18,60 @@ pub struct CtlRow {
     pub name: &'static str,
     /// For the reference.
     pub doc: &'static str,
+    /// Whether it does anything.
+    pub status: Status,
+    /// Where it does something else than elsewhere.
+    pub differs: &'static [Difference],
 }
 
 /// All options of `ctl`, sorted by name.
 #[rustfmt::skip]
 pub static CTL_OPTIONS: &[CtlRow] = &[
-    CtlRow { name: "auditEngine", doc: "`On`, `Off` or `RelevantOnly`." },
-    CtlRow { name: "auditLogParts", doc: "Letters to add (`+E`), take away (`-E`) or set (`ABC`)." },
-    CtlRow { name: "debugLogLevel", doc: "Accepted and ignored: the log level is the process's, not a transaction's." },
-    CtlRow { name: "forceRequestBodyVariable", doc: "`On`: fills `REQUEST_BODY` although no processor does." },
-    CtlRow { name: "forceResponseBodyVariable", doc: "`On`: inspects the response body whatever its type." },
-    CtlRow { name: "hashEnforcement", doc: "Accepted and ignored: links are not signed here." },
-    CtlRow { name: "hashEngine", doc: "Accepted and ignored: links are not signed here." },
-    CtlRow { name: "parseXmlIntoArgs", doc: "`On`, `Off` or `OnlyArgs`." },
-    CtlRow { name: "requestBodyAccess", doc: "`On` or `Off`." },
-    CtlRow { name: "requestBodyLimit", doc: "Bytes." },
-    CtlRow { name: "requestBodyProcessor", doc: "`URLENCODED`, `MULTIPART`, `JSON`, `XML` or `RAW`." },
-    CtlRow { name: "responseBodyAccess", doc: "`On` or `Off`." },
-    CtlRow { name: "responseBodyLimit", doc: "Bytes." },
-    CtlRow { name: "responseBodyProcessor", doc: "The name that `RES_BODY_PROCESSOR` shows." },
-    CtlRow { name: "ruleEngine", doc: "`On`, `Off` or `DetectionOnly`." },
-    CtlRow { name: "ruleRemoveById", doc: "An id or a range of ids." },
-    CtlRow { name: "ruleRemoveByMsg", doc: "A message." },
-    CtlRow { name: "ruleRemoveByTag", doc: "A tag." },
-    CtlRow { name: "ruleRemoveTargetById", doc: "An id or a range, a semicolon and a target." },
-    CtlRow { name: "ruleRemoveTargetByMsg", doc: "A message, a semicolon and a target." },
-    CtlRow { name: "ruleRemoveTargetByTag", doc: "A tag, a semicolon and a target." },
+    row("auditEngine", "`On`, `Off` or `RelevantOnly`."),
+    row("auditLogParts", "Letters to add (`+E`), take away (`-E`) or set (`ABC`)."),
+    without(row("debugLogLevel", "Accepted and ignored: the log level is the process's, not a transaction's."), LOG_LEVEL),
+    row("forceRequestBodyVariable", "`On`: fills `REQUEST_BODY` although no processor does."),
+    row("forceResponseBodyVariable", "`On`: inspects the response body whatever its type."),
+    without(row("hashEnforcement", "Accepted and ignored: links are not signed here."), NOT_SIGNED),
+    without(row("hashEngine", "Accepted and ignored: links are not signed here."), NOT_SIGNED),
+    row("parseXmlIntoArgs", "`On`, `Off` or `OnlyArgs`."),
+    row("requestBodyAccess", "`On` or `Off`."),
+    row("requestBodyLimit", "Bytes."),
+    row("requestBodyProcessor", "`URLENCODED`, `MULTIPART`, `JSON`, `XML` or `RAW`."),
+    row("responseBodyAccess", "`On` or `Off`."),
+    row("responseBodyLimit", "Bytes."),
+    but(row("responseBodyProcessor", "The name that `RES_BODY_PROCESSOR` shows."), &[unlike(CORAZA, "Only names what `RES_BODY_PROCESSOR` shows; there the body is parsed.")]),
+    row("ruleEngine", "`On`, `Off` or `DetectionOnly`."),
+    row("ruleRemoveById", "An id or a range of ids."),
+    but(row("ruleRemoveByMsg", "A message."), BY_TEXT),
+    but(row("ruleRemoveByTag", "A tag."), BY_TEXT),
+    row("ruleRemoveTargetById", "An id or a range, a semicolon and a target."),
+    but(row("ruleRemoveTargetByMsg", "A message, a semicolon and a target."), BY_TEXT),
+    but(row("ruleRemoveTargetByTag", "A tag, a semicolon and a target."), BY_TEXT),
+];
+
+const fn row(name: &'static str, doc: &'static str) -> CtlRow {
+    CtlRow { name, doc, status: Status::Implemented, differs: &[] }
+}
+
+const fn but(mut row: CtlRow, differs: &'static [Difference]) -> CtlRow {
+    row.differs = differs;
+    row
+}
+
+const fn without(mut row: CtlRow, why: &'static str) -> CtlRow {
+    row.status = Status::Accepted(why);
+    row
+}
+
+const LOG_LEVEL: &str = "the log level is the process's, not a transaction's";
+const NOT_SIGNED: &str = "links are not signed here";
+const BY_TEXT: &[Difference] = &[
+    unlike(
+        V2,
+        "A text without a character of a regular expression is compared whole; there it is searched for.",
+    ),
+    unlike(V3_CORAZA, "A text that looks like a regular expression is one as well."),
 ];
 
 /// A `ctl` of which some need all rules to be known.
@@ -130,10 +159,11 @@ pub(super) fn parse(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> 
             return removed_target(draft, action, target).map(|t| CtlDraft::RemoveTarget(selected, t));
         }
         "debugloglevel" | "hashengine" | "hashenforcement" => {
-            let reason = CTL_OPTIONS.iter().find(|r| r.name.eq_ignore_ascii_case(name)).map_or("", |r| r.doc);
+            let status = CTL_OPTIONS.iter().find(|r| r.name.eq_ignore_ascii_case(name)).map(|r| r.status);
+            let Some(Status::Accepted(why)) = status else { return None };
             draft.diagnostics.push(
                 Diagnostic::warning("ignored-ctl", action.span, format!("ctl:{name} has no effect here"))
-                    .help(reason.trim_end_matches('.').to_owned()),
+                    .help(why),
             );
             return Some(CtlDraft::Nothing);
         }

@@ -1,6 +1,7 @@
 //! The table of operators, and the trait that each of them implements.
 
 use super::{address, compare, geo, injection, phrase, refused, rx, text, validate, verify};
+use crate::dialect::{CORAZA, Difference, EVERYONE, Status, V2, V2_V3, V3, unlike};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ pub struct OperatorRow {
     pub aliases: &'static [&'static str],
     /// For the reference: what it does and what its argument is, a paragraph of Markdown.
     pub doc: &'static str,
+    /// Whether it is there at all.
+    pub status: Status,
+    /// Where it does something else than elsewhere.
+    pub differs: &'static [Difference],
     /// How the argument is read.
     pub argument: Argument,
     /// Builds it from the argument as written. An argument of [`Argument::Macro`] that contains macros is given
@@ -205,11 +210,15 @@ pub fn find(name: &str) -> Option<&'static OperatorRow> {
         .find(|o| o.name.eq_ignore_ascii_case(name) || o.aliases.iter().any(|a| a.eq_ignore_ascii_case(name)))
 }
 
+use Status::Implemented;
+
 static ROWS: &[OperatorRow] = &[
     OperatorRow {
         name: "beginsWith",
         aliases: &[],
         doc: "Matches when the value begins with the argument, byte by byte and with regard to case.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: text::begins_with,
     },
@@ -217,6 +226,8 @@ static ROWS: &[OperatorRow] = &[
         name: "contains",
         aliases: &[],
         doc: "Matches when the argument occurs in the value, with regard to case.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: text::contains,
     },
@@ -224,6 +235,8 @@ static ROWS: &[OperatorRow] = &[
         name: "containsWord",
         aliases: &[],
         doc: "Matches when the argument occurs in the value as a word: before and behind it there is no ASCII letter. Digits and underscores delimit words, as in ModSecurity v3.",
+        status: Implemented,
+        differs: &[unlike(V2, "There a digit and an underscore belong to a word as letters do.")],
         argument: Argument::Macro,
         build: text::contains_word,
     },
@@ -231,6 +244,8 @@ static ROWS: &[OperatorRow] = &[
         name: "detectSQLi",
         aliases: &["detect_sqli"],
         doc: "Matches when libinjection takes the value for SQL injection. `TX.0` is the fingerprint.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::None,
         build: injection::sqli,
     },
@@ -238,6 +253,8 @@ static ROWS: &[OperatorRow] = &[
         name: "detectXSS",
         aliases: &["detect_xss"],
         doc: "Matches when libinjection takes the value for cross-site scripting. `TX.0` is the value.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::None,
         build: injection::xss,
     },
@@ -245,6 +262,8 @@ static ROWS: &[OperatorRow] = &[
         name: "endsWith",
         aliases: &[],
         doc: "Matches when the value ends with the argument, with regard to case.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: text::ends_with,
     },
@@ -252,6 +271,8 @@ static ROWS: &[OperatorRow] = &[
         name: "eq",
         aliases: &[],
         doc: "Matches when value and argument are equal as numbers. Text which is no number is 0.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: compare::eq,
     },
@@ -259,6 +280,8 @@ static ROWS: &[OperatorRow] = &[
         name: "fuzzyHash",
         aliases: &[],
         doc: "Not supported: compares with ssdeep hashes, whose implementations are under the GPL.",
+        status: refused::FUZZY_HASH,
+        differs: &[],
         argument: Argument::Static,
         build: refused::fuzzy_hash,
     },
@@ -266,6 +289,8 @@ static ROWS: &[OperatorRow] = &[
         name: "ge",
         aliases: &[],
         doc: "Matches when the value is greater than or equal to the argument, as numbers.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: compare::ge,
     },
@@ -273,6 +298,11 @@ static ROWS: &[OperatorRow] = &[
         name: "geoLookup",
         aliases: &[],
         doc: "Looks the address up in the database of `SecGeoLookupDB` and fills the collection `GEO`. Matches when it is found; never without a database.",
+        status: Implemented,
+        differs: &[unlike(
+            V2_V3,
+            "Only databases in MaxMind's format (`.mmdb`) are read; there GeoIP's older `.dat` is too.",
+        )],
         argument: Argument::None,
         build: geo::geo_lookup,
     },
@@ -280,6 +310,8 @@ static ROWS: &[OperatorRow] = &[
         name: "gsbLookup",
         aliases: &[],
         doc: "Not supported: Google has retired the interface that this operator used.",
+        status: refused::GSB_LOOKUP,
+        differs: &[],
         argument: Argument::Static,
         build: refused::gsb_lookup,
     },
@@ -287,6 +319,8 @@ static ROWS: &[OperatorRow] = &[
         name: "gt",
         aliases: &[],
         doc: "Matches when the value is greater than the argument, as numbers.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: compare::gt,
     },
@@ -294,6 +328,8 @@ static ROWS: &[OperatorRow] = &[
         name: "inspectFile",
         aliases: &[],
         doc: "Not supported: runs a program or a Lua script.",
+        status: refused::INSPECT_FILE,
+        differs: &[],
         argument: Argument::Static,
         build: refused::inspect_file,
     },
@@ -301,6 +337,8 @@ static ROWS: &[OperatorRow] = &[
         name: "ipMatch",
         aliases: &[],
         doc: "Matches when the value is an address in one of the argument's networks, which are separated by commas: `10.0.0.0/8,2001:db8::/32,::1`.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Static,
         build: address::ip_match,
     },
@@ -308,6 +346,8 @@ static ROWS: &[OperatorRow] = &[
         name: "ipMatchFromDataset",
         aliases: &[],
         doc: "Like `@ipMatch`, with the entries of a `SecDataset`.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Static,
         build: address::ip_match_from_dataset,
     },
@@ -315,6 +355,8 @@ static ROWS: &[OperatorRow] = &[
         name: "ipMatchFromFile",
         aliases: &["ipMatchF"],
         doc: "Like `@ipMatch`, with the lines of a file. What follows a `#` is a comment.",
+        status: Implemented,
+        differs: &[unlike(V2_V3, "Lists are files; there an `https:` address is fetched too.")],
         argument: Argument::File,
         build: address::ip_match_from_file,
     },
@@ -322,6 +364,8 @@ static ROWS: &[OperatorRow] = &[
         name: "le",
         aliases: &[],
         doc: "Matches when the value is less than or equal to the argument, as numbers.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: compare::le,
     },
@@ -329,6 +373,8 @@ static ROWS: &[OperatorRow] = &[
         name: "lt",
         aliases: &[],
         doc: "Matches when the value is less than the argument, as numbers.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: compare::lt,
     },
@@ -336,6 +382,8 @@ static ROWS: &[OperatorRow] = &[
         name: "noMatch",
         aliases: &[],
         doc: "Never matches.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::None,
         build: text::no_match,
     },
@@ -343,6 +391,11 @@ static ROWS: &[OperatorRow] = &[
         name: "pm",
         aliases: &[],
         doc: "Matches when one of the argument's words, which are separated by white space, occurs in the value, without regard to ASCII case. `|41 42|` is the bytes 0x41 and 0x42. `TX.0` is what was found.",
+        status: Implemented,
+        differs: &[
+            unlike(V3, "There a phrase with a byte beyond ASCII is never found."),
+            unlike(CORAZA, "There `|41 42|` is plain text."),
+        ],
         argument: Argument::Static,
         build: phrase::pm,
     },
@@ -350,6 +403,8 @@ static ROWS: &[OperatorRow] = &[
         name: "pmFromDataset",
         aliases: &[],
         doc: "Like `@pm`, with the entries of a `SecDataset`.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Static,
         build: phrase::pm_from_dataset,
     },
@@ -357,6 +412,11 @@ static ROWS: &[OperatorRow] = &[
         name: "pmFromFile",
         aliases: &["pmf"],
         doc: "Like `@pm`, with the lines of one file or several. Lines that are empty or begin with `#` are skipped.",
+        status: Implemented,
+        differs: &[
+            unlike(V2_V3, "Lists are files; there an `https:` address is fetched too."),
+            unlike(V3, "There a phrase with a byte beyond ASCII is never found."),
+        ],
         argument: Argument::File,
         build: phrase::pm_from_file,
     },
@@ -364,6 +424,11 @@ static ROWS: &[OperatorRow] = &[
         name: "rbl",
         aliases: &[],
         doc: "Matches when the DNS block list that the argument names lists the address. `TX.0` is the address. No request waits for a name server: an address that has not been asked about before does not match yet, and its answer is known to the requests that follow.",
+        status: Implemented,
+        differs: &[unlike(
+            EVERYONE,
+            "There a request waits for the name server. Here the first request of an address is not matched, and those that follow are.",
+        )],
         argument: Argument::Static,
         build: address::rbl,
     },
@@ -371,6 +436,8 @@ static ROWS: &[OperatorRow] = &[
         name: "restpath",
         aliases: &[],
         doc: "Matches when the value is a path like the template: `/users/{id}`. What stands for a name in braces becomes a member of `ARGS_PATH`. Of Coraza.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Static,
         build: rx::rest_path,
     },
@@ -378,6 +445,8 @@ static ROWS: &[OperatorRow] = &[
         name: "rsub",
         aliases: &[],
         doc: "Not supported: rewrites bodies.",
+        status: refused::RSUB,
+        differs: &[],
         argument: Argument::Static,
         build: refused::rsub,
     },
@@ -385,6 +454,18 @@ static ROWS: &[OperatorRow] = &[
         name: "rx",
         aliases: &[],
         doc: "Matches when the regular expression matches somewhere in the value. The syntax is PCRE's; patterns and values are bytes, `.` matches newlines, `^` and `$` match at lines. `TX.0` is the match, `TX.1` to `TX.9` are its groups. Patterns with look-around, back-references, atomic groups or possessive quantifiers run on a slower engine with bounds.",
+        status: Implemented,
+        differs: &[
+            unlike(V2, "`^` and `$` match at every line; there only under `(?m)`."),
+            unlike(
+                V2_V3,
+                "There every pattern may backtrack, up to `SecPcreMatchLimit`. Here patterns run in linear time, and those with look-around, back-references, atomic groups or possessive quantifiers with bounds of their own: at these, the pattern does not match, and `MSC_PCRE_LIMITS_EXCEEDED` is set. A letter escape without a meaning is an error.",
+            ),
+            unlike(
+                CORAZA,
+                "Patterns and values are bytes and the syntax is PCRE's, so that `\\xHH` is a byte, and look-around works, which is an error there.",
+            ),
+        ],
         argument: Argument::Macro,
         build: rx::rx,
     },
@@ -392,6 +473,8 @@ static ROWS: &[OperatorRow] = &[
         name: "rxGlobal",
         aliases: &[],
         doc: "Like `@rx`, but goes on after a match: the groups of the next one follow in `TX`.",
+        status: Implemented,
+        differs: &[unlike(V3, "As with `@rx`: linear time, or bounds.")],
         argument: Argument::Macro,
         build: rx::rx_global,
     },
@@ -399,6 +482,8 @@ static ROWS: &[OperatorRow] = &[
         name: "streq",
         aliases: &[],
         doc: "Matches when value and argument are equal, with regard to case.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: text::streq,
     },
@@ -406,6 +491,8 @@ static ROWS: &[OperatorRow] = &[
         name: "strmatch",
         aliases: &[],
         doc: "Matches when the argument occurs in the value, with regard to case: the same as `@contains`.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: text::contains,
     },
@@ -413,6 +500,8 @@ static ROWS: &[OperatorRow] = &[
         name: "unconditionalMatch",
         aliases: &[],
         doc: "Always matches.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::None,
         build: text::unconditional_match,
     },
@@ -420,6 +509,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateByteRange",
         aliases: &[],
         doc: "Matches when the value holds a byte which the argument does not list: `9,10,13,32-126`.",
+        status: Implemented,
+        differs: &[unlike(V3, "A faulty list is an error; there it is ignored and every value matches.")],
         argument: Argument::Static,
         build: validate::byte_range,
     },
@@ -427,6 +518,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateDTD",
         aliases: &[],
         doc: "Not supported: validates XML against a document type definition.",
+        status: refused::VALIDATE_DTD,
+        differs: &[],
         argument: Argument::Static,
         build: refused::validate_dtd,
     },
@@ -434,6 +527,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateHash",
         aliases: &[],
         doc: "Not supported: validates hashes in links.",
+        status: refused::VALIDATE_HASH,
+        differs: &[],
         argument: Argument::Static,
         build: refused::validate_hash,
     },
@@ -441,6 +536,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateNid",
         aliases: &[],
         doc: "Matches when the regular expression finds a national identifier that is valid: `cl PATTERN` for Chile's RUT, `us PATTERN` for social security numbers. `TX.0` is the number. Of Coraza.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Static,
         build: verify::nid,
     },
@@ -448,6 +545,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateSchema",
         aliases: &[],
         doc: "Not supported: validates XML or JSON against a schema.",
+        status: refused::VALIDATE_SCHEMA,
+        differs: &[],
         argument: Argument::Static,
         build: refused::validate_schema,
     },
@@ -455,6 +554,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateUrlEncoding",
         aliases: &[],
         doc: "Matches when the value holds a percent sign that two hexadecimal digits do not follow.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::None,
         build: validate::url_encoding,
     },
@@ -462,6 +563,8 @@ static ROWS: &[OperatorRow] = &[
         name: "validateUtf8Encoding",
         aliases: &[],
         doc: "Matches when the value is not UTF-8: invalid or missing bytes, overlong forms, surrogates, code points above U+10FFFF.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::None,
         build: validate::utf8_encoding,
     },
@@ -469,6 +572,8 @@ static ROWS: &[OperatorRow] = &[
         name: "verifyCC",
         aliases: &[],
         doc: "Matches when the regular expression finds a credit card number whose check digit is right. `TX.0` is the number.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Static,
         build: verify::credit_card,
     },
@@ -476,6 +581,11 @@ static ROWS: &[OperatorRow] = &[
         name: "verifyCPF",
         aliases: &[],
         doc: "Matches when the regular expression finds a Brazilian CPF number whose check digits are right. `TX.0` is the number.",
+        status: Implemented,
+        differs: &[unlike(
+            V2_V3,
+            "There the search behind a candidate that failed forgets what stood before it, so that `^` and `\\b` match in the middle.",
+        )],
         argument: Argument::Static,
         build: verify::cpf,
     },
@@ -483,6 +593,8 @@ static ROWS: &[OperatorRow] = &[
         name: "verifySSN",
         aliases: &[],
         doc: "Matches when the regular expression finds a plausible United States social security number. `TX.0` is the number.",
+        status: Implemented,
+        differs: &[unlike(V2_V3, "As with `@verifyCPF`.")],
         argument: Argument::Static,
         build: verify::ssn,
     },
@@ -490,6 +602,8 @@ static ROWS: &[OperatorRow] = &[
         name: "verifySVNR",
         aliases: &[],
         doc: "Matches when the regular expression finds an Austrian social security number whose check digit is right. `TX.0` is the number.",
+        status: Implemented,
+        differs: &[unlike(V2_V3, "As with `@verifyCPF`.")],
         argument: Argument::Static,
         build: verify::svnr,
     },
@@ -497,6 +611,8 @@ static ROWS: &[OperatorRow] = &[
         name: "within",
         aliases: &[],
         doc: "Matches when the value occurs in the argument, with regard to case. An empty value always does.",
+        status: Implemented,
+        differs: &[],
         argument: Argument::Macro,
         build: text::within,
     },
@@ -505,6 +621,18 @@ static ROWS: &[OperatorRow] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_refused_is_not_built() {
+        for row in all() {
+            let built = (row.build)(Some("x"), &NoResources);
+            if let Status::Refused(refusal) = row.status {
+                let error = built.expect_err(row.name);
+                assert_eq!((&*error.message, error.help.as_deref()), (refusal.why, Some(refusal.instead)));
+            }
+            assert!(!matches!(row.status, Status::Accepted(_)), "{} is accepted without effect", row.name);
+        }
+    }
 
     #[test]
     fn names_are_sorted_and_unique() {

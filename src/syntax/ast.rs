@@ -12,6 +12,19 @@ pub struct Document {
     pub statements: Vec<Statement>,
     /// What the authors of rules say that the rules match and pass. Only native YAML has these.
     pub tests: Vec<RuleTest>,
+    /// What was read of SecLang and is no statement. Nothing is made of it; a survey of what rule text uses counts
+    /// it too.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What became no statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// A directive that was carried out when it was read (`Include`), that is refused, unknown, or could not be
+    /// read: its name as written.
+    Directive(Spanned<String>),
+    /// A rule or a list of actions with a fault in it, as far as it could be read.
+    Statement(Statement),
 }
 
 /// A request which a rule must match, or must not.

@@ -4,6 +4,7 @@ use super::byte_set::ByteSet;
 use super::{
     base64, case, command, comments, escape, hash, hex, html, nulls, parity, path, php, url, utf8, whitespace,
 };
+use crate::dialect::{CORAZA, Difference, V2_V3, unlike};
 
 /// Which values a transformation can change at all. The engine skips the call for every other value, so a row
 /// may claim too much ([`Trigger::Always`]) but never too little; a test holds each row to it.
@@ -49,6 +50,8 @@ pub struct Transformation {
     pub aliases: &'static [&'static str],
     /// For the reference: what it does, one paragraph of Markdown.
     pub doc: &'static str,
+    /// Where it does something else than elsewhere.
+    pub differs: &'static [Difference],
     /// Which values it can change.
     pub trigger: Trigger,
     /// Appends the transformed value to the empty `out` and returns true, or returns false when the value stays
@@ -89,6 +92,7 @@ static TABLE: &[Transformation] = &[
         doc: "Decodes base64 (RFC 4648, section 4) up to the first byte that cannot belong to it, padding included. \
               Line breaks are skipped, padding may be missing. A value that does not begin with base64 becomes \
               empty.",
+        differs: &[],
         trigger: Trigger::Always,
         apply: base64::base64_decode,
     },
@@ -99,6 +103,7 @@ static TABLE: &[Transformation] = &[
               stand, `-` and `_` of the URL alphabet (RFC 4648, section 5) count as `+` and `/`, padding may be \
               missing or misplaced. ModSecurity empties the value when padding is misplaced; an attacker could blind \
               it with one `=` that PHP, for one, does not mind, so this goes on.",
+        differs: &[unlike(V2_V3, "Misplaced padding is skipped; there it empties the value.")],
         trigger: Trigger::Always,
         apply: base64::base64_decode_ext,
     },
@@ -106,6 +111,7 @@ static TABLE: &[Transformation] = &[
         name: "base64Encode",
         aliases: &[],
         doc: "Encodes as base64 with padding (RFC 4648, section 4).",
+        differs: &[],
         trigger: Trigger::Always,
         apply: base64::base64_encode,
     },
@@ -115,6 +121,7 @@ static TABLE: &[Transformation] = &[
         doc: "Undoes what shells ignore: removes `\\`, `\"`, `'` and `^`; makes one space of each run of spaces, \
               tabs, line breaks, commas and semicolons, and nothing if `/` or `(` follows; makes ASCII letters \
               lower case.",
+        differs: &[],
         trigger: Trigger::In(command::CHANGEABLE),
         apply: command::cmd_line,
     },
@@ -123,6 +130,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Makes one space of each run of white space (space, tab, line feed, vertical tab, form feed, carriage \
               return).",
+        differs: &[],
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::compress_whitespace,
     },
@@ -132,6 +140,7 @@ static TABLE: &[Transformation] = &[
         doc: "Decodes the escapes of CSS 2: a backslash with one to six hexadecimal digits and at most one white \
               space becomes the byte of the last two digits, or ASCII for its full-width forms U+FF01 to U+FF5E; \
               with a line feed, and at the end, nothing; with any other byte, that byte.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::css_decode,
     },
@@ -141,6 +150,7 @@ static TABLE: &[Transformation] = &[
         doc: "Decodes the escapes of ANSI C: `\\a`, `\\b`, `\\f`, `\\n`, `\\r`, `\\t`, `\\v`, `\\xHH`, and `\\O` to \
               `\\OOO`, of which the low byte counts. A backslash before any other byte is removed, one at the end \
               stays.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::escape_seq_decode,
     },
@@ -150,6 +160,10 @@ static TABLE: &[Transformation] = &[
         doc: "Makes a byte of each two hexadecimal digits. An odd last digit is dropped, so that a value of one byte \
               becomes empty. Whether the digits are digits is not asked; what becomes of others is ModSecurity's \
               arithmetic.",
+        differs: &[unlike(
+            CORAZA,
+            "There a value with anything but hexadecimal digits, or an odd number of them, stays as it is.",
+        )],
         trigger: Trigger::Always,
         apply: hex::hex_decode,
     },
@@ -157,6 +171,7 @@ static TABLE: &[Transformation] = &[
         name: "hexEncode",
         aliases: &[],
         doc: "Makes two lower-case hexadecimal digits of each byte.",
+        differs: &[],
         trigger: Trigger::Always,
         apply: hex::hex_encode,
     },
@@ -167,6 +182,13 @@ static TABLE: &[Transformation] = &[
               any number of digits, of whose value the low byte counts. The semicolon may be missing; a name then \
               ends at the first byte that is neither letter nor digit. Leading zeros make no difference, as they \
               once did in ModSecurity.",
+        differs: &[
+            unlike(V2_V3, "Any number of leading zeros is read; there long ones hide a character."),
+            unlike(
+                CORAZA,
+                "There all names of HTML 5 are decoded, and code points beyond ASCII become UTF-8.",
+            ),
+        ],
         trigger: Trigger::AnyOf(b"&"),
         apply: html::html_entity_decode,
     },
@@ -176,6 +198,7 @@ static TABLE: &[Transformation] = &[
         doc: "Decodes the escapes of JavaScript: `\\uHHHH` becomes its low byte, or ASCII for its full-width forms \
               U+FF01 to U+FF5E; `\\xHH`; `\\O` to `\\OOO`, up to `\\377`; `\\a`, `\\b`, `\\f`, `\\n`, `\\r`, `\\t`, \
               `\\v`. A backslash before any other byte is removed, one at the end stays.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::js_decode,
     },
@@ -183,6 +206,7 @@ static TABLE: &[Transformation] = &[
         name: "length",
         aliases: &[],
         doc: "The number of bytes, in decimal digits.",
+        differs: &[],
         trigger: Trigger::Always,
         apply: hash::length,
     },
@@ -190,6 +214,7 @@ static TABLE: &[Transformation] = &[
         name: "lowercase",
         aliases: &[],
         doc: "Makes ASCII letters lower case.",
+        differs: &[],
         trigger: Trigger::Range(b'A', b'Z'),
         apply: case::lowercase,
     },
@@ -197,6 +222,7 @@ static TABLE: &[Transformation] = &[
         name: "md5",
         aliases: &[],
         doc: "The MD5 digest, as 16 bytes. Use `t:md5,t:hexEncode` for digits.",
+        differs: &[],
         trigger: Trigger::Always,
         apply: hash::md5,
     },
@@ -206,6 +232,7 @@ static TABLE: &[Transformation] = &[
         doc: "Removes empty segments, `.`, and each `..` together with the segment before it; `..` at the root of an \
               absolute path is dropped, at the start of a relative one it stays. A slash at the start or end stays. \
               Unlike ModSecurity, a segment such as `admin..` is a name like any other and `/..` is `/`.",
+        differs: &[unlike(V2_V3, "A segment such as `admin..` is a name; there it is a step upwards.")],
         trigger: Trigger::AnyOf(b"/."),
         apply: path::normalize_path,
     },
@@ -213,6 +240,7 @@ static TABLE: &[Transformation] = &[
         name: "normalizePathWin",
         aliases: &["normalisePathWin"],
         doc: "As `normalizePath`, after making `/` of each backslash.",
+        differs: &[unlike(V2_V3, "As with `normalizePath`.")],
         trigger: Trigger::AnyOf(b"/.\\"),
         apply: path::normalize_path_win,
     },
@@ -220,6 +248,7 @@ static TABLE: &[Transformation] = &[
         name: "parityEven7bit",
         aliases: &[],
         doc: "Sets the highest bit of each byte that has an odd number of ones, and clears it in all others.",
+        differs: &[],
         trigger: Trigger::In(parity::NOT_EVEN),
         apply: parity::parity_even,
     },
@@ -227,6 +256,7 @@ static TABLE: &[Transformation] = &[
         name: "parityOdd7bit",
         aliases: &[],
         doc: "Sets the highest bit of each byte that has an even number of ones, and clears it in all others.",
+        differs: &[],
         trigger: Trigger::In(parity::NOT_ODD),
         apply: parity::parity_odd,
     },
@@ -234,6 +264,7 @@ static TABLE: &[Transformation] = &[
         name: "parityZero7bit",
         aliases: &[],
         doc: "Clears the highest bit of each byte.",
+        differs: &[],
         trigger: Trigger::Range(0x80, 0xff),
         apply: parity::parity_zero,
     },
@@ -243,6 +274,7 @@ static TABLE: &[Transformation] = &[
         doc: "The name under which PHP registers a request parameter: without leading spaces; space and dot, and a \
               `[` that is never closed, become `_` as far as the first `[`; after the last of the indices `[…][…]` the \
               rest is dropped, and `[ ]` is `[]`. A name that begins with `[` or `=` becomes empty.",
+        differs: &[],
         trigger: Trigger::AnyOf(b" .[="),
         apply: php::php_args_names,
     },
@@ -252,6 +284,7 @@ static TABLE: &[Transformation] = &[
         doc: "Removes comments `/* … */` and `<!-- … -->`, of which either end ends both, and everything from `--` or \
               `#`. A comment without an end becomes a space; one that ends with the value leaves a NUL, as in \
               ModSecurity. Unlike there, a comment directly after another is removed as well.",
+        differs: &[unlike(V2_V3, "A comment directly behind another is removed; there it stays.")],
         trigger: Trigger::AnyOf(b"*-#"),
         apply: comments::remove_comments,
     },
@@ -260,6 +293,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Removes the marks of comments, not what is between them: `/*`, `*/`, `<!--`, `-->`, `--`, `#`. The result \
               is not searched again.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"*-#"),
         apply: comments::remove_comments_char,
     },
@@ -267,6 +301,7 @@ static TABLE: &[Transformation] = &[
         name: "removeNulls",
         aliases: &[],
         doc: "Removes NUL bytes.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"\0"),
         apply: nulls::remove_nulls,
     },
@@ -274,6 +309,7 @@ static TABLE: &[Transformation] = &[
         name: "removeWhitespace",
         aliases: &[],
         doc: "Removes white space: space, tab, line feed, vertical tab, form feed, carriage return, and byte `A0`.",
+        differs: &[unlike(CORAZA, "There white space is what Unicode takes for it.")],
         trigger: Trigger::In(whitespace::SPACE_AND_NBSP),
         apply: whitespace::remove_whitespace,
     },
@@ -281,6 +317,7 @@ static TABLE: &[Transformation] = &[
         name: "replaceComments",
         aliases: &[],
         doc: "Replaces each comment `/* … */` by a space, one without an end as well. `*/` on its own stays.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"*"),
         apply: comments::replace_comments,
     },
@@ -288,6 +325,7 @@ static TABLE: &[Transformation] = &[
         name: "replaceNulls",
         aliases: &[],
         doc: "Replaces NUL bytes by spaces.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"\0"),
         apply: nulls::replace_nulls,
     },
@@ -295,6 +333,7 @@ static TABLE: &[Transformation] = &[
         name: "sha1",
         aliases: &[],
         doc: "The SHA-1 digest, as 20 bytes. Use `t:sha1,t:hexEncode` for digits.",
+        differs: &[],
         trigger: Trigger::Always,
         apply: hash::sha1,
     },
@@ -303,6 +342,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Replaces hexadecimal literals of SQL, `0x` and at least two digits, by their bytes; an odd last digit \
               stays.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"xX"),
         apply: hex::sql_hex_decode,
     },
@@ -310,6 +350,7 @@ static TABLE: &[Transformation] = &[
         name: "trim",
         aliases: &[],
         doc: "Removes white space at both ends.",
+        differs: &[],
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::trim,
     },
@@ -317,6 +358,7 @@ static TABLE: &[Transformation] = &[
         name: "trimLeft",
         aliases: &[],
         doc: "Removes white space at the start.",
+        differs: &[],
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::trim_left,
     },
@@ -324,6 +366,7 @@ static TABLE: &[Transformation] = &[
         name: "trimRight",
         aliases: &[],
         doc: "Removes white space at the end.",
+        differs: &[],
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::trim_right,
     },
@@ -331,6 +374,7 @@ static TABLE: &[Transformation] = &[
         name: "uppercase",
         aliases: &[],
         doc: "Makes ASCII letters upper case.",
+        differs: &[],
         trigger: Trigger::Range(b'a', b'z'),
         apply: case::uppercase,
     },
@@ -338,6 +382,7 @@ static TABLE: &[Transformation] = &[
         name: "urlDecode",
         aliases: &[],
         doc: "Decodes `%HH` and makes spaces of `+`. A percent sign without two hexadecimal digits stays.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"%+"),
         apply: url::url_decode,
     },
@@ -346,6 +391,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "As `urlDecode`, and decodes IIS's `%uHHHH`: to the byte that the code page of `SecUnicodeMapFile` gives; \
               without one, to ASCII for its full-width forms U+FF01 to U+FF5E and else to the low byte.",
+        differs: &[],
         trigger: Trigger::AnyOf(b"%+"),
         apply: url::url_decode_uni,
     },
@@ -353,6 +399,7 @@ static TABLE: &[Transformation] = &[
         name: "urlEncode",
         aliases: &[],
         doc: "Makes `+` of spaces and `%hh` of every other byte that is not an ASCII letter, a digit or `*`.",
+        differs: &[],
         trigger: Trigger::In(url::ENCODED),
         apply: url::url_encode,
     },
@@ -363,6 +410,7 @@ static TABLE: &[Transformation] = &[
               which does not follow is left out; other bytes that are not UTF-8 stay. Overlong forms and surrogates \
               are written so and followed by their first byte. ModSecurity also loses NUL bytes here; this keeps \
               them, for `removeNulls` or a rule that looks for them.",
+        differs: &[unlike(V2_V3, "NUL bytes stay; there they are lost.")],
         trigger: Trigger::Range(0x80, 0xff),
         apply: utf8::utf8_to_unicode,
     },

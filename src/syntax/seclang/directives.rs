@@ -2,6 +2,8 @@
 //! what it is for, and what Portcullis does with it. Whether an argument means something is the compiler's
 //! business.
 
+use crate::dialect::{Difference, EVERYONE, Refusal, Status, V2, V2_CORAZA, V2_V3, V3_CORAZA, unlike};
+
 /// A directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectiveRow {
@@ -13,17 +15,10 @@ pub struct DirectiveRow {
     pub status: Status,
     /// What it is for, one sentence.
     pub doc: &'static str,
-}
-
-/// What is done with a directive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It does what its documentation says.
-    Implemented,
-    /// It is accepted with a warning and has no effect; the text says why.
-    Accepted(&'static str),
-    /// It is an error; the text says why and what to do instead.
-    Refused(&'static str),
+    /// Where it does something else than elsewhere.
+    pub differs: &'static [Difference],
+    /// Where its absence means something else than elsewhere.
+    pub absent: &'static [Difference],
 }
 
 /// The row of `name`, in any case.
@@ -33,23 +28,32 @@ pub fn find(name: &str) -> Option<&'static DirectiveRow> {
 
 /// All directives, by name.
 pub const DIRECTIVES: &[DirectiveRow] = &[
-    row(
-        "Include",
-        1,
-        1,
-        Implemented,
-        "Reads other rule files here; the name may be a pattern, which must match a file.",
+    but(
+        row(
+            "Include",
+            1,
+            1,
+            Implemented,
+            "Reads other rule files here; the name may be a pattern, which must match a file.",
+        ),
+        BESIDE,
     ),
-    row("IncludeOptional", 1, 1, Implemented, "Reads other rule files here, if there are any."),
+    but(row("IncludeOptional", 1, 1, Implemented, "Reads other rule files here, if there are any."), BESIDE),
     row("SecAction", 1, 1, Implemented, "Performs its actions without looking at anything."),
     row("SecArgumentSeparator", 1, 1, Implemented, "The character between the arguments of a form body."),
     row("SecArgumentsLimit", 1, 1, Implemented, "How many arguments of a request are looked at."),
-    row(
-        "SecAuditEngine",
-        1,
-        1,
-        Implemented,
-        "Which transactions the audit log records: On, Off or RelevantOnly.",
+    unset(
+        row(
+            "SecAuditEngine",
+            1,
+            1,
+            Implemented,
+            "Which transactions the audit log records: On, Off or RelevantOnly.",
+        ),
+        &[unlike(
+            EVERYONE,
+            "Transactions that rules find relevant are recorded, where the configuration names an audit log; there none is.",
+        )],
     ),
     row("SecAuditLog", 1, 1, Accepted(AUDIT_PLACE), "Where the audit log is written."),
     row(
@@ -160,7 +164,13 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
     ),
     row("SecDebugLog", 1, 1, Accepted(DEBUG_LOG), "Where the debug log is written."),
     row("SecDebugLogLevel", 1, 1, Accepted(DEBUG_LOG), "How much the debug log says, from 0 to 9."),
-    row("SecDefaultAction", 1, 1, Implemented, "The actions that the rules of a phase begin with."),
+    but(
+        row("SecDefaultAction", 1, 1, Implemented, "The actions that the rules of a phase begin with."),
+        &[unlike(
+            V2,
+            "A rule without a disruptive action passes, as in ModSecurity 3; there it does what this says. `block` does so everywhere.",
+        )],
+    ),
     row(
         "SecDisableBackendCompression",
         1,
@@ -168,7 +178,10 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Accepted("compressed responses are inflated for inspection"),
         "Hides from the application that the client accepts compressed responses.",
     ),
-    row("SecGeoLookupDb", 1, 1, Implemented, "The database for @geoLookup."),
+    but(
+        row("SecGeoLookupDb", 1, 1, Implemented, "The database for @geoLookup."),
+        &[unlike(V2_V3, "Only databases in MaxMind's format (`.mmdb`) are read.")],
+    ),
     row(
         "SecGsbLookupDb",
         1,
@@ -196,12 +209,18 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Accepted("a ruleset with a faulty rule is never put to use"),
         "Goes on with what is left when a rule is faulty.",
     ),
-    row(
-        "SecInterceptOnError",
-        1,
-        1,
-        Implemented,
-        "Whether a fault during the evaluation of a rule ends the transaction.",
+    but(
+        row(
+            "SecInterceptOnError",
+            1,
+            1,
+            Implemented,
+            "Whether a fault during the evaluation of a rule ends the transaction.",
+        ),
+        &[unlike(
+            V2,
+            "An operator that gives up counts as a match of its rule; there the rest of the phase is left out.",
+        )],
     ),
     row("SecMarker", 1, 1, Implemented, "A place for skipAfter to go to."),
     row("SecParseXmlIntoArgs", 1, 1, Implemented, "Whether the texts of an XML body are arguments too."),
@@ -231,7 +250,7 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         "SecRemoteRules",
         2,
         3,
-        Refused("rules are not fetched over the network; fetch them beforehand and Include the file"),
+        refused("rules are not fetched over the network", "fetch them beforehand and Include the file"),
         "Reads rules from another host.",
     ),
     row(
@@ -241,7 +260,10 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Accepted("SecRemoteRules is refused"),
         "What to do when SecRemoteRules fails.",
     ),
-    row("SecRequestBodyAccess", 1, 1, Implemented, "Whether request bodies are inspected."),
+    unset(
+        row("SecRequestBodyAccess", 1, 1, Implemented, "Whether request bodies are inspected."),
+        &[unlike(V2_CORAZA, "Request bodies are inspected, as in ModSecurity 3; there they are not.")],
+    ),
     row(
         "SecRequestBodyInMemoryLimit",
         1,
@@ -283,7 +305,19 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Implemented,
         "Looks at variables with an operator and performs its actions where it matches.",
     ),
-    row("SecRuleEngine", 1, 1, Implemented, "Whether rules run and may interrupt: On, Off or DetectionOnly."),
+    unset(
+        row(
+            "SecRuleEngine",
+            1,
+            1,
+            Implemented,
+            "Whether rules run and may interrupt: On, Off or DetectionOnly.",
+        ),
+        &[unlike(
+            V2_V3,
+            "Rules run and may block unless rule text or configuration says otherwise; there they do not run.",
+        )],
+    ),
     row(
         "SecRuleInheritance",
         1,
@@ -298,20 +332,59 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
         Accepted("inspection time is measured always, by phase"),
         "From how many microseconds on a rule's time is logged.",
     ),
-    row("SecRuleRemoveById", 1, 255, Implemented, "Takes rules away by id or range of ids."),
-    row("SecRuleRemoveByMsg", 1, 255, Implemented, "Takes rules away by message, as a regular expression."),
-    row("SecRuleRemoveByTag", 1, 255, Implemented, "Takes rules away by tag, as a regular expression."),
+    but(
+        row("SecRuleRemoveById", 1, 255, Implemented, "Takes rules away by id or range of ids."),
+        &[unlike(
+            V2_CORAZA,
+            "Rules that follow are taken away too, as in ModSecurity 3; there only those before it.",
+        )],
+    ),
+    but(
+        row(
+            "SecRuleRemoveByMsg",
+            1,
+            255,
+            Implemented,
+            "Takes rules away by message, as a regular expression.",
+        ),
+        REMOVE_BY_TEXT,
+    ),
+    but(
+        row("SecRuleRemoveByTag", 1, 255, Implemented, "Takes rules away by tag, as a regular expression."),
+        REMOVE_BY_TEXT,
+    ),
     row(
         "SecRuleScript",
         1,
         2,
-        Refused("there is no Lua here; write the condition as a rule"),
+        refused("there is no Lua here", "write the condition as a rule"),
         "Runs a Lua script as a rule.",
     ),
-    row("SecRuleUpdateActionById", 2, 2, Implemented, "Changes the actions of a rule."),
-    row("SecRuleUpdateTargetById", 2, 3, Implemented, "Adds or takes away targets of rules, by id."),
-    row("SecRuleUpdateTargetByMsg", 2, 3, Implemented, "Adds or takes away targets of rules, by message."),
-    row("SecRuleUpdateTargetByTag", 2, 3, Implemented, "Adds or takes away targets of rules, by tag."),
+    but(
+        row("SecRuleUpdateActionById", 2, 2, Implemented, "Changes the actions of a rule."),
+        &[unlike(V2_CORAZA, "Rules that follow are changed too; there only those before it.")],
+    ),
+    but(
+        row("SecRuleUpdateTargetById", 2, 3, Implemented, "Adds or takes away targets of rules, by id."),
+        &[unlike(
+            V2_CORAZA,
+            "Rules that follow are changed too, as in ModSecurity 3; there only those before it.",
+        )],
+    ),
+    but(
+        row(
+            "SecRuleUpdateTargetByMsg",
+            2,
+            3,
+            Implemented,
+            "Adds or takes away targets of rules, by message.",
+        ),
+        UPDATE_BY_TEXT,
+    ),
+    but(
+        row("SecRuleUpdateTargetByTag", 2, 3, Implemented, "Adds or takes away targets of rules, by tag."),
+        UPDATE_BY_TEXT,
+    ),
     row(
         "SecRxPreFilter",
         1,
@@ -407,10 +480,48 @@ const DEBUG_LOG: &str = "the server's own log is set up in the configuration, by
 const HASHING: &str = "links in responses are not signed";
 const NO_FILES: &str = "uploads are inspected in passing and never written to a file";
 
-use Status::{Accepted, Implemented, Refused};
+use Status::{Accepted, Implemented};
+
+const BESIDE: &[Difference] = &[unlike(
+    V2,
+    "A relative name is looked for beside the file that includes; there under the root of the server.",
+)];
+const REMOVE_BY_TEXT: &[Difference] = &[
+    unlike(
+        V2_CORAZA,
+        "Rules that follow are taken away too, as in ModSecurity 3; there only those before it.",
+    ),
+    unlike(
+        V2,
+        "A text without a character of a regular expression is compared whole; there it is searched for.",
+    ),
+    unlike(V3_CORAZA, "A text that looks like a regular expression is one as well."),
+];
+const UPDATE_BY_TEXT: &[Difference] = &[
+    unlike(V2_CORAZA, "Rules that follow are changed too, as in ModSecurity 3; there only those before it."),
+    unlike(
+        V2,
+        "A text without a character of a regular expression is compared whole; there it is searched for.",
+    ),
+    unlike(V3_CORAZA, "A text that looks like a regular expression is one as well."),
+];
 
 const fn row(name: &'static str, least: u8, most: u8, status: Status, doc: &'static str) -> DirectiveRow {
-    DirectiveRow { name, arity: (least, most), status, doc }
+    DirectiveRow { name, arity: (least, most), status, doc, differs: &[], absent: &[] }
+}
+
+const fn but(mut row: DirectiveRow, differs: &'static [Difference]) -> DirectiveRow {
+    row.differs = differs;
+    row
+}
+
+const fn unset(mut row: DirectiveRow, absent: &'static [Difference]) -> DirectiveRow {
+    row.absent = absent;
+    row
+}
+
+const fn refused(why: &'static str, instead: &'static str) -> Status {
+    Status::Refused(Refusal { why, instead })
 }
 
 #[cfg(test)]
@@ -426,7 +537,7 @@ mod tests {
         for row in DIRECTIVES {
             assert!(row.arity.0 <= row.arity.1, "{}", row.name);
             assert!(row.doc.ends_with('.'), "{}", row.name);
-            if let Accepted(why) | Refused(why) = row.status {
+            if let Accepted(why) | Status::Refused(Refusal { why, .. }) = row.status {
                 assert!(!why.is_empty() && !why.ends_with('.'), "{}", row.name);
             }
             assert_eq!(find(&row.name.to_uppercase()), Some(row));

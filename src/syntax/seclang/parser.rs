@@ -1,12 +1,13 @@
 //! Logical lines → statements. Goes on after a fault, so that all faults are told at once.
 
-use super::directives::{self, DIRECTIVES, DirectiveRow, Status};
+use super::directives::{self, DIRECTIVES, DirectiveRow};
 use super::lexer::{self, Argument, Lines, is_blank};
 use super::mapped::Mapped;
 use super::rules;
+use crate::dialect::Status;
 use crate::limits;
 use crate::source::{FileId, Span, Spanned};
-use crate::syntax::ast::{Action, ActionStatement, Directive, Rule, Statement};
+use crate::syntax::ast::{Action, ActionStatement, Directive, LeftOut, Rule, Statement};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, nearest, shorten};
 use crate::syntax::load::Load;
 
@@ -46,9 +47,9 @@ pub(crate) fn check(row: &DirectiveRow, name: Span, given: usize, diagnostics: &
             );
             true
         }
-        Status::Refused(why) => {
-            diagnostics
-                .push(Diagnostic::error("refused", name, format!("{} is not supported", row.name)).help(why));
+        Status::Refused(refusal) => {
+            let message = format!("{} is not supported: {}", row.name, refusal.why);
+            diagnostics.push(Diagnostic::error("refused", name, message).help(refusal.instead));
             false
         }
     }
@@ -112,6 +113,7 @@ impl Parser<'_, '_> {
         let name_span = line.span(0..end);
         let Some(row) = directives::find(&name) else {
             self.load.diagnostics.push(unknown(&name, name_span));
+            self.leave_out(name, name_span);
             return;
         };
         if row.name == "SecDataset" && line.as_str().bytes().filter(|b| *b == b'`').count() == 1 {
@@ -119,16 +121,23 @@ impl Parser<'_, '_> {
             lines.read_to_backtick(&mut line);
         }
         let span = line.full_span();
-        let Some(arguments) = lexer::arguments(&line, end, self.load.diagnostics) else { return };
+        let Some(arguments) = lexer::arguments(&line, end, self.load.diagnostics) else {
+            self.leave_out(name, name_span);
+            return;
+        };
         if let Some(extra) = arguments.get(usize::from(row.arity.1)) {
             self.extra(row, &arguments, extra);
+            self.leave_out(name, name_span);
             return;
         }
         if !check(row, name_span, arguments.len(), self.load.diagnostics) {
+            self.leave_out(name, name_span);
             return;
         }
+        let before = self.load.diagnostics.errors();
         let statement = match row.name {
             "Include" | "IncludeOptional" => {
+                self.leave_out(name, name_span);
                 for argument in &arguments {
                     let optional = row.name == "IncludeOptional";
                     self.load.include(self.name, argument.text.as_str(), argument.span, optional);
@@ -149,14 +158,21 @@ impl Parser<'_, '_> {
                 span,
             })),
         };
-        self.load.document.statements.extend(statement);
+        // With a fault in it, a statement is left out: the load has failed anyway, and what is left of it would
+        // only bring further complaints.
+        if self.load.diagnostics.errors() == before {
+            self.load.document.statements.extend(statement);
+        } else {
+            self.load.document.left_out.extend(statement.map(LeftOut::Statement));
+        }
     }
 
-    /// A rule with a fault in it is left out: the load has failed anyway, and what is left of the rule would
-    /// only bring further complaints.
+    fn leave_out(&mut self, name: String, span: Span) {
+        self.load.document.left_out.push(LeftOut::Directive(Spanned::new(name, span)));
+    }
+
     fn rule(&mut self, arguments: &[Argument], span: Span) -> Option<Statement> {
         let [targets, operator, rest @ ..] = arguments else { return None };
-        let before = self.load.diagnostics.errors();
         let targets = rules::targets(&targets.text, self.load.diagnostics);
         let operator = rules::operator(&operator.text);
         if operator.name.is_empty() {
@@ -168,14 +184,11 @@ impl Parser<'_, '_> {
             );
         }
         let actions = rest.first().map(|argument| rules::actions(&argument.text, self.load.diagnostics));
-        (self.load.diagnostics.errors() == before)
-            .then(|| Statement::Rule(Rule { targets, operator, actions: actions.unwrap_or_default(), span }))
+        Some(Statement::Rule(Rule { targets, operator, actions: actions.unwrap_or_default(), span }))
     }
 
     fn actions(&mut self, argument: Option<&Argument>) -> Option<Vec<Action>> {
-        let before = self.load.diagnostics.errors();
-        let actions = rules::actions(&argument?.text, self.load.diagnostics);
-        (self.load.diagnostics.errors() == before).then_some(actions)
+        Some(rules::actions(&argument?.text, self.load.diagnostics))
     }
 
     fn extra(&mut self, row: &DirectiveRow, arguments: &[Argument], extra: &Argument) {

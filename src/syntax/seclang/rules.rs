@@ -115,7 +115,7 @@ pub(crate) fn actions(text: &Mapped, diagnostics: &mut Diagnostics) -> Vec<Actio
             at += 1;
             continue;
         }
-        match action(text, &mut at) {
+        match action(text, &mut at, diagnostics) {
             Ok(one) => found.push(one),
             Err(fault) => {
                 diagnostics.push(fault);
@@ -263,7 +263,7 @@ fn unescape_slashes(regex: &str) -> String {
     out
 }
 
-fn action(text: &Mapped, at: &mut usize) -> Result<Action, Diagnostic> {
+fn action(text: &Mapped, at: &mut usize, diagnostics: &mut Diagnostics) -> Result<Action, Diagnostic> {
     let start = *at;
     let name = name_from(text, start, |_| false);
     if name.is_empty() {
@@ -285,7 +285,7 @@ fn action(text: &Mapped, at: &mut usize) -> Result<Action, Diagnostic> {
         Some(b':') => {
             *at += 1;
             let from = skip_blanks(text, *at);
-            let (one, stop) = action_value(text, from, at)?;
+            let (one, stop) = action_value(text, from, at, diagnostics)?;
             end = stop;
             value = Some(one);
         }
@@ -303,7 +303,15 @@ fn action(text: &Mapped, at: &mut usize) -> Result<Action, Diagnostic> {
 }
 
 /// The value that begins at `from`; leaves `at` at the comma or at the end and returns where the action ends.
-fn action_value(text: &Mapped, from: usize, at: &mut usize) -> Result<(Spanned<String>, usize), Diagnostic> {
+///
+/// A quote that is never closed is forgiven where it cannot have swallowed another action: files that Coraza is
+/// shipped with have one.
+fn action_value(
+    text: &Mapped,
+    from: usize,
+    at: &mut usize,
+    diagnostics: &mut Diagnostics,
+) -> Result<(Spanned<String>, usize), Diagnostic> {
     if text.byte(from) != Some(b'\'') {
         *at = end_of_action(text, from);
         let value = text.trim(from..*at);
@@ -312,12 +320,16 @@ fn action_value(text: &Mapped, from: usize, at: &mut usize) -> Result<(Spanned<S
     }
     let Some(close) = closing(text, from + 1, b'\'') else {
         *at = text.len();
-        return Err(Diagnostic::error(
-            "missing-quote",
-            text.span(from..from + 1),
-            "this quote is never closed",
-        )
-        .help("close it; inside the value a single quote is written \\'"));
+        let (quote, value) = (text.span(from..from + 1), text.trim(from + 1..text.len()));
+        let help = "close it; inside the value a single quote is written \\'";
+        if value.is_empty() || text.get(value.clone()).contains(',') {
+            return Err(Diagnostic::error("missing-quote", quote, "this quote is never closed").help(help));
+        }
+        let message = "this quote is never closed; the value ends with the list of actions";
+        diagnostics.push(Diagnostic::warning("missing-quote", quote, message).help(help));
+        let (span, end) = (text.span(value.clone()), value.end);
+        let value = text.unescaped(value, b'\'');
+        return Ok((Spanned::new(value.as_str().to_owned(), span), end));
     };
     *at = skip_blanks(text, close + 1);
     if text.byte(*at).is_some_and(|b| b != b',') {

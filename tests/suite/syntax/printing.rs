@@ -33,7 +33,7 @@ proptest! {
 
     #[test]
     fn generated_trees_survive(statements in proptest::collection::vec(statement(), 0..4)) {
-        let first = Document { statements, tests: Vec::new() };
+        let first = Document { statements, ..Document::default() };
         let printed = print(&first);
         let parsed = Parsed::text(&printed);
         let complaints: Vec<_> = parsed.diagnostics.iter().collect();
@@ -113,7 +113,7 @@ fn statement() -> impl Strategy<Value = Statement> {
     let statement_of = |actions| ActionStatement { actions, span: nowhere() };
     let plain: Vec<_> = DIRECTIVES
         .iter()
-        .filter(|row| row.arity == (1, 1) && row.status == portcullis::syntax::seclang::Status::Implemented)
+        .filter(|row| row.arity == (1, 1) && row.status == portcullis::dialect::Status::Implemented)
         .map(|row| row.name)
         .filter(|name| {
             !matches!(*name, "Include" | "IncludeOptional" | "SecAction" | "SecDefaultAction" | "SecMarker")

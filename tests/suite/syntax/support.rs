@@ -82,6 +82,7 @@ impl Loader for Memory {
 pub fn without_spans(document: &Document) -> Document {
     let nowhere = Span::new(SourceMap::new().add("", ""), 0, 0);
     let mut document = document.clone();
+    document.left_out.clear();
     for statement in &mut document.statements {
         match statement {
             Statement::Rule(rule) => {
