@@ -190,6 +190,7 @@ fn exclusions_become_directives() {
         .map(|r| match r {
             RuleInput::File(f) => f.as_str(),
             RuleInput::Text { text, .. } => text.as_str(),
+            RuleInput::Patch { file, .. } => file.as_str(),
         })
         .collect();
     let control = "phase:1,pass,t:none,t:urlDecodeUni,t:normalizePath,nolog,noauditlog,\
@@ -338,4 +339,33 @@ proptest::proptest! {
         proptest::prop_assert_eq!(loaded.config.is_none(), loaded.diagnostics.has_errors());
         let _ = portcullis::syntax::diagnostic::render(&loaded.diagnostics, &loaded.sources, false);
     }
+}
+
+#[test]
+fn patches_are_names_of_the_catalogue_or_files_and_stand_before_rules() {
+    let config = good(
+        "sites: [{name: a, upstreams: ['http://a'], patches: [cve-2021-44228, 'CVE-2021-*', ./p/*.yaml, \
+         {patch: ['*', log4j], mode: DetectionOnly}, b.yml], rules: [r.conf]}]",
+    );
+    let told: Vec<_> = config.sites[0]
+        .rules
+        .iter()
+        .map(|rule| match rule {
+            RuleInput::Patch { file, detection_only } => format!("{file} {detection_only}"),
+            RuleInput::File(file) => file.clone(),
+            RuleInput::Text { name, .. } => name.clone(),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "@virtual-patches/cve-2021-44228[-.]* false",
+            "@virtual-patches/cve-2021-*.yaml false",
+            "/etc/portcullis/./p/*.yaml false",
+            "@virtual-patches/*.yaml true",
+            "@virtual-patches/log4j.yaml true",
+            "/etc/portcullis/b.yml false",
+            "/etc/portcullis/r.conf",
+        ]
+    );
 }

@@ -7,12 +7,26 @@ macro_rules! core {
     };
 }
 
+/// A virtual patch of the catalogue, with its name.
+macro_rules! patch {
+    ($name:literal) => {
+        (
+            concat!("@virtual-patches/", $name, ".yaml"),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/rulesets/virtual-patches/", $name, ".yaml")),
+        )
+    };
+}
+
 /// Name and content of every embedded file, sorted by name; for [`EmbeddedLoader`].
+///
+/// `@engine.conf` holds the engine's own settings, for rules that bring none. Beneath `@virtual-patches/` is the
+/// catalogue of virtual patches.
 ///
 /// `@portcullis-core` and `@portcullis-core.conf` are the same file: the ruleset's entry, which includes the others.
 ///
 /// [`EmbeddedLoader`]: crate::syntax::seclang::EmbeddedLoader
 pub const EMBEDDED: &[(&str, &[u8])] = &[
+    ("@engine.conf", include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/engine.conf"))),
     ("@portcullis-core", core!("portcullis-core.conf")),
     ("@portcullis-core.conf", core!("portcullis-core.conf")),
     ("@portcullis-core/10-engine.conf", core!("10-engine.conf")),
@@ -31,6 +45,9 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
     ("@portcullis-core/90-responses.conf", core!("90-responses.conf")),
     ("@portcullis-core/95-decide-response.conf", core!("95-decide-response.conf")),
+    patch!("cve-2017-5638-struts-ognl"),
+    patch!("cve-2021-41773-apache-path-traversal"),
+    patch!("cve-2021-44228-log4shell"),
 ];
 
 #[cfg(test)]
@@ -51,6 +68,16 @@ mod tests {
             let content = EMBEDDED.iter().find(|(n, _)| *n == embedded).map(|(_, c)| *c);
             let written = std::fs::read(file.path()).expect("it is readable");
             assert_eq!(content, Some(written.as_slice()), "{embedded}");
+        }
+    }
+
+    #[test]
+    fn every_virtual_patch_is_embedded() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rulesets/virtual-patches");
+        for file in std::fs::read_dir(directory).expect("the directory is there") {
+            let name = file.expect("it is readable").file_name().into_string().expect("names are ASCII");
+            let embedded = format!("@virtual-patches/{name}");
+            assert!(EMBEDDED.iter().any(|(known, _)| *known == embedded), "patch!(..) for {name} is missing");
         }
     }
 }

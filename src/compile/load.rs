@@ -3,10 +3,10 @@
 use super::posture::Posture;
 use super::program::Compiler;
 use crate::ruleset::Ruleset;
-use crate::source::SourceMap;
+use crate::source::{SourceMap, Spanned};
 use crate::syntax;
-use crate::syntax::ast::Document;
-use crate::syntax::diagnostic::Diagnostics;
+use crate::syntax::ast::{Action, ActionStatement, Document, Rule, Statement};
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::syntax::seclang::Loader;
 use std::sync::Arc;
 
@@ -15,6 +15,13 @@ use std::sync::Arc;
 pub enum Input {
     /// A file, SecLang or YAML by its extension; `@…` names an embedded one.
     File(String),
+    /// A virtual patch.
+    Patch {
+        /// The file, as of [`Input::File`].
+        file: String,
+        /// Whether its rules only tell what they would have blocked.
+        detection_only: bool,
+    },
     /// Text that stands in a configuration; `name` tells where, and `Include`s in it are relative to its directory.
     Text {
         /// What diagnostics call it.
@@ -49,6 +56,27 @@ pub fn load(inputs: &[Input], loader: &dyn Loader) -> Loaded {
             Input::File(path) => {
                 syntax::parse_file(path, loader, &mut sources, &mut diagnostics, &mut document);
             }
+            Input::Patch { file, detection_only } => {
+                let (rules, patches) = (document.statements.len(), document.patches.len());
+                syntax::parse_file(file, loader, &mut sources, &mut diagnostics, &mut document);
+                let read = document.patches.get_mut(patches..).unwrap_or_default();
+                if read.is_empty() && !diagnostics.has_errors() {
+                    let message = format!("{file} is no virtual patch: it has no `patch:`");
+                    let help = "name it under `rules`, or say under `patch:` what it patches";
+                    diagnostics.push(Diagnostic {
+                        severity: Severity::Error,
+                        code: "no-patch",
+                        message,
+                        span: None,
+                        help: Some(help.to_owned()),
+                        related: Vec::new(),
+                    });
+                }
+                if *detection_only {
+                    read.iter_mut().for_each(|patch| patch.detection_only = true);
+                    document.statements.iter_mut().skip(rules).for_each(only_tell);
+                }
+            }
             Input::Text { name, text } => {
                 syntax::parse_text(name, text, loader, &mut sources, &mut diagnostics, &mut document);
             }
@@ -57,6 +85,31 @@ pub fn load(inputs: &[Input], loader: &dyn Loader) -> Loaded {
     compile_document(document, sources, diagnostics, loader)
 }
 
+/// Takes away what a rule decides and leaves what it tells.
+fn only_tell(statement: &mut Statement) {
+    let (Statement::Rule(Rule { actions, .. }) | Statement::Action(ActionStatement { actions, .. })) =
+        statement
+    else {
+        return;
+    };
+    for action in actions.iter_mut() {
+        // `allow` too: a patch that is tried out changes nothing.
+        if DECIDES.iter().any(|name| action.name.eq_ignore_ascii_case(name)) {
+            action.name.node = "pass".to_owned();
+            action.value = None;
+        }
+    }
+    if let Some(at) = actions.iter().position(|action| action.name.node == "tag") {
+        let span = actions[at].span;
+        let value = Some(Spanned::new(DETECTION_ONLY.to_owned(), span));
+        actions.insert(at, Action { name: Spanned::new("tag".to_owned(), span), value, span });
+    }
+}
+
+const DECIDES: [&str; 6] = ["allow", "block", "deny", "drop", "proxy", "redirect"];
+/// The tag of rules that would have decided something.
+const DETECTION_ONLY: &str = "patch-mode/DetectionOnly";
+
 /// Compiles a syntax tree. `diagnostics` are what its parsing had to say.
 pub fn compile_document(
     document: Document,
@@ -64,8 +117,10 @@ pub fn compile_document(
     diagnostics: Diagnostics,
     loader: &dyn Loader,
 ) -> Loaded {
-    let (ruleset, posture, mut diagnostics) = Compiler::new(&sources, loader, diagnostics).compile(&document);
+    let (ruleset, mut posture, mut diagnostics) =
+        Compiler::new(&sources, loader, diagnostics).compile(&document);
     diagnostics.sort();
+    posture.patches.clone_from(&document.patches);
     let ruleset = (!diagnostics.has_errors()).then(|| Arc::new(ruleset));
     Loaded { ruleset, document, diagnostics, sources, posture }
 }

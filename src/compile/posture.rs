@@ -4,6 +4,7 @@ use super::draft::DraftRule;
 use crate::ruleset::{Disruptive, Mode, SetOperation, SetTarget, SlotNames, Template, TxName};
 use crate::syntax::ast;
 use std::collections::BTreeMap;
+use time::Date;
 
 /// Facts about a ruleset. Numbers count rules, a chain as one.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,15 @@ pub struct Posture {
     pub detection_paranoia: Option<i64>,
     /// `SecComponentSignature`s.
     pub components: Vec<String>,
+    /// Virtual patches.
+    pub patches: Vec<ast::Patch>,
+}
+
+impl Posture {
+    /// The patches whose `review_by` is before `today`.
+    pub fn past_review(&self, today: Date) -> impl Iterator<Item = &ast::Patch> {
+        self.patches.iter().filter(move |patch| patch.review_by.node < today)
+    }
 }
 
 impl Posture {

@@ -167,6 +167,13 @@ pub struct Site {
 pub enum RuleInput {
     /// A file, a glob, or a built-in ruleset such as `@portcullis-core`.
     File(String),
+    /// Virtual patches: a file or a glob, embedded (`@virtual-patches/…`) or not.
+    Patch {
+        /// The file or glob.
+        file: String,
+        /// Whether its rules only tell what they would have blocked.
+        detection_only: bool,
+    },
     /// Text from the configuration itself.
     Text {
         /// A name for diagnostics.

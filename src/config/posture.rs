@@ -2,6 +2,7 @@
 
 use crate::compile::Posture;
 use crate::ruleset::Mode;
+use crate::syntax::ast::Patch;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -50,6 +51,11 @@ pub fn describe(posture: &Posture, mode: Option<Mode>) -> String {
             let _ = writeln!(out, "{what:<11} {}", few(ids));
         }
     }
+    if !posture.patches.is_empty() {
+        let quiet = posture.patches.iter().filter(|patch| patch.detection_only).count();
+        let quiet = if quiet == 0 { String::new() } else { format!(", {quiet} of them in DetectionOnly") };
+        let _ = writeln!(out, "patches     {} virtual{quiet}", posture.patches.len());
+    }
     if !posture.components.is_empty() {
         let _ = writeln!(out, "components  {}", posture.components.join(", "));
     }
@@ -96,6 +102,17 @@ pub fn alarms(posture: &Posture, mode: Option<Mode>) -> Vec<String> {
     out
 }
 
+fn patch_to_json(patch: &Patch) -> Value {
+    json!({
+        "name": patch.name,
+        "cve": patch.cve,
+        "product": patch.product,
+        "owner": patch.owner,
+        "review_by": patch.review_by.node.to_string(),
+        "mode": if patch.detection_only { "DetectionOnly" } else { "On" },
+    })
+}
+
 /// The posture for programs.
 pub fn to_json(posture: &Posture, mode: Option<Mode>) -> Value {
     json!({
@@ -114,6 +131,7 @@ pub fn to_json(posture: &Posture, mode: Option<Mode>) -> Value {
         "outbound": {"threshold": posture.outbound_threshold, "blocked_by": posture.outbound_blocking},
         "paranoia": {"blocking": posture.blocking_paranoia, "detection": posture.detection_paranoia},
         "components": posture.components,
+        "patches": posture.patches.iter().map(patch_to_json).collect::<Vec<_>>(),
         "alarms": alarms(posture, mode),
     })
 }

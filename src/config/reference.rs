@@ -49,7 +49,11 @@ fn section(out: &mut String, table: &Table) {
 
 /// The heading under which other rows link to the section: the plural of what stands in a list.
 fn heading(table: &Table) -> String {
-    if table.path.ends_with("[]") { format!("{}s", table.name) } else { table.name.to_owned() }
+    match (table.path.ends_with("[]"), table.name) {
+        (true, name) if name.ends_with("ch") => format!("{name}es"),
+        (true, name) => format!("{name}s"),
+        (false, name) => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -179,6 +179,14 @@ pub const SITE: Table = Table {
             "['@portcullis-core']",
             "Rule text in order: SecLang (`.conf`), native YAML (`.yaml`), or a built-in ruleset (`@…`).",
         ),
+        key(
+            "patches",
+            "list of names, globs, files or [virtual patches](#virtual-patches)",
+            "[]",
+            "[Virtual patches](virtual-patches.md), evaluated before all `rules`: names of the catalogue inside \
+             Portcullis (`cve-2021-44228`, `'cve-2021-*'`, `'*'`), or files (with a `/` or ending in `.yaml`). \
+             What is said later of the same patch wins.",
+        ),
         key("directives", "SecLang text", "none", "Directives after all `rules`."),
         key("exclusions", "list of [exclusions](#exclusions)", "[]", "What must not be inspected, and why."),
         key("mode", "`On`, `DetectionOnly` or `Off`", "none", "Overrides `SecRuleEngine` of the rules."),
@@ -201,6 +209,22 @@ pub const SITE: Table = Table {
             "`preserve`, `upstream` or a host",
             "preserve",
             "What the upstream gets as `Host`.",
+        ),
+    ],
+};
+
+/// `sites[].patches[]`.
+pub const PATCH: Table = Table {
+    name: "virtual patch",
+    path: "sites[].patches[]",
+    about: "A plain name, glob or file is short for patches that block.",
+    keys: &[
+        key("patch", "name, glob or file, or a list of them", "", "Which patches."),
+        key(
+            "mode",
+            "`On` or `DetectionOnly`",
+            "On",
+            "Whether they block, as far as the site's mode lets rules block, or only tell what they would have.",
         ),
     ],
 };
@@ -396,7 +420,7 @@ pub const STORE: Table = Table {
 };
 
 /// All sections in the order of the documentation.
-pub const TABLES: [&Table; 18] = [
+pub const TABLES: [&Table; 19] = [
     &TOP,
     &LISTENER,
     &CERTIFICATE,
@@ -405,6 +429,7 @@ pub const TABLES: [&Table; 18] = [
     &SITE,
     &UPSTREAM,
     &RULE_TEXT,
+    &PATCH,
     &EXCLUSION,
     &FAIL,
     &TIMEOUTS,

@@ -266,6 +266,7 @@ fn rules(
     let mut all = Vec::new();
     let text = |what: &str, text: String| RuleInput::Text { name: format!("site {label}: {what}"), text };
     all.extend(exclusions.before.map(|t| text("exclusions by path", t)));
+    all.extend(patches(section, place, out));
     let nodes = section.items("rules");
     let mut from_file = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
@@ -292,6 +293,44 @@ fn rules(
     all.extend(exclusions.after.map(|t| text("exclusions", t)));
     all
 }
+
+/// The virtual patches of a site, in the order of the file. They stand before its rules, so that what those let
+/// pass by `allow` or `skipAfter` is looked at all the same.
+fn patches(section: &Section<'_>, place: &Place<'_>, out: &mut Diagnostics) -> Vec<RuleInput> {
+    let mut all = Vec::new();
+    for node in section.items("patches") {
+        let (names, detection_only) = match &node.data {
+            Data::Mapping(_) => {
+                let inner = Section::new(&schema::PATCH, node, out);
+                let words = [("On", false), ("DetectionOnly", true)];
+                let detection_only = inner.word("mode", &words, out).unwrap_or(false);
+                required(&inner, "patch", out);
+                (inner.list("patch", out, |text| Ok::<_, String>(text.to_owned())), detection_only)
+            }
+            _ => (scalar(node, "patches", out).into_iter().map(str::to_owned).collect(), false),
+        };
+        for name in names {
+            let is_file = name.contains(['/', '@']) || name.ends_with(".yaml") || name.ends_with(".yml");
+            let file = if is_file { place.rule_file(&name) } else { in_catalogue(&name) };
+            all.push(RuleInput::Patch { file, detection_only });
+        }
+    }
+    all
+}
+
+/// The files of the catalogue that `name` means: a name, the start of one that is a whole CVE number, or a glob.
+fn in_catalogue(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let number = name.strip_prefix("cve-").and_then(|rest| rest.split_once('-'));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match number {
+        Some((year, number)) if digits(year) && digits(number) => format!("{PATCHES}{name}[-.]*"),
+        _ => format!("{PATCHES}{name}.yaml"),
+    }
+}
+
+/// Where the catalogue of virtual patches is embedded.
+const PATCHES: &str = "@virtual-patches/";
 
 fn failure(section: &Section<'_>, out: &mut Diagnostics) -> FailurePolicy {
     let words = [("closed", FailureOutcome::Closed), ("open", FailureOutcome::Open)];

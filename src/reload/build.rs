@@ -126,9 +126,9 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
 type Compiled = (Option<Arc<Ruleset>>, Arc<Posture>);
 
 /// Reads and compiles rule text as a site names it: a pattern stands for the files that it matches, in the order
-/// of their names.
+/// of their names. Warns of patches that should have been looked at again by now.
 pub fn load_rules(rules: &[RuleInput], loader: &dyn Loader) -> compile::Loaded {
-    let mut inputs = Vec::new();
+    let mut inputs: Vec<Input> = Vec::new();
     let mut unmatched = Vec::new();
     for rule in rules {
         match rule {
@@ -143,6 +143,14 @@ pub fn load_rules(rules: &[RuleInput], loader: &dyn Loader) -> compile::Loaded {
                 Err(error) => unmatched.push((Severity::Error, format!("{path}: {error}"))),
             },
             RuleInput::File(path) => inputs.push(Input::File(path.clone())),
+            RuleInput::Patch { file, detection_only } => match loader.expand(file) {
+                Ok(files) if files.is_empty() => {
+                    let name = file.strip_prefix("@virtual-patches/").unwrap_or(file);
+                    unmatched.push((Severity::Error, format!("there is no virtual patch {name}")));
+                }
+                Ok(files) => files.into_iter().for_each(|file| patch(&mut inputs, file, *detection_only)),
+                Err(error) => unmatched.push((Severity::Error, format!("{file}: {error}"))),
+            },
         }
     }
     let mut loaded = compile::load(&inputs, loader);
@@ -151,8 +159,36 @@ pub fn load_rules(rules: &[RuleInput], loader: &dyn Loader) -> compile::Loaded {
         let complaint = Diagnostic { severity, code, message, span: None, help: None, related: Vec::new() };
         loaded.diagnostics.push(complaint);
     }
+    for patch in loaded.posture.past_review(today()) {
+        let message =
+            format!("the virtual patch {} should have been reviewed by now; it goes on", patch.name);
+        let help = format!(
+            "{} answers for it: if it is still needed, set review_by to a later day; if not, remove it",
+            patch.owner
+        );
+        loaded
+            .diagnostics
+            .push(Diagnostic::warning("patch-review", patch.review_by.span, message).help(help));
+    }
     if loaded.diagnostics.has_errors() {
         loaded.ruleset = None;
     }
     loaded
+}
+
+/// The day, in UTC.
+pub fn today() -> time::Date {
+    time::OffsetDateTime::from(SystemTime::now()).date()
+}
+
+/// Adds a patch to `inputs`. What is said later of one that is there already wins.
+fn patch(inputs: &mut Vec<Input>, file: String, detection_only: bool) {
+    let known = inputs.iter_mut().find_map(|input| match input {
+        Input::Patch { file: known, detection_only } if *known == file => Some(detection_only),
+        _ => None,
+    });
+    match known {
+        Some(known) => *known = detection_only,
+        None => inputs.push(Input::Patch { file, detection_only }),
+    }
 }

@@ -9,6 +9,6 @@ mod generation;
 mod recording;
 mod reloader;
 
-pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules};
+pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules, today};
 pub use generation::{Backend, Balancer, Current, Generation, REST, SiteRuntime};
 pub use reloader::{Attempt, Hooks, NoHooks, Reloader, StartError, Status};

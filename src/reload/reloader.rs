@@ -1,6 +1,6 @@
 //! Watches, builds a new generation beside the current one, and swaps them.
 
-use super::build::{Complaints, Loaded, Origin, SitePosture, load};
+use super::build::{Complaints, Loaded, Origin, SitePosture, load, today};
 use super::generation::{Current, Generation};
 use super::recording::Footprint;
 use crate::config::{Checked, posture};
@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
+use time::Date;
 
 /// Parts of the server that have a word about a new generation, or must follow it.
 pub trait Hooks: Send + Sync {
@@ -111,6 +112,7 @@ impl Reloader {
             current: Arc::clone(&current),
             status: Arc::clone(&status),
             footprint: loaded.footprint,
+            day: today(),
         };
         let thread = std::thread::Builder::new()
             .name("reload".to_owned())
@@ -187,6 +189,8 @@ struct Worker {
     /// What the last attempt read, whatever became of it: a faulty file is tried again when it changes, and not
     /// before.
     footprint: Footprint,
+    /// When patches were last compared with the calendar.
+    day: Date,
 }
 
 /// For how long files must not have changed before they are loaded.
@@ -209,6 +213,7 @@ impl Worker {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    self.review();
                     if let Some(interval) = interval
                         && self.has_changed(interval)
                     {
@@ -217,6 +222,15 @@ impl Worker {
                 }
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Once a day: a patch may pass its date while nothing is loaded.
+    fn review(&mut self) {
+        let today = today();
+        if today != self.day {
+            self.day = today;
+            tell_patches(&self.status.load().postures, &self.metrics);
         }
     }
 
@@ -315,6 +329,25 @@ fn tell(generation: &Generation, postures: &[SitePosture], metrics: &Metrics) {
         // Whoever starts the process has told the first generation's alarms.
         for alarm in alarms.iter().filter(|_| generation.number > 1) {
             tracing::warn!(site = %site.site, "{alarm}");
+        }
+    }
+    tell_patches(postures, metrics);
+}
+
+/// How many virtual patches there are, and which of them should have been looked at again.
+fn tell_patches(postures: &[SitePosture], metrics: &Metrics) {
+    let today = today();
+    for site in postures {
+        let past: Vec<_> = site.posture.past_review(today).collect();
+        metrics.site_patches(&site.site, site.posture.patches.len(), past.len());
+        for patch in past {
+            tracing::warn!(
+                site = %site.site,
+                patch = %patch.name,
+                owner = %patch.owner,
+                review_by = %patch.review_by.node,
+                "a virtual patch should have been reviewed by now; it goes on"
+            );
         }
     }
 }

@@ -4,6 +4,8 @@
 //! `chain`. Names stand as written; nothing has been resolved, defaulted or merged.
 
 use crate::source::{Span, Spanned};
+use std::collections::HashMap;
+use time::Date;
 
 /// All statements of one load, in the order in which they take effect, `Include`s already spliced in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,12 @@ pub struct Document {
     /// What was read of SecLang and is no statement. Nothing is made of it; a survey of what rule text uses counts
     /// it too.
     pub left_out: Vec<LeftOut>,
+    /// What the authors of rules say about them. Only native YAML has these.
+    pub notes: Vec<RuleNote>,
+    /// The virtual patches among what was read.
+    pub patches: Vec<Patch>,
+    /// The rules that are called by a text, under the numbers which that gave them.
+    pub names: HashMap<u64, Spanned<String>>,
 }
 
 /// What became no statement.
@@ -27,11 +35,67 @@ pub enum LeftOut {
     Statement(Statement),
 }
 
+/// What its author says about a rule, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleNote {
+    /// The rule's number.
+    pub rule: u64,
+    /// What it is called: its id if that is a text, or its name.
+    pub name: Option<String>,
+    /// What it is about, for whoever sees it in a log.
+    pub description: Option<String>,
+    /// When it may be wrong and what to do then, for whoever tunes it.
+    pub tuning: Option<String>,
+    /// CVE, CWE and CAPEC numbers, and addresses.
+    pub references: Vec<String>,
+    /// Requests that it must match.
+    pub matches: usize,
+    /// Requests that it must pass.
+    pub passes: usize,
+    /// Where the rule was written.
+    pub span: Span,
+}
+
+/// What a virtual patch says about itself. Its rules are among the statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Its file's name without directory and extension.
+    pub name: String,
+    /// One line: the flaw.
+    pub title: String,
+    /// `CVE-…` numbers; none for a flaw that has not got one.
+    pub cve: Vec<String>,
+    /// The product that is flawed.
+    pub product: String,
+    /// The versions that are.
+    pub affected: Option<String>,
+    /// What the patch blocks.
+    pub blocks: String,
+    /// What it is known not to block.
+    pub misses: Option<String>,
+    /// Addresses, CWE and CAPEC numbers.
+    pub references: Vec<String>,
+    /// As of a rule, in lower case.
+    pub severity: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// When it was written.
+    pub created: Date,
+    /// From when on somebody should look whether it is still needed. It goes on blocking.
+    pub review_by: Spanned<Date>,
+    /// Whether its rules only tell and do not block.
+    pub detection_only: bool,
+    /// Where it stands.
+    pub span: Span,
+}
+
 /// A request which a rule must match, or must not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleTest {
     /// The rule's id.
     pub rule: u64,
+    /// Further rules which the same text became (`only:`): the test is about all of them together.
+    pub also: Vec<u64>,
     /// What is sent.
     pub request: TestRequest,
     /// What the application answers; `None` for an empty 200.
@@ -52,7 +116,7 @@ pub struct TestRequest {
     /// Names and values, in order. Nothing is added to what was written but a `Content-Type` for a body.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 /// The response of a [`RuleTest`].
@@ -63,7 +127,7 @@ pub struct TestResponse {
     /// Names and values, in order.
     pub headers: Vec<(String, String)>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 /// One directive.

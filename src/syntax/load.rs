@@ -6,7 +6,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity, shorten};
 use super::seclang::{self, Loader, has_wildcard, resolve};
 use super::yaml;
 use crate::limits;
-use crate::source::{FileId, SourceMap, Span};
+use crate::source::{FileId, SourceMap, Span, Spanned};
 
 /// Reads the rule file `path` and all that it includes; appends the statements to `document` and the faults to
 /// `diagnostics`. A name that ends in `.yaml` or `.yml` is native YAML, any other SecLang.
@@ -66,6 +66,19 @@ impl Load<'_> {
                 for file in &files {
                     self.file(file, Some(span));
                 }
+            }
+        }
+    }
+
+    /// The text of the data file that the file `from` names; a complaint when it cannot be read.
+    pub(crate) fn data(&mut self, from: &str, path: &Spanned<String>) -> Option<String> {
+        let resolved = resolve(from, path);
+        match self.loader.read(&resolved) {
+            Ok(bytes) => Some(decode(bytes).0),
+            Err(why) => {
+                let message = format!("`{}` cannot be read: {why}", shorten(&resolved));
+                self.diagnostics.push(Diagnostic::error("unreadable-file", path.span, message));
+                None
             }
         }
     }

@@ -133,6 +133,9 @@ metrics! {
     rules: IntGaugeVec = Kind::Gauge, "portcullis_site_rules", [SITE], "Active rules.";
     alarms: IntGaugeVec = Kind::Gauge, "portcullis_site_alarms", [SITE],
         "Reasons why the site's rules cannot block, as the posture tells them; 0 when all is well.";
+    patches: IntGaugeVec = Kind::Gauge, "portcullis_site_patches", [SITE], "Virtual patches in force, those that only tell included.";
+    patches_past_review: IntGaugeVec = Kind::Gauge, "portcullis_site_patches_past_review", [SITE],
+        "Virtual patches whose `review_by` has passed. They go on blocking.";
     audit_written: IntCounterVec = Kind::Counter, "portcullis_audit_written_total", [],
         "Audit records written.";
     audit_dropped: IntCounterVec = Kind::Counter, "portcullis_audit_queue_dropped_total", [],
@@ -311,6 +314,12 @@ impl Metrics {
         self.alarms.with_label_values(&[site]).set(gauge(alarms));
     }
 
+    /// Virtual patches of a site, and those of them that should have been looked at again.
+    pub fn site_patches(&self, site: &str, patches: usize, past_review: usize) {
+        self.patches.with_label_values(&[site]).set(gauge(patches));
+        self.patches_past_review.with_label_values(&[site]).set(gauge(past_review));
+    }
+
     /// `n` audit records were written.
     pub fn audit_written(&self, n: u64) {
         self.audit_written.with_label_values::<&str>(&[]).inc_by(n);
@@ -481,6 +490,7 @@ mod tests {
         let m = metrics();
         m.generation(3, "abc", 17);
         m.site("shop", 10, 1);
+        m.site_patches("shop", 3, 1);
         m.request("shop", Outcome::Blocked, 403, Duration::from_millis(3));
         m.bodies("shop", 5, 7);
         m.block("shop", ["attack-xss", "attack-sqli", "attack-sqli", "x"].into_iter());

@@ -20,7 +20,7 @@ pub use albedo::{Albedo, Reply, respond};
 pub use in_process::{Feed, InProcess};
 pub use live::{AuditFile, Live, LogSource, Records};
 pub use log::Seen;
-pub use native::run_native;
+pub use native::{run_native, transact_native};
 pub use request::request_bytes;
 pub use run::{Case, CaseResult, Selection, Stage, StageResult, Target, run};
 pub use schema::{Input, LoadError, Log, Output, Test, TestFile, load};

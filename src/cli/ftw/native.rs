@@ -2,6 +2,7 @@
 
 use super::{Case, CaseResult, InProcess, Reply, Selection};
 use crate::compile::Loaded;
+use crate::engine::Report;
 use crate::http::RequestHead;
 use crate::syntax::ast::RuleTest;
 use std::collections::HashMap;
@@ -11,13 +12,16 @@ use std::time::Instant;
 /// Runs the tests in the rule text of `loaded` on `engine`, which should be in `DetectionOnly`: in `On`, an earlier
 /// rule that blocks hides what later ones would have matched.
 pub fn run_native(engine: &InProcess, loaded: &Loaded, selection: &Selection) -> Vec<CaseResult> {
+    let names: HashMap<u64, &str> =
+        loaded.document.names.iter().map(|(number, name)| (*number, name.node.as_str())).collect();
     let mut numbers: HashMap<u64, usize> = HashMap::new();
     let mut results = Vec::new();
     for test in &loaded.document.tests {
         let number = numbers.entry(test.rule).or_default();
         *number += 1;
+        let rule = names.get(&test.rule).map_or_else(|| test.rule.to_string(), |name| (*name).to_owned());
         let case = Case {
-            id: format!("{}-{number}", test.rule),
+            id: format!("{rule}-{number}"),
             file: PathBuf::from(loaded.sources.file(test.span.file).name()),
             description: format!("{} {}", test.request.method, test.request.uri),
         };
@@ -37,6 +41,12 @@ pub fn run_native(engine: &InProcess, loaded: &Loaded, selection: &Selection) ->
 }
 
 fn rule_matches(engine: &InProcess, test: &RuleTest) -> bool {
+    let report = transact_native(engine, test);
+    report.rules.iter().any(|hit| hit.id == test.rule || test.also.contains(&hit.id))
+}
+
+/// Passes the request of `test`, and the answer to it, through the rules of `engine`.
+pub fn transact_native(engine: &InProcess, test: &RuleTest) -> Report {
     let bytes = |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());
     let head = RequestHead {
         line: format!("{} {} HTTP/1.1", test.request.method, test.request.uri).into_bytes(),
@@ -47,11 +57,10 @@ fn rule_matches(engine: &InProcess, test: &RuleTest) -> bool {
         ..RequestHead::default()
     };
     let reply = || match &test.response {
-        Some(r) => Reply { status: r.status, headers: r.headers.clone(), body: r.body.clone().into_bytes() },
+        Some(r) => Reply { status: r.status, headers: r.headers.clone(), body: r.body.clone() },
         None => Reply { status: 200, ..Reply::default() },
     };
-    let (_, _, report) = engine.pass(&head, test.request.body.as_bytes(), reply);
-    report.rules.iter().any(|hit| hit.id == test.rule)
+    engine.pass(&head, &test.request.body, reply).2
 }
 
 #[cfg(test)]

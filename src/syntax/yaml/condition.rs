@@ -7,6 +7,7 @@
 
 use super::node::{Node, Value};
 use super::reader::{Context, Fields, action, list};
+use super::table;
 use crate::source::{Span, Spanned};
 use crate::syntax::ast::{Action, Operator, Rule, Selector, Statement, Target};
 use crate::syntax::diagnostic::{Diagnostic, shorten};
@@ -24,7 +25,7 @@ pub(crate) struct Lowered {
 }
 
 /// One rule of a chain, without the actions that belong to the whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) targets: Vec<Target>,
     pub(crate) operator: Operator,
@@ -184,7 +185,7 @@ fn any(node: &Node, id: u64, alternatives: &mut u64, out: &mut Lowered, context:
 
 /// A condition that is no compound.
 fn condition(node: &Node, context: &mut Context<'_>) -> Option<Link> {
-    let fields = Fields::of(node, "a condition", CONDITION, context.diagnostics)?;
+    let fields = Fields::of(node, &table::CONDITION, context.diagnostics)?;
     let before = context.diagnostics.errors();
     let mut targets = Vec::new();
     for text in fields.texts("variables", context.diagnostics) {
@@ -219,26 +220,14 @@ fn condition(node: &Node, context: &mut Context<'_>) -> Option<Link> {
         actions.push(Action { name: Spanned::new("t".to_owned(), span), value: Some(name), span });
     }
     for (key, name) in [("capture", "capture"), ("multi_match", "multiMatch")] {
-        if let Some(text) = fields.text(key, context.diagnostics) {
-            match text.as_str() {
-                "true" => actions.push(action(name, None, text.span)),
-                "false" => {}
-                _ => context.diagnostics.push(Diagnostic::error(
-                    "yaml-type",
-                    text.span,
-                    format!("{key} is true or false"),
-                )),
-            }
+        if let Some(flag) = fields.flag(key, context.diagnostics).filter(|flag| flag.node) {
+            actions.push(action(name, None, flag.span));
         }
     }
     let link = Link { targets, operator: parsed, actions, span: fields.span };
     (context.diagnostics.errors() == before).then_some(link)
 }
 
-const CONDITION: &[&str] = &["variables", "operator", "transformations", "capture", "multi_match"];
-
-/// The greatest id of a rule in this syntax. Keeps derived ids apart from all others.
-pub(crate) const GREATEST_ID: u64 = 9_999_999_999;
 /// Alternatives of all `any`s of one rule.
 const ALTERNATIVES: u64 = 99;
 /// Where the ids of alternatives begin: this, and a hundred for each id.

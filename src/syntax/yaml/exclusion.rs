@@ -3,7 +3,8 @@
 use super::condition::chain;
 use super::node::Node;
 use super::reader::{Context, Fields, action, texts};
-use super::rule::{conditions, id, phase_of, with_phase};
+use super::rule::{conditions, phase_of, with_phase};
+use super::{id, table};
 use crate::source::{Span, Spanned};
 use crate::syntax::ast::{Directive, Statement};
 use crate::syntax::diagnostic::{Diagnostic, shorten};
@@ -23,20 +24,20 @@ pub(crate) struct Exclusion {
 pub(crate) fn lower(node: &Node, context: &mut Context<'_>) -> Exclusion {
     let before = context.diagnostics.errors();
     let mut out = Exclusion::default();
-    let Some(fields) = Fields::of(node, "an exclusion", EXCLUSION, context.diagnostics) else { return out };
+    let Some(fields) = Fields::of(node, &table::EXCLUSION, context.diagnostics) else { return out };
     fields.text("reason", context.diagnostics);
     let chosen = Chosen::read(&fields, context);
     let is_conditional = ["when", "all", "any", "not"].into_iter().any(|key| fields.get(key).is_some());
     if is_conditional {
-        let id = id(&fields, context);
-        let condition = conditions(&fields, id.as_ref().map_or(0, |id| id.node), context);
+        let id = id::read(&fields, context);
+        let condition = conditions(&fields, id.as_ref().map_or(0, |id| id.number), context);
         let (Some(id), Some(condition)) = (id, condition) else { return out };
         let phase = phase_of(&fields, &condition, context);
         if context.diagnostics.errors() > before {
             return out;
         }
         let first = vec![
-            action("id", Some(id.node.to_string()), id.span),
+            action("id", Some(id.number.to_string()), id.span),
             action("phase", Some(phase.node.to_string()), phase.span),
             action("pass", None, fields.span),
             action("nolog", None, fields.span),
@@ -70,17 +71,15 @@ struct Chosen {
 
 impl Chosen {
     fn read(fields: &Fields<'_>, context: &mut Context<'_>) -> Self {
-        let rules = fields.texts("rules", context.diagnostics);
-        for rule in &rules {
-            let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            let sound = match rule.split_once('-') {
-                Some((from, to)) => number(from.trim()) && number(to.trim()),
-                None => number(rule),
-            };
-            if !sound {
-                let message = format!("`{}` is neither an id nor a range of ids", shorten(rule));
-                let help = "for example 942100 or 942100-942199";
-                context.diagnostics.push(Diagnostic::error("exclusion", rule.span, message).help(help));
+        let mut rules = fields.texts("rules", context.diagnostics);
+        for rule in &mut rules {
+            match id::selected(rule) {
+                Some(number) => rule.node = number,
+                None => {
+                    let message = format!("`{}` is neither an id nor a range of ids", shorten(rule));
+                    let help = "for example 942100, 942100-942199 or the id of a rule that is a text";
+                    context.diagnostics.push(Diagnostic::error("exclusion", rule.span, message).help(help));
+                }
             }
         }
         let tags = fields.texts("tags", context.diagnostics);
@@ -143,6 +142,3 @@ impl Chosen {
         out
     }
 }
-
-const EXCLUSION: &[&str] =
-    &["rules", "tags", "messages", "targets", "reason", "id", "phase", "when", "all", "any", "not"];

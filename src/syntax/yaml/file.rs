@@ -3,14 +3,15 @@
 //! their keys, and last the exclusions without a condition, which change rules that are there already.
 
 use super::node::{self, Node, Value};
-use super::reader::{Context, Fields, list, texts};
-use super::{exclusion, rule};
+use super::reader::{Context, Fields, Items, list, texts};
+use super::{exclusion, only, patch, rule, table};
 use crate::limits;
-use crate::source::{FileId, Span, Spanned};
-use crate::syntax::ast::{Directive, Statement};
-use crate::syntax::diagnostic::Diagnostic;
+use crate::source::{FileId, SourceMap, Span, Spanned};
+use crate::syntax::ast::{Directive, Patch, Statement};
+use crate::syntax::diagnostic::{Diagnostic, Diagnostics, shorten};
 use crate::syntax::load::Load;
 use crate::syntax::seclang;
+use std::collections::HashMap;
 
 /// Reads `text`, which is the text of `file`, called `name`. A byte that was not UTF-8 has been replaced at each
 /// of `replaced`.
@@ -25,15 +26,26 @@ pub(crate) fn read(load: &mut Load<'_>, name: &str, file: FileId, text: &str, re
     if root.is_null() {
         return;
     }
-    let Some(fields) = Fields::of(&root, "a rule file", FILE, load.diagnostics) else { return };
+    let Some(fields) = Fields::of(&root, &table::FILE, load.diagnostics) else { return };
+    let patch = match fields.get("patch") {
+        None => None,
+        Some(node) => match patch::lower(node, name, load.diagnostics) {
+            None => return,
+            patch => patch,
+        },
+    };
     if let Some(node) = fields.get("settings") {
         settings(node, load);
+    }
+    if let Some(node) = fields.get("lists") {
+        lists(node, name, load);
     }
     let exclusions: Vec<_> = match fields.get("exclusions") {
         None => Vec::new(),
         Some(node) => {
             let members = list(node, "exclusions", load.diagnostics);
-            let mut context = Context { sources: load.sources, diagnostics: load.diagnostics };
+            let mut context =
+                context(load.sources, load.diagnostics, &mut load.document.names, patch.as_ref());
             let before = context.diagnostics.len();
             let sound_enough =
                 |context: &Context<'_>| context.diagnostics.len() - before < limits::DIAGNOSTICS;
@@ -57,26 +69,43 @@ pub(crate) fn read(load: &mut Load<'_>, name: &str, file: FileId, text: &str, re
                 Value::List(blocks) => blocks.iter().for_each(|node| block(node, load, name, file, text)),
                 _ => block(node, load, name, file, text),
             },
-            "rules" => {
-                let before = load.diagnostics.len();
-                for member in list(node, "rules", load.diagnostics) {
-                    let mut context = Context { sources: load.sources, diagnostics: load.diagnostics };
-                    let document = &mut *load.document;
-                    rule::lower(member, &mut context, &mut document.statements, &mut document.tests);
-                    if load.diagnostics.len() - before >= limits::DIAGNOSTICS {
-                        let message = format!(
-                            "there are more than {} faults; the rest was not read",
-                            limits::DIAGNOSTICS
-                        );
-                        load.diagnostics.push(Diagnostic::error("too-many-faults", member.span, message));
-                        break;
-                    }
-                }
-            }
+            "rules" => members(node, "rules", rule::lower, patch.as_ref(), load),
+            "only" => members(node, "only", only::lower, patch.as_ref(), load),
             _ => {}
         }
     }
     load.document.statements.extend(after.into_iter().flatten());
+    load.document.patches.extend(patch);
+}
+
+type Lower = fn(&Node, &mut Context<'_>, &mut Items);
+
+/// The members of `rules` or `only`.
+fn members(node: &Node, key: &'static str, lower: Lower, patch: Option<&Patch>, load: &mut Load<'_>) {
+    let before = load.diagnostics.len();
+    let mut items = Items::default();
+    for member in list(node, key, load.diagnostics) {
+        let mut context = context(load.sources, load.diagnostics, &mut load.document.names, patch);
+        lower(member, &mut context, &mut items);
+        if load.diagnostics.len() - before >= limits::DIAGNOSTICS {
+            let message =
+                format!("there are more than {} faults; the rest was not read", limits::DIAGNOSTICS);
+            load.diagnostics.push(Diagnostic::error("too-many-faults", member.span, message));
+            break;
+        }
+    }
+    load.document.statements.append(&mut items.statements);
+    load.document.tests.append(&mut items.tests);
+    load.document.notes.append(&mut items.notes);
+}
+
+fn context<'a>(
+    sources: &'a SourceMap,
+    diagnostics: &'a mut Diagnostics,
+    names: &'a mut HashMap<u64, Spanned<String>>,
+    patch: Option<&'a Patch>,
+) -> Context<'a> {
+    Context { sources, diagnostics, names, patch }
 }
 
 /// `settings:`, names of directives with their arguments.
@@ -104,6 +133,49 @@ fn settings(node: &Node, load: &mut Load<'_>) {
             let name = Spanned::new(row.name, name.span);
             load.document.statements.push(Statement::Directive(Directive { name, arguments, span }));
         }
+    }
+}
+
+/// `lists:`, which become `SecDataset`s.
+fn lists(node: &Node, file: &str, load: &mut Load<'_>) {
+    let Value::Map(map) = &node.value else {
+        let message = format!("lists must be a mapping, and this is {}", node.kind());
+        let fault = Diagnostic::error("yaml-type", node.span, message);
+        load.diagnostics.push(fault.help("for example lists: {words: [one, two]}"));
+        return;
+    };
+    for (name, value) in map {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            let message = format!("`{}` is not a name for a list", shorten(name));
+            let help = "a name is made of letters, digits, -, _ and .";
+            load.diagnostics.push(Diagnostic::error("bad-list", name.span, message).help(help));
+            continue;
+        }
+        let entries = match &value.value {
+            Value::Map(_) => {
+                let Some(fields) = Fields::of(value, &table::LIST_FILE, load.diagnostics) else { continue };
+                let Some(path) = fields.required("file", "scanners.txt", load.diagnostics) else { continue };
+                let Some(text) = load.data(file, &path) else { continue };
+                text.lines()
+                    .map(str::trim)
+                    .filter(|l| !l.is_empty() && !l.starts_with('#'))
+                    .map(str::to_owned)
+                    .collect()
+            }
+            _ => texts(value, load.diagnostics).into_iter().map(|entry| entry.node).collect::<Vec<_>>(),
+        };
+        if entries.is_empty() || entries.iter().any(|entry| entry.contains('`')) {
+            let message = format!("the list {} is empty or has a backtick in it", name.node);
+            load.diagnostics.push(Diagnostic::error("bad-list", name.span, message));
+            continue;
+        }
+        let arguments = vec![name.clone(), Spanned::new(entries.join("\n"), value.span)];
+        let directive = Spanned::new("SecDataset", name.span);
+        load.document.statements.push(Statement::Directive(Directive {
+            name: directive,
+            arguments,
+            span: name.span,
+        }));
     }
 }
 
@@ -139,14 +211,12 @@ fn block(node: &Node, load: &mut Load<'_>, name: &str, file: FileId, text: &str)
     seclang::read_block(load, name, file, upto, start, indent);
 }
 
-const FILE: &[&str] = &["description", "settings", "include", "seclang", "rules", "exclusions"];
-
 /// Directives that have a key of their own.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("Include", "include: [file]"),
     ("IncludeOptional", "seclang: |"),
     ("SecAction", "seclang: |"),
-    ("SecDataset", "seclang: |"),
+    ("SecDataset", "lists: {name: [entries]}"),
     ("SecDefaultAction", "seclang: |"),
     ("SecMarker", "seclang: |"),
     ("SecRule", "rules:"),

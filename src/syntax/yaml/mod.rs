@@ -4,9 +4,15 @@ mod case;
 mod condition;
 mod exclusion;
 mod file;
+mod id;
 mod node;
+mod only;
+mod patch;
 mod phase;
 mod reader;
 mod rule;
+mod table;
 
 pub(crate) use file::read;
+pub use id::{is_name, stable_id};
+pub use table::{Key, Table, Takes};

@@ -1,43 +1,69 @@
 //! What the parts of a YAML rule file share: reading keys and texts with a complaint where they are wrong.
 
 use super::node::{Node, Value};
+use super::table::Table;
 use crate::source::{SourceMap, Span, Spanned};
-use crate::syntax::ast::Action;
+use crate::syntax::ast::{Action, Patch, RuleNote, RuleTest, Statement};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, nearest, shorten};
+use std::collections::HashMap;
 
 /// A mapping whose keys are taken out one by one.
 pub(crate) struct Fields<'a> {
     fields: Vec<(&'a Spanned<String>, &'a Node)>,
-    known: &'static [&'static str],
+    table: &'static Table,
     /// Where the mapping begins.
     pub(crate) span: Span,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `node`, which `what` names in a complaint; keys not among `known` are complained about.
-    pub(crate) fn of(
-        node: &'a Node,
-        what: &str,
-        known: &'static [&'static str],
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Self> {
+    /// The fields of `node`, which should be what `table` describes; other keys are complained about.
+    pub(crate) fn of(node: &'a Node, table: &'static Table, diagnostics: &mut Diagnostics) -> Option<Self> {
         let Value::Map(map) = &node.value else {
-            let message = format!("{what} must be a mapping, and this is {}", node.kind());
+            let message = format!("{} must be a mapping, and this is {}", table.what, node.kind());
             let fault = Diagnostic::error("yaml-type", node.span, message);
-            diagnostics.push(fault.help(format!("its keys are {}", known.join(", "))));
+            diagnostics.push(fault.help(format!("its keys are {}", table.listed())));
             return None;
         };
-        for (key, _) in map.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-            let message = format!("{what} has no key `{}`", shorten(key));
-            let help = match nearest(key, known.iter().copied()) {
+        for (key, _) in map.iter().filter(|(key, _)| table.key(key).is_none()) {
+            let message = format!("{} has no key `{}`", table.what, shorten(key));
+            let help = match nearest(key, table.keys.iter().map(|known| known.name)) {
                 Some(near) => format!("did you mean {near}?"),
-                None => format!("its keys are {}", known.join(", ")),
+                None => format!("its keys are {}", table.listed()),
             };
             diagnostics.push(Diagnostic::error("unknown-key", key.span, message).help(help));
         }
         let fields = map.iter().map(|(key, node)| (key, node)).collect();
         let span = map.first().map_or(node.span, |(key, _)| key.span);
-        Some(Self { fields, known, span })
+        Some(Self { fields, table, span })
+    }
+
+    /// As [`Self::text`], of a key that must be there.
+    pub(crate) fn required(
+        &self,
+        key: &'static str,
+        example: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Spanned<String>> {
+        if self.get(key).is_none() {
+            let message = format!("{} needs `{key}`", self.table.what);
+            let fault = Diagnostic::error("missing-key", self.span, message);
+            diagnostics.push(fault.help(format!("for example {key}: {example}")));
+        }
+        self.text(key, diagnostics)
+    }
+
+    /// The truth of `key`; false when it was not written.
+    pub(crate) fn flag(&self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<Spanned<bool>> {
+        let text = self.text(key, diagnostics)?;
+        match text.as_str() {
+            "true" => Some(Spanned::new(true, text.span)),
+            "false" => Some(Spanned::new(false, text.span)),
+            _ => {
+                let message = format!("{key} is true or false");
+                diagnostics.push(Diagnostic::error("yaml-type", text.span, message));
+                None
+            }
+        }
     }
 
     /// The value of `key`, if it was written.
@@ -47,7 +73,7 @@ impl<'a> Fields<'a> {
 
     /// Where `key` stands, and its value.
     pub(crate) fn entry(&self, key: &'static str) -> Option<(Span, &'a Node)> {
-        debug_assert!(self.known.contains(&key), "{key} must be known");
+        debug_assert!(self.table.key(key).is_some(), "{key} must be in the table of {}", self.table.what);
         let (key, node) = self.fields.iter().find(|(name, _)| name.as_str() == key)?;
         Some((key.span, node))
     }
@@ -133,8 +159,20 @@ pub(crate) fn action(name: &str, value: Option<String>, span: Span) -> Action {
     }
 }
 
-/// What the parts of a file write to.
+/// What the parts of a file read from and write to.
 pub(crate) struct Context<'a> {
     pub(crate) sources: &'a SourceMap,
     pub(crate) diagnostics: &'a mut Diagnostics,
+    /// Rules of this load that are called by a text.
+    pub(crate) names: &'a mut HashMap<u64, Spanned<String>>,
+    /// The patch whose file this is.
+    pub(crate) patch: Option<&'a Patch>,
+}
+
+/// What members of a file become.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) tests: Vec<RuleTest>,
+    pub(crate) notes: Vec<RuleNote>,
 }

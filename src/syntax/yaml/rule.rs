@@ -1,54 +1,35 @@
 //! `rules:` → `SecRule`.
 
-use super::case;
-use super::condition::{self, GREATEST_ID, Link, Lowered, chain, compare};
+use super::condition::{self, Link, Lowered, chain, compare};
+use super::id::{self, Id};
 use super::node::{Node, Value};
-use super::phase;
-use super::reader::{Context, Fields, action, text};
+use super::reader::{Context, Fields, Items, action, paragraph, text};
+use super::{case, patch, phase, table};
 use crate::source::{Span, Spanned};
-use crate::syntax::ast::{Action, RuleTest, Statement};
+use crate::syntax::ast::{Action, Patch, RuleNote, RuleTest, Statement};
 use crate::syntax::diagnostic::{Diagnostic, shorten};
 use crate::syntax::seclang::parse_actions;
 
 /// Lowers one member of `rules`. A rule with a fault gives nothing; the fault has been told.
-pub(crate) fn lower(
-    node: &Node,
-    context: &mut Context<'_>,
-    statements: &mut Vec<Statement>,
-    tests: &mut Vec<RuleTest>,
-) {
+pub(crate) fn lower(node: &Node, context: &mut Context<'_>, items: &mut Items) {
     let before = context.diagnostics.errors();
-    let Some(fields) = Fields::of(node, "a rule", RULE, context.diagnostics) else { return };
-    let Some(id) = id(&fields, context) else { return };
-    let condition = conditions(&fields, id.node, context);
-    let own = Own::read(&fields, context);
+    let Some(fields) = Fields::of(node, &table::RULE, context.diagnostics) else { return };
+    let Some(id) = id::read(&fields, context) else { return };
+    let condition = conditions(&fields, id.number, context);
+    let mut own = Own::read(&fields, &id, context);
+    own.read_rule(&fields, context);
     let given = given_actions(&fields, context);
-    let own_tests = case::lower(&fields, id.node, context);
+    let tests = case::lower(&fields, id.number, &[], context);
     let Some(condition) = condition else { return };
     let phase = phase_of(&fields, &condition, context);
     if context.diagnostics.errors() > before {
         return;
     }
-    statements.extend(assemble(id, phase, own, given, condition, fields.span));
-    tests.extend(own_tests);
-}
-
-/// The number of `id`, which must be there.
-pub(crate) fn id(fields: &Fields<'_>, context: &mut Context<'_>) -> Option<Spanned<u64>> {
-    if fields.get("id").is_none() {
-        let fault = Diagnostic::error("no-id", fields.span, "an id is missing");
-        context
-            .diagnostics
-            .push(fault.help("give it a number that no other rule has, for example id: 100100"));
-        return None;
-    }
-    let id = fields.number("id", context.diagnostics)?;
-    if (1..=GREATEST_ID).contains(&id.node) {
-        return Some(id);
-    }
-    let message = format!("an id is a number from 1 to {GREATEST_ID}");
-    context.diagnostics.push(Diagnostic::error("no-id", id.span, message));
-    None
+    items.notes.push(own.note(&id, &tests));
+    items.tests.extend(tests);
+    let Lowered { links, before, .. } = condition;
+    items.statements.extend(with_phase(before, &phase, &own.tags));
+    items.statements.extend(own.rule(id.number, &phase, None, given, links, context.patch));
 }
 
 /// The phase that was written, once it is found to be one, or the earliest that `condition` allows.
@@ -90,41 +71,162 @@ pub(crate) fn with_phase(
 }
 
 /// What a rule says about itself.
-struct Own {
+#[derive(Debug)]
+pub(crate) struct Own {
+    name: Option<Spanned<String>>,
+    description: Option<Spanned<String>>,
+    tuning: Option<String>,
     message: Option<Spanned<String>>,
     severity: Option<Spanned<&'static str>>,
     paranoia: Option<Spanned<u64>>,
-    tags: Vec<Spanned<String>>,
+    pub(crate) tags: Vec<Spanned<String>>,
+    references: Vec<String>,
+    span: Span,
 }
 
 impl Own {
-    fn read(fields: &Fields<'_>, context: &mut Context<'_>) -> Self {
+    /// What rules and members of `only` have in common.
+    pub(crate) fn read(fields: &Fields<'_>, id: &Id, context: &mut Context<'_>) -> Self {
         let diagnostics = &mut *context.diagnostics;
-        let name = fields.text("name", diagnostics);
-        let description = fields.text("description", diagnostics);
-        let message = fields.text("message", diagnostics).or(description).or_else(|| name.clone());
-        let severity = fields.text("severity", diagnostics).and_then(|given| {
+        let mut long = |key| fields.get(key).and_then(|node| paragraph(node, diagnostics)).map(folded);
+        let description = long("description");
+        let tuning = long("tuning").map(|text| text.node);
+        let mut severity = fields.text("severity", diagnostics).and_then(|given| {
             let known = SEVERITIES.iter().enumerate().find(|(number, (known, _))| {
                 known.eq_ignore_ascii_case(&given) || number.to_string() == given.node
             });
             if known.is_none() {
-                let names: Vec<_> = SEVERITIES.iter().map(|(known, _)| known.to_lowercase()).collect();
                 let message = format!("there is no severity `{}`", shorten(&given));
-                let help = format!("the severities are {}", names.join(", "));
+                let help = format!("the severities are {}", table::SEVERITY_NAMES.join(", "));
                 diagnostics.push(Diagnostic::error("bad-severity", given.span, message).help(help));
             }
             known.map(|(_, (known, _))| Spanned::new(*known, given.span))
         });
-        let paranoia = fields.number("paranoia", diagnostics);
-        if let Some(level) = paranoia.as_ref().filter(|level| !(1..=4).contains(&level.node)) {
+        let mut tags = fields.texts("tags", diagnostics);
+        let references = patch::references(fields, diagnostics);
+        tags.extend(references.iter().filter(|text| patch::is_tag(text)).cloned());
+        if let Some(patch) = context.patch {
+            let known = SEVERITIES.iter().find(|(known, _)| known.eq_ignore_ascii_case(&patch.severity));
+            severity = severity.or_else(|| known.map(|(known, _)| Spanned::new(*known, fields.span)));
+            let own = ["virtual-patch".to_owned(), format!("patch/{}", patch.name)];
+            tags.extend(
+                own.into_iter().chain(patch.cve.iter().cloned()).map(|tag| Spanned::new(tag, fields.span)),
+            );
+        }
+        Self {
+            name: id.name.clone().map(|name| Spanned::new(name, id.span)),
+            message: None,
+            description,
+            tuning,
+            severity,
+            paranoia: None,
+            tags,
+            references: references.into_iter().map(|text| text.node).collect(),
+            span: fields.span,
+        }
+    }
+
+    /// What only rules have.
+    fn read_rule(&mut self, fields: &Fields<'_>, context: &mut Context<'_>) {
+        let diagnostics = &mut *context.diagnostics;
+        self.name = fields.text("name", diagnostics).or_else(|| self.name.take());
+        self.message = fields.text("message", diagnostics);
+        self.tags.extend(self.name.iter().map(|name| Spanned::new(format!("rule/{}", name.node), name.span)));
+        self.paranoia = fields.number("paranoia", diagnostics);
+        let Some(level) = &self.paranoia else { return };
+        if !(1..=4).contains(&level.node) {
             let message = "a paranoia level is 1, 2, 3 or 4";
             diagnostics.push(Diagnostic::error("bad-paranoia", level.span, message));
         }
-        let mut tags = fields.texts("tags", diagnostics);
-        tags.extend(fields.texts("references", diagnostics));
-        tags.extend(name.map(|name| Spanned::new(format!("rule/{}", name.node), name.span)));
-        Self { message, severity, paranoia, tags }
+        if context.patch.is_some() {
+            let fault = Diagnostic::error("bad-paranoia", level.span, "a patch has no paranoia level");
+            diagnostics.push(fault.help("remove it: a patch runs where it is enabled"));
+        }
     }
+
+    /// What is said about the rule `id` for people.
+    pub(crate) fn note(&self, id: &Id, tests: &[RuleTest]) -> RuleNote {
+        RuleNote {
+            rule: id.number,
+            name: self.name.as_ref().map(|name| name.node.clone()),
+            description: self.description.as_ref().map(|text| text.node.clone()),
+            tuning: self.tuning.clone(),
+            references: self.references.clone(),
+            matches: tests.iter().filter(|test| test.matches).count(),
+            passes: tests.iter().filter(|test| !test.matches).count(),
+            span: self.span,
+        }
+    }
+
+    /// The rule with the condition `links`. `reason` says in a few words why it matches, where that is known.
+    pub(crate) fn rule(
+        &self,
+        id: u64,
+        phase: &Spanned<u64>,
+        reason: Option<&str>,
+        given: Vec<Action>,
+        mut links: Vec<Link>,
+        patch: Option<&Patch>,
+    ) -> Vec<Statement> {
+        let has = |names: &[&str]| given.iter().any(|a| names.iter().any(|n| a.name.eq_ignore_ascii_case(n)));
+        let decides = has(DISRUPTIVE);
+        let has_status = has(&["status"]);
+        let has_data = has(&["logdata"]);
+        let text = |name: &str, value: &Spanned<String>| action(name, Some(value.node.clone()), value.span);
+        let mut first = vec![
+            action("id", Some(id.to_string()), self.span),
+            action("phase", Some(phase.node.to_string()), phase.span),
+        ];
+        match patch {
+            // What SecDefaultAction says is right for rules that add up a score. A patch knows its flaw.
+            Some(_) if !decides => {
+                first.push(action("deny", None, self.span));
+                first.extend((!has_status).then(|| action("status", Some("403".to_owned()), self.span)));
+                first.push(action("log", None, self.span));
+                first.push(action("auditlog", None, self.span));
+            }
+            _ => first.extend((!decides).then(|| action("block", None, self.span))),
+        }
+        let about = self.message.as_ref().or(self.description.as_ref());
+        let about = match (about, patch) {
+            (Some(text), _) => Some(text.clone()),
+            (None, Some(patch)) => Some(Spanned::new(format!("{}: {}", patch.name, patch.title), self.span)),
+            (None, None) => self.name.clone(),
+        };
+        let about = match (about, reason) {
+            (Some(text), Some(reason)) => Some(Spanned::new(format!("{}: {reason}", text.node), text.span)),
+            (about, reason) => about.or_else(|| reason.map(|text| Spanned::new(text.to_owned(), self.span))),
+        };
+        first.extend(about.as_ref().map(|message| text("msg", message)));
+        if (patch.is_some() || reason.is_some()) && !has_data {
+            first.push(action("logdata", Some("%{MATCHED_VAR_NAME}: %{MATCHED_VAR}".to_owned()), self.span));
+        }
+        first.extend(self.severity.as_ref().map(|s| action("severity", Some(s.node.to_owned()), s.span)));
+        first.extend(self.tags.iter().map(|tag| text("tag", tag)));
+        let level = self.paranoia.as_ref();
+        first.extend(level.map(|p| action("tag", Some(format!("paranoia-level/{}", p.node)), p.span)));
+        // What changes something waits until the whole chain has matched; the rest describes the rule.
+        let (mut last, describing): (Vec<_>, Vec<_>) =
+            given.into_iter().partition(|a| EFFECTS.iter().any(|name| a.name.eq_ignore_ascii_case(name)));
+        first.extend(describing);
+        if let (Some(level), Some(severity), false) = (level, &self.severity, decides)
+            && let Some((_, Some(score))) = SEVERITIES.iter().find(|(name, _)| *name == severity.node)
+        {
+            let direction = if phase.node <= 2 { "inbound" } else { "outbound" };
+            let value =
+                format!("tx.{direction}_anomaly_score_pl{}=+%{{tx.{score}_anomaly_score}}", level.node);
+            last.push(action("setvar", Some(value), severity.span));
+        }
+        if let Some(level) = level.filter(|level| level.node > 1) {
+            links.insert(0, at_level(level));
+        }
+        chain(links, first, last)
+    }
+}
+
+/// A text of several lines in one, for a place that has room for one.
+fn folded(text: Spanned<String>) -> Spanned<String> {
+    Spanned::new(text.split_whitespace().collect::<Vec<_>>().join(" "), text.span)
 }
 
 /// The conditions of `when`, or of `all`, `any` or `not` in its place.
@@ -152,7 +254,8 @@ pub(crate) fn conditions(fields: &Fields<'_>, id: u64, context: &mut Context<'_>
     }
 }
 
-fn given_actions(fields: &Fields<'_>, context: &mut Context<'_>) -> Vec<Action> {
+/// The members of `actions`.
+pub(crate) fn given_actions(fields: &Fields<'_>, context: &mut Context<'_>) -> Vec<Action> {
     let mut found = Vec::new();
     let Some(node) = fields.get("actions") else { return found };
     let members: &[Node] = match &node.value {
@@ -183,72 +286,10 @@ fn given_actions(fields: &Fields<'_>, context: &mut Context<'_>) -> Vec<Action> 
     found
 }
 
-fn assemble(
-    id: Spanned<u64>,
-    phase: Spanned<u64>,
-    own: Own,
-    given: Vec<Action>,
-    condition: Lowered,
-    span: Span,
-) -> Vec<Statement> {
-    let has = |names: &[&str]| given.iter().any(|a| names.iter().any(|n| a.name.eq_ignore_ascii_case(n)));
-    let decides = has(DISRUPTIVE);
-    let text = |name: &str, value: &Spanned<String>| action(name, Some(value.node.clone()), value.span);
-    let mut first = vec![
-        action("id", Some(id.node.to_string()), id.span),
-        action("phase", Some(phase.node.to_string()), phase.span),
-    ];
-    if !decides {
-        first.push(action("block", None, span));
-    }
-    first.extend(own.message.as_ref().map(|message| text("msg", message)));
-    first.extend(own.severity.as_ref().map(|s| action("severity", Some(s.node.to_owned()), s.span)));
-    first.extend(own.tags.iter().map(|tag| text("tag", tag)));
-    let level = own.paranoia.as_ref();
-    first.extend(level.map(|p| action("tag", Some(format!("paranoia-level/{}", p.node)), p.span)));
-    // What changes something waits until the whole chain has matched; the rest describes the rule.
-    let (mut last, describing): (Vec<_>, Vec<_>) =
-        given.into_iter().partition(|a| EFFECTS.iter().any(|name| a.name.eq_ignore_ascii_case(name)));
-    first.extend(describing);
-    if let (Some(level), Some(severity), false) = (level, &own.severity, decides)
-        && let Some((_, Some(score))) = SEVERITIES.iter().find(|(name, _)| *name == severity.node)
-    {
-        let direction = if phase.node <= 2 { "inbound" } else { "outbound" };
-        let value = format!("tx.{direction}_anomaly_score_pl{}=+%{{tx.{score}_anomaly_score}}", level.node);
-        last.push(action("setvar", Some(value), severity.span));
-    }
-    let mut links = condition.links;
-    if let Some(level) = level.filter(|level| level.node > 1) {
-        links.insert(0, at_level(level));
-    }
-    let mut statements = with_phase(condition.before, &phase, &own.tags);
-    statements.extend(chain(links, first, last));
-    statements
-}
-
 /// Met where CRS's set-up asks for `level` or more. The first level is always asked for.
 fn at_level(level: &Spanned<u64>) -> Link {
     compare("TX", "detection_paranoia_level", "ge", &level.node.to_string(), level.span)
 }
-
-const RULE: &[&str] = &[
-    "id",
-    "name",
-    "description",
-    "phase",
-    "severity",
-    "paranoia",
-    "tags",
-    "references",
-    "when",
-    "message",
-    "actions",
-    "matches",
-    "passes",
-    "all",
-    "any",
-    "not",
-];
 
 const DISRUPTIVE: &[&str] = &["allow", "block", "deny", "drop", "pass", "proxy", "redirect"];
 

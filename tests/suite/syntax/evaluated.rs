@@ -29,7 +29,9 @@ fn the_tests_of_rules_are_true() {
 fn check(ruleset: &Arc<Ruleset>, tests: &[RuleTest]) {
     let wrong: Vec<_> = tests
         .iter()
-        .filter(|test| hits(ruleset, test).contains(&test.rule) != test.matches)
+        .filter(|test| {
+            hits(ruleset, test).iter().any(|id| *id == test.rule || test.also.contains(id)) != test.matches
+        })
         .map(|test| (test.rule, test.matches, &test.request))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -47,7 +49,7 @@ fn hits(ruleset: &Arc<Ruleset>, test: &RuleTest) -> Vec<u64> {
         transaction.add_request_header(name.as_bytes(), value.as_bytes());
     }
     let _ = transaction.process_request_headers();
-    let _ = transaction.append_request_body(request.body.as_bytes());
+    let _ = transaction.append_request_body(&request.body);
     let _ = transaction.process_request_body();
     let response = test.response.clone().unwrap_or_default();
     for (name, value) in &response.headers {
@@ -55,7 +57,7 @@ fn hits(ruleset: &Arc<Ruleset>, test: &RuleTest) -> Vec<u64> {
     }
     let _ = transaction.process_response_headers(response.status.max(200), b"HTTP/1.1");
     if transaction.response_body_wanted() {
-        let _ = transaction.append_response_body(response.body.as_bytes());
+        let _ = transaction.append_response_body(&response.body);
     }
     let _ = transaction.process_response_body();
     transaction.process_logging(response.status).rules.iter().map(|hit| hit.id).collect()
