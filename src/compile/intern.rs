@@ -1,11 +1,19 @@
 //! What rules share: steps, chains, lanes and names.
 
-use crate::ruleset::{Chain, ChainId, Lane, LaneId, SlotNames, Step, TargetSet};
+use crate::ruleset::prefilter::mask_of_set;
+use crate::ruleset::{Chain, ChainId, Lane, LaneId, SlotNames, Step, TargetId, TargetSet};
 use crate::transform::TransformId;
 use std::collections::HashMap;
 
 /// Names, steps, chains and lanes of a ruleset.
-pub(super) type Interned = (SlotNames, Box<[Step]>, Box<[Chain]>, Box<[Lane]>);
+pub(super) struct Interned {
+    pub(super) slots: SlotNames,
+    pub(super) steps: Box<[Step]>,
+    pub(super) chains: Box<[Chain]>,
+    pub(super) lanes: Box<[Lane]>,
+    /// How many targets have a number.
+    pub(super) targets: usize,
+}
 
 /// Everything interned while a ruleset is compiled.
 #[derive(Default)]
@@ -14,6 +22,7 @@ pub(super) struct Intern {
     steps: Vec<Step>,
     chains: Vec<Chain>,
     chain_index: HashMap<Chain, ChainId>,
+    targets: HashMap<String, TargetId>,
     lanes: Vec<Lane>,
     lane_index: HashMap<(String, ChainId), LaneId>,
 }
@@ -36,12 +45,22 @@ impl Intern {
         let at = match self.steps.iter().position(|s| s.transform == transform) {
             Some(at) => at,
             None => {
-                self.steps.push(Step { transform, trigger: transform.row().trigger.bytes() });
+                self.steps.push(Step { transform, trigger: transform.row().trigger.bytes().map(|bytes| mask_of_set(&bytes)) });
                 self.steps.len() - 1
             }
         };
         // There are fewer transformations than 256.
         u8::try_from(at).unwrap_or(u8::MAX)
+    }
+
+    /// The number of the target known by `key`; `None` when there are more than a ruleset may have.
+    pub(super) fn target(&mut self, key: &str) -> Option<TargetId> {
+        if let Some(&id) = self.targets.get(key) {
+            return Some(id);
+        }
+        let id = TargetId(u16::try_from(self.targets.len()).ok()?);
+        self.targets.insert(key.to_owned(), id);
+        Some(id)
     }
 
     /// The lane of `targets`, which are known by `key`, seen through `chain`.
@@ -58,6 +77,12 @@ impl Intern {
 
     /// Gives everything away.
     pub(super) fn finish(self) -> Interned {
-        (self.slots, self.steps.into(), self.chains.into(), self.lanes.into())
+        Interned {
+            slots: self.slots,
+            steps: self.steps.into(),
+            chains: self.chains.into(),
+            lanes: self.lanes.into(),
+            targets: self.targets.len(),
+        }
     }
 }

@@ -14,6 +14,7 @@ mod posture;
 mod prefilter;
 mod program;
 mod select;
+mod sieve;
 mod settings;
 mod survey;
 mod target;

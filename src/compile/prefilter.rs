@@ -5,21 +5,26 @@
 
 use crate::operator::Operator;
 use crate::ruleset::prefilter::{
-    ALL_CLASSES, CLASS_CLAUSES, ClassMask, Condition, MIN_LITERAL, PatternId, class_of, frequency,
+    ALL_CLASSES, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case, class_of, frequency, mask_of_set,
 };
+use crate::transform::ByteSet;
 use regex_syntax::hir::{Class, Hir, HirKind};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A condition among [`Conditions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ConditionId(pub(super) u32);
 
 /// Conditions in the making.
 #[derive(Default)]
 pub(super) struct Conditions {
     pub(super) all: Vec<Condition>,
-    known: HashMap<String, Option<PatternId>>,
+    known: HashMap<String, Option<ConditionId>>,
 }
 
 impl Conditions {
     /// The pattern of `operator`, when anything is necessary for it to match.
-    pub(super) fn of(&mut self, operator: &dyn Operator) -> Option<PatternId> {
+    pub(super) fn of(&mut self, operator: &dyn Operator) -> Option<ConditionId> {
         if let Some(pattern) = operator.pattern() {
             if let Some(known) = self.known.get(pattern) {
                 return *known;
@@ -28,12 +33,15 @@ impl Conditions {
             self.known.insert(pattern.to_owned(), id);
             return id;
         }
-        let literals = operator.literals()?;
-        self.add(of_literals(&literals)?)
+        let condition = match operator.literals() {
+            Some(literals) => of_literals(&literals)?,
+            None => of_bytes(&operator.needs()?),
+        };
+        self.add(condition)
     }
 
-    fn add(&mut self, condition: Condition) -> Option<PatternId> {
-        let id = u16::try_from(self.all.len()).ok().map(PatternId)?;
+    fn add(&mut self, condition: Condition) -> Option<ConditionId> {
+        let id = u32::try_from(self.all.len()).ok().map(ConditionId)?;
         self.all.push(condition);
         Some(id)
     }
@@ -42,7 +50,7 @@ impl Conditions {
 fn of_pattern(pattern: &str) -> Option<Condition> {
     let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
     let min_len = hir.properties().minimum_len()?;
-    let literals = best(necessary(&hir)).unwrap_or_default();
+    let literals = best_lists(necessary(&hir));
     let condition = Condition { min_len, classes: class_clauses(&Needs::of(&hir)), literals };
     is_useful(&condition).then_some(condition)
 }
@@ -54,14 +62,24 @@ fn of_literals(literals: &[Vec<u8>]) -> Option<Condition> {
     }
     let needs = Needs::Either(literals.iter().map(|l| Needs::literal(l)).collect());
     let lower: Set = literals.iter().map(|l| l.to_ascii_lowercase()).collect();
-    let literals = if min_len >= MIN_LITERAL { shortest(lower).into_iter().collect() } else { Vec::new() };
-    let condition = Condition { min_len, classes: class_clauses(&needs), literals };
+    let mut lists: [Vec<Vec<u8>>; LITERAL_CLAUSES] = Default::default();
+    if min_len >= MIN_LITERAL {
+        lists[0] = shortest(lower).into_iter().collect();
+    }
+    let condition = Condition { min_len, classes: class_clauses(&needs), literals: lists };
     is_useful(&condition).then_some(condition)
+}
+
+/// The condition of an operator that needs one byte of `bytes`.
+fn of_bytes(bytes: &ByteSet) -> Condition {
+    let mut classes = [ALL_CLASSES; CLASS_CLAUSES];
+    classes[0] = any_case(mask_of_set(bytes));
+    Condition { min_len: 1, classes, literals: Default::default() }
 }
 
 fn is_useful(condition: &Condition) -> bool {
     condition.min_len > 0
-        || !condition.literals.is_empty()
+        || condition.literals.iter().any(|list| !list.is_empty())
         || condition.classes.iter().any(|c| *c != ALL_CLASSES)
 }
 
@@ -81,7 +99,7 @@ impl Needs {
     const NOTHING: Needs = Needs::Every(0);
 
     fn literal(bytes: &[u8]) -> Self {
-        Needs::Every(bytes.iter().fold(0, |mask, b| mask | 1 << class_of(*b)))
+        Needs::Every(bytes.iter().fold(0, |mask, b| mask | 1 << class_of(b.to_ascii_lowercase())))
     }
 
     fn of(hir: &Hir) -> Self {
@@ -108,23 +126,28 @@ impl Needs {
     }
 }
 
+/// Bytes beyond ASCII.
+const HIGH: ClassMask = 1 << class_of(u8::MAX) | 1 << class_of(0xa0);
+/// All classes, but with letters of one case only: formulas are told with letters in lower case.
+const FOLDED: ClassMask = ALL_CLASSES & !(1 << class_of(b'A'));
+
 fn class_mask(class: &Class) -> ClassMask {
     let mut mask = 0;
     match class {
         Class::Bytes(bytes) => {
             for range in bytes.ranges() {
                 for byte in range.start()..=range.end() {
-                    mask |= 1 << class_of(byte);
+                    mask |= 1 << class_of(byte.to_ascii_lowercase());
                 }
             }
         }
         Class::Unicode(chars) => {
             for range in chars.ranges() {
                 for c in range.start()..=range.end().min('\u{80}') {
-                    mask |= 1 << class_of(u8::try_from(c).unwrap_or(u8::MAX));
+                    mask |= 1 << class_of(u8::try_from(c).unwrap_or(u8::MAX).to_ascii_lowercase());
                 }
                 if range.end() >= '\u{80}' {
-                    mask |= 1 << class_of(u8::MAX);
+                    mask |= HIGH;
                 }
             }
         }
@@ -139,25 +162,25 @@ fn class_clauses(needs: &Needs) -> [ClassMask; CLASS_CLAUSES] {
     let mut taken = 0;
     for clause in &mut clauses {
         // Without all classes but those of earlier clauses, can it still match? Then there is no further clause.
-        let mut absent = ALL_CLASSES & !taken;
-        if needs.is_met(ALL_CLASSES & !absent) {
+        let mut absent = FOLDED & !taken;
+        if needs.is_met(FOLDED & !absent) {
             break;
         }
         // Give back what is not needed for that, the commonest classes first.
         for byte in COMMONEST {
             let bit = 1 << class_of(*byte);
-            if absent & bit != 0 && !needs.is_met(ALL_CLASSES & !(absent & !bit)) {
+            if absent & bit != 0 && !needs.is_met(FOLDED & !(absent & !bit)) {
                 absent &= !bit;
             }
         }
-        *clause = absent;
+        *clause = any_case(absent);
         taken |= absent;
     }
     clauses
 }
 
 /// A byte of each class, commonest in ordinary values first.
-const COMMONEST: &[u8] = b"a0 .-_/:=&,?%@;+()'\"!#*<>[]{}|$\\^~`\n\r\t\x0b\x80\0\x01";
+const COMMONEST: &[u8] = b"a0 .-_/:=&,?%@;+()'\"!#*<>[]{}|$\\^~`\n\r\t\x0b\x80\xa0\0\x01";
 
 type Set = BTreeSet<Vec<u8>>;
 
@@ -315,33 +338,62 @@ fn add_clause(clauses: &mut Vec<Set>, strings: Set) {
 
 /// Without the strings that contain another: where they occur, the other does too.
 fn shortest(strings: Set) -> Set {
-    let all: Vec<&Vec<u8>> = strings.iter().collect();
-    if all.len() > 600 {
-        return strings;
+    let mut by_length: Vec<Vec<u8>> = strings.into_iter().collect();
+    by_length.sort_by_key(Vec::len);
+    let mut kept: HashSet<Vec<u8>> = HashSet::new();
+    for string in by_length {
+        let parts = (MIN_LITERAL..string.len().min(LONGEST_PART)).flat_map(|size| string.windows(size));
+        if !parts.into_iter().any(|part| kept.contains(part)) {
+            kept.insert(string);
+        }
     }
-    let keep = |s: &&Vec<u8>| !all.iter().any(|o| o.len() < s.len() && memchr::memmem::find(s, o).is_some());
-    strings.iter().filter(keep).cloned().collect()
+    kept.into_iter().collect()
 }
+
+/// Strings longer than this are not looked for in others.
+const LONGEST_PART: usize = 24;
 
 /// The condition that ordinary values meet least often, if it is rare enough to be worth looking for.
 fn best(clauses: Vec<Set>) -> Option<Vec<Vec<u8>>> {
-    let cost = |strings: &Set| strings.iter().map(|s| frequency(s)).sum::<f64>();
-    let best = clauses.into_iter().map(shortest).min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
-    (cost(&best) < 0.02).then(|| best.into_iter().collect())
+    ranked(clauses).into_iter().next().map(|set| set.into_iter().collect())
 }
+
+/// The conditions worth looking for, best first.
+fn ranked(clauses: Vec<Set>) -> Vec<Set> {
+    let cost = |strings: &Set| strings.iter().map(|s| frequency(s)).sum::<f64>();
+    let mut ranked: Vec<(f64, Set)> =
+        clauses.into_iter().map(shortest).map(|set| (cost(&set), set)).filter(|(c, _)| *c < 0.02).collect();
+    ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    ranked.into_iter().map(|(_, set)| set).collect()
+}
+
+/// The best conditions, none of which shares a string with another.
+fn best_lists(clauses: Vec<Set>) -> [Vec<Vec<u8>>; LITERAL_CLAUSES] {
+    let mut lists: [Vec<Vec<u8>>; LITERAL_CLAUSES] = Default::default();
+    let mut ranked = ranked(clauses).into_iter();
+    let Some(first) = ranked.next() else { return lists };
+    if let Some(second) = ranked.find(|set| set.len() <= MAX_SECOND && set.is_disjoint(&first)) {
+        lists[1] = second.into_iter().collect();
+    }
+    lists[0] = first.into_iter().collect();
+    lists
+}
+
+/// Strings of a second condition: it narrows what the first leaves, which is not worth many.
+const MAX_SECOND: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::prefilter::Prefilter;
+    use crate::ruleset::prefilter::{Prefilter, mask_of};
     use proptest::prelude::*;
 
     fn may_match(pattern: &str, value: &[u8]) -> bool {
         let Some(condition) = of_pattern(pattern) else { return true };
-        let prefilter = Prefilter::new(&[condition]);
-        let mut out = vec![0; prefilter.words()];
-        prefilter.candidates(value, &mut out);
-        out[0] == 1
+        let prefilter = Prefilter::new(&[&condition]);
+        let mut out = vec![1; prefilter.words()];
+        prefilter.retain_permitted(mask_of(value), value.len(), &mut out)
+            && prefilter.retain_found(value, &mut out)
     }
 
     #[test]

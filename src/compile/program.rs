@@ -3,18 +3,18 @@
 use super::action::{ActionDraft, DisruptiveDraft};
 use super::ctl::CtlDraft;
 use super::draft::{DraftLink, DraftRule, Drafts, Entry};
-use super::intern::Intern;
+use super::intern::{Intern, Interned};
 use super::operator::{self, Files};
 use super::posture::Posture;
-use super::prefilter::Conditions;
+use super::prefilter::{ConditionId, Conditions};
 use super::select::RuleSelection;
+use super::sieve::Sieves;
 use super::settings::SettingsBuilder;
 use super::target;
 use super::update::Update;
 use crate::limits;
-use crate::ruleset::prefilter::Prefilter;
 use crate::ruleset::{
-    Compare, Ctl, Disruptive, Flow, Matcher, Operand, Phase, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
+    Compare, Ctl, Disruptive, Flow, Matcher, Operand, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
     Ruleset, Scan, ScoreSlots, Selector, Slot, Template,
 };
 use crate::source::{SourceMap, Span};
@@ -70,17 +70,26 @@ impl<'a> Compiler<'a> {
         let entries = std::mem::take(&mut self.drafts.entries);
         let built = self.build(&entries);
         let score_slots = self.score_slots();
-        let (slots, steps, chains, lanes) = self.intern.finish();
+        let Interned { slots, steps, chains, lanes, targets } = self.intern.finish();
+        let sieves = Sieves {
+            rules: &built.rules,
+            lanes: &lanes,
+            chains: &chains,
+            steps: &steps,
+            conditions: &self.conditions.all,
+            condition_of: &built.conditions,
+        };
+        let phases = built.lists.map(|rules| sieves.phase(rules));
         settings.inspects_file_content =
             lanes.iter().flat_map(|l| &l.targets.included).any(|t| t.variable == Variable::FilesTmpContent);
         let ruleset = Ruleset {
             settings,
             rules: built.rules.into(),
-            phases: built.phases,
+            phases,
             lanes,
             chains,
             steps,
-            prefilter: Prefilter::new(&self.conditions.all),
+            kept_targets: targets,
             slots,
             score_slots,
             removed: self.posture.removed.len(),
@@ -176,7 +185,6 @@ impl<'a> Compiler<'a> {
             }
         }
         self.jumps(&mut built, &known, &places);
-        built.phases = std::mem::take(&mut built.lists).map(|rules| Phase { rules: rules.into() });
         built
     }
 
@@ -210,7 +218,8 @@ impl<'a> Compiler<'a> {
         self.posture.count(draft, disruptive.as_ref(), &self.intern.slots);
         let last = draft.links.len() - 1;
         for (n, link) in draft.links.iter().enumerate() {
-            let matcher = self.matcher(draft, link);
+            let (matcher, condition) = self.matcher(draft, link);
+            built.conditions.push(condition);
             let mut set = Vec::new();
             let mut actions = Vec::new();
             let mut sanitise = Vec::new();
@@ -262,8 +271,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn matcher(&mut self, draft: &DraftRule, link: &DraftLink) -> Matcher {
-        let Some(written) = &link.operator else { return Matcher::Always };
+    /// When a link matches, and what values must have for that if anything is known.
+    fn matcher(&mut self, draft: &DraftRule, link: &DraftLink) -> (Matcher, Option<ConditionId>) {
+        let Some(written) = &link.operator else { return (Matcher::Always, None) };
         let (targets, key) =
             target::set(&link.targets, &link.set.namespaces, &mut self.intern, &mut self.diagnostics);
         if targets.included.is_empty() && !link.targets.iter().any(|t| !t.excluded) {
@@ -279,15 +289,15 @@ impl<'a> Compiler<'a> {
             && !link.set.capture
             && let Some(matcher) = self.slot_matcher(written, &targets)
         {
-            return matcher;
+            return (matcher, None);
         }
         let built =
             operator::build(written, &self.files, self.sources, &mut self.intern, &mut self.diagnostics);
-        let Some(built) = built else { return Matcher::Always };
+        let Some(built) = built else { return (Matcher::Always, None) };
         if built.operator.backtracks() {
             self.posture.backtracking.push(draft.id);
         }
-        let prefilter = self.conditions.of(&*built.operator);
+        let condition = self.conditions.of(&*built.operator);
         let full = self.intern.chain(&transforms);
         let plain = self.intern.chain(&[]);
         let (lane_chain, steps) = if link.set.multi_match { (plain, full) } else { (full, None) };
@@ -298,17 +308,17 @@ impl<'a> Compiler<'a> {
                 link.span,
                 "a ruleset may have 65,535 sets of targets and transformations",
             );
-            return Matcher::Always;
+            return (Matcher::Always, None);
         };
-        Matcher::Scan(Scan {
+        let scan = Matcher::Scan(Scan {
             lane,
             steps,
             operator: built.operator,
             negated: written.negated,
             argument: built.argument,
             capture: link.set.capture,
-            prefilter,
-        })
+        });
+        (scan, condition)
     }
 
     /// A comparison of one member of `TX` with a number needs no operator at all.
@@ -423,7 +433,8 @@ impl<'a> Compiler<'a> {
 struct Built {
     rules: Vec<Rule>,
     lists: [Vec<RuleIndex>; 5],
-    phases: [Phase; 5],
+    /// What is necessary for each rule's operator to match.
+    conditions: Vec<Option<ConditionId>>,
 }
 
 impl Built {

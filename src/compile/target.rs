@@ -21,18 +21,22 @@ pub(super) fn set(
     let mut excluded = Vec::new();
     let mut key = String::new();
     for written in targets {
-        let Some(target) = one(written, namespaces, intern, diagnostics) else { continue };
+        let Some(mut target) = one(written, namespaces, intern, diagnostics) else { continue };
         if written.excluded {
             key.push('!');
         }
         if written.count {
             key.push('&');
         }
+        let from = key.len();
         key.push_str(&target.written);
         if matches!(target.selector, Selector::XPath(..)) {
             for (prefix, uri) in namespaces {
                 key.push_str(&format!(" {prefix}={uri}"));
             }
+        }
+        if !written.excluded && !target.variable.row().volatile {
+            target.id = intern.target(&key[from..]);
         }
         key.push('|');
         if written.excluded { excluded.push(target) } else { included.push(target) }
@@ -115,5 +119,5 @@ pub(super) fn one(
         },
     };
     let written_as = format!("{}{selected}", row.name).into();
-    Some(Target { variable, count: written.count, selector, written: written_as })
+    Some(Target { variable, count: written.count, selector, id: None, written: written_as })
 }

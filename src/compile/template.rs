@@ -61,7 +61,7 @@ fn target(inside: &str, intern: &mut Intern) -> Option<Piece> {
         (_, Some(member)) => Selector::Key(member.as_bytes().into()),
     };
     let written = inside.replacen('.', ":", 1).into();
-    Some(Piece::Target(Box::new(Target { variable, count: false, selector, written })))
+    Some(Piece::Target(Box::new(Target { variable, count: false, selector, id: None, written })))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{Decision, EventKind};
 use crate::limits;
 use crate::operator::{Capture, Lookup, Outcome};
 use crate::ruleset::{
-    Allow, Flow, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot, Template,
+    Allow, Flow, Guard, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot, Template,
 };
 use crate::variable::Variable;
 use std::sync::Arc;
@@ -40,17 +40,29 @@ impl Transaction {
             Some(Allow::Phase) => self.allow = None,
             _ => {}
         }
-        self.reset_lanes();
+        self.begin_targets();
         let ruleset = Arc::clone(&self.ruleset);
-        let rules = ruleset.phase(number);
+        let phase = ruleset.phase(number);
+        self.sieve.begin(phase);
         let mut at = 0;
-        while let Some(&index) = rules.get(at) {
-            at += 1;
+        while let Some(position) = self.sieve.next(at) {
+            let Some(&index) = phase.rules.get(position) else { break };
+            if position > at && !self.matched.is_empty() {
+                self.forget_matched_between(phase.rules.get(at..position).unwrap_or_default());
+            }
+            at = position + 1;
             if self.is_removed(index) {
                 continue;
             }
+            let guard = phase.guards.get(position).copied().flatten().filter(|_| self.prefilters);
+            if let Some(guard) = guard
+                && !self.passes_sieve(&ruleset, phase, position, guard)
+            {
+                self.matched.clear();
+                continue;
+            }
             self.current_rule = Some(index);
-            if !self.evaluate(&ruleset, index) {
+            if !self.evaluate(&ruleset, index, guard) {
                 continue;
             }
             match self.after_match(&ruleset, index, at) {
@@ -75,9 +87,16 @@ impl Transaction {
         self.removed.get(i / 64).is_some_and(|word| word >> (i % 64) & 1 == 1)
     }
 
+    /// Rules that were walked past matched nothing, which is what `MATCHED_VAR` shows after them.
+    fn forget_matched_between(&mut self, passed: &[RuleIndex]) {
+        if passed.iter().any(|index| !self.is_removed(*index)) {
+            self.matched.clear();
+        }
+    }
+
     /// Evaluates a rule with its chain: whether all links match. Assignments of links that match are carried
     /// out as they match, whatever comes of the rest of the chain; so do ModSecurity 2 and 3.
-    fn evaluate(&mut self, ruleset: &Ruleset, head: RuleIndex) -> bool {
+    fn evaluate(&mut self, ruleset: &Ruleset, head: RuleIndex, guard: Option<Guard>) -> bool {
         let mut link = Some(head);
         self.rule_matches.clear();
         while let Some(index) = link {
@@ -104,7 +123,9 @@ impl Transaction {
                         compare.holds(left, right) != *negated
                     })
                 }
-                Matcher::Scan(scan) => self.scan(ruleset, index, rule, is_head, scan),
+                Matcher::Scan(scan) => {
+                    self.scan(ruleset, index, rule, is_head, scan, guard.filter(|_| is_head))
+                }
             };
             if !matched {
                 self.matched.clear();
@@ -153,42 +174,47 @@ impl Transaction {
         self.scratch = text;
         let name = self.values.push(ruleset.slots.name(slot).as_bytes());
         self.forget_matched(is_head);
-        let at = LaneValue { variable: Variable::Tx, name, raw: value, value, count };
+        let at = LaneValue { variable: Variable::Tx, name, raw: value, count };
         self.remember(Matched { at, value, range: None });
         self.on_match(ruleset, rule);
         true
     }
 
-    fn scan(&mut self, ruleset: &Ruleset, index: RuleIndex, rule: &Rule, is_head: bool, scan: &Scan) -> bool {
-        let values = self.lane(ruleset, scan.lane, index);
+    fn scan(
+        &mut self,
+        ruleset: &Ruleset,
+        index: RuleIndex,
+        rule: &Rule,
+        is_head: bool,
+        scan: &Scan,
+        guard: Option<Guard>,
+    ) -> bool {
+        let lane = ruleset.lane(scan.lane);
+        let gathered = self.gather(ruleset, &lane.targets, index);
         self.forget_matched(is_head);
+        let has_exclusions = self.has_exclusions(&lane.targets, index);
+        let guard = guard.map(|guard| (guard, self.sieve.epoch(guard)));
         let mut matched = false;
-        if let Some(pattern) = scan.prefilter
-            && self.prefilters
-            && scan.steps.is_none()
-            && !scan.negated
-            && self.is_lane_kept(scan.lane, &values)
-            && self.lane_cannot_match(ruleset, scan.lane, pattern)
-        {
-            return false;
-        }
-        for i in values.clone() {
-            let at = self.lane_values[i];
-            if let Some(chain) = scan.steps {
-                matched |= self.scan_each_step(ruleset, rule, scan, at, ruleset.chain(chain));
-                continue;
+        for values in &gathered {
+            for position in values.range() {
+                let at = self.gathered(values, position);
+                if let Some((guard, epoch)) = guard
+                    && self.values.cannot_match(at.raw, epoch, guard)
+                {
+                    continue;
+                }
+                // A count has been made without what is excluded.
+                if has_exclusions && !at.count && self.is_excluded(&lane.targets, index, &at) {
+                    continue;
+                }
+                matched |= if let Some(chain) = scan.steps {
+                    self.scan_each_step(ruleset, rule, scan, at, ruleset.chain(chain))
+                } else {
+                    let chain = if at.count { &[][..] } else { ruleset.chain(lane.chain) };
+                    let value = self.values.chain(ruleset, at.raw, chain);
+                    self.ask(ruleset, rule, scan, at, value)
+                };
             }
-            let value = if at.value.is_some() {
-                at.value
-            } else {
-                // Too large to be kept: transformed again for this rule alone.
-                let chain = ruleset.chain(ruleset.lane(scan.lane).chain);
-                self.values.chain(ruleset, at.raw, chain)
-            };
-            matched |= self.ask(ruleset, rule, scan, at, value);
-        }
-        if !self.is_lane_kept(scan.lane, &values) {
-            self.lane_values.truncate(values.start);
         }
         matched
     }
@@ -217,24 +243,12 @@ impl Transaction {
     fn ask(&mut self, ruleset: &Ruleset, rule: &Rule, scan: &Scan, at: LaneValue, value: ValueId) -> bool {
         self.found.clear();
         self.found.want_captures = scan.capture;
-        let ruled_out = match scan.prefilter {
-            Some(pattern) if self.prefilters => self.cannot_match(ruleset, value, pattern),
-            _ => false,
-        };
-        if ruled_out && !scan.negated {
-            return false;
-        }
         let argument = match &scan.argument {
             Some(template) => self.expand(ruleset, template),
             None => Vec::new(),
         };
-        let world = Arc::clone(&self.world);
-        let lookup = WorldLookup(&*world);
-        let outcome = if ruled_out {
-            Outcome::NoMatch
-        } else {
-            scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found)
-        };
+        let lookup = WorldLookup(&*self.world);
+        let outcome = scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found);
         if scan.argument.is_some() {
             self.scratch = argument;
         }
@@ -264,7 +278,7 @@ impl Transaction {
                 let argument = self.values.get(value).get(range).unwrap_or_default().to_vec();
                 self.add_member(Variable::ArgsPath, name.as_bytes(), &argument);
             }
-            self.reset_lanes_but(scan.lane);
+            self.forget_targets();
         }
         let range = self.found.matched.clone();
         // What is remembered outlives the next transformation.

@@ -1,21 +1,27 @@
-//! Lanes at run time: which values a rule's targets have, gathered and transformed once a phase.
+//! Targets at run time: the values that a rule looks at. Those that stay the same through a phase are gathered once.
 
 use super::transaction::Transaction;
 use super::values::ValueId;
-use crate::ruleset::prefilter::PatternId;
-use crate::ruleset::{LaneId, RuleIndex, Ruleset, Selector, Slot, Target, TargetSet};
+use crate::ruleset::{RuleIndex, Ruleset, Selector, Slot, Target, TargetSet};
 use crate::variable::Variable;
 use std::ops::Range;
 
-/// What is known of a lane in the present phase.
+/// Where the values of a target stand that is gathered once a phase.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LaneState {
-    /// The phase for which it was gathered; 0 for none.
-    phase: u8,
+pub(super) struct KeptTarget {
+    /// When it was gathered; of another time, it counts for nothing.
+    time: u32,
     start: u32,
     end: u32,
-    /// Place of the set of patterns that may match any of its values, and one more; 0 while it is not known.
-    candidates: u32,
+}
+
+/// Values of a target: a range of those kept for the phase, or of those of one rule alone.
+#[derive(Clone, Debug)]
+pub(super) enum Gathered {
+    /// Of `lane_values`.
+    Kept(Range<u32>),
+    /// Of `loose_values`.
+    Loose(Range<u32>),
 }
 
 /// A value of a target.
@@ -27,8 +33,6 @@ pub(super) struct LaneValue {
     pub(super) name: ValueId,
     /// The value as it came.
     pub(super) raw: ValueId,
-    /// The value after the lane's transformations.
-    pub(super) value: ValueId,
     /// It is a number of values (`&`).
     pub(super) count: bool,
 }
@@ -45,59 +49,99 @@ pub(super) struct Matched {
 }
 
 impl Transaction {
-    /// Forgets all lanes: a new phase may know more.
-    pub(super) fn reset_lanes(&mut self) {
+    /// Forgets all values: a new phase may know more.
+    pub(super) fn begin_targets(&mut self) {
         self.lane_values.clear();
-        self.lanes.fill(LaneState::default());
+        self.target_time += 1;
     }
 
-    /// Forgets all lanes but the one whose values are being looked at: what they were gathered from has grown. Their
-    /// values stay where they are until the phase ends, since positions must not move.
-    pub(super) fn reset_lanes_but(&mut self, id: LaneId) {
-        let kept = self.lanes[usize::from(id.0)];
-        self.lanes.fill(LaneState::default());
-        self.lanes[usize::from(id.0)] = kept;
+    /// Gathers all targets again when they are next asked for: something has been added to what they are gathered
+    /// from. What has been gathered stays where it is until the phase ends.
+    pub(super) fn forget_targets(&mut self) {
+        self.target_time += 1;
+        self.sieve.forget();
     }
 
-    /// The values of `lane` for the rule at `rule`, as positions in `lane_values`. Values that are gathered for
-    /// this one evaluation stand at the end of it; cut it back to `lane_mark` afterwards.
-    pub(super) fn lane(&mut self, ruleset: &Ruleset, id: LaneId, rule: RuleIndex) -> Range<usize> {
-        let lane = ruleset.lane(id);
-        let state = self.lanes[usize::from(id.0)];
-        let restricted = self.removed_targets.iter().any(|(r, _)| *r == rule);
-        if state.phase == self.phase && !restricted {
-            return state.start as usize..state.end as usize;
+    /// The values of one target, untransformed, without regard to exclusions and to `&`.
+    pub(super) fn gather_target(&mut self, ruleset: &Ruleset, target: &Target) -> Gathered {
+        let from = self.lane_values.len();
+        let Some(id) = target.id else {
+            self.resolve(ruleset, target);
+            let start = self.loose_values.len() as u32;
+            self.loose_values.extend(self.lane_values.drain(from..));
+            return Gathered::Loose(start..self.loose_values.len() as u32);
+        };
+        let kept = self.kept_targets[usize::from(id.0)];
+        if kept.time == self.target_time {
+            return Gathered::Kept(kept.start..kept.end);
         }
-        let start = self.lane_values.len();
-        if restricted {
-            let removed = std::mem::take(&mut self.removed_targets);
-            let here = removed.iter().filter(|(r, _)| *r == rule).map(|(_, target)| target);
-            self.gather(ruleset, &lane.targets, &here.collect::<Vec<_>>());
-            self.removed_targets = removed;
-        } else {
-            self.gather(ruleset, &lane.targets, &[]);
-        }
-        let chain = ruleset.chain(lane.chain);
-        let mut lasting = true;
-        for i in start..self.lane_values.len() {
-            let raw = self.lane_values[i].raw;
-            let value = if self.lane_values[i].count { raw } else { self.values.chain(ruleset, raw, chain) };
-            lasting &= value.is_lasting();
-            // What could not be kept is computed again by the one who asks.
-            self.lane_values[i].value = if value.is_lasting() { value } else { ValueId::NONE };
-        }
-        let end = self.lane_values.len();
-        if !lane.volatile && !restricted && lasting && self.values.keeps {
-            self.lanes[usize::from(id.0)] =
-                LaneState { phase: self.phase, start: start as u32, end: end as u32, candidates: 0 };
-        }
-        start..end
+        self.resolve(ruleset, target);
+        let (start, end) = (from as u32, self.lane_values.len() as u32);
+        self.kept_targets[usize::from(id.0)] = KeptTarget { time: self.target_time, start, end };
+        Gathered::Kept(start..end)
     }
 
-    /// Whether what stands in `lane_values` for this lane must be cut off after use.
-    pub(super) fn is_lane_kept(&self, id: LaneId, values: &Range<usize>) -> bool {
-        let state = self.lanes[usize::from(id.0)];
-        state.phase == self.phase && state.start as usize == values.start && state.end as usize == values.end
+    /// The value at a position of a gathered target.
+    pub(super) fn gathered(&self, gathered: &Gathered, at: u32) -> LaneValue {
+        match gathered {
+            Gathered::Kept(_) => self.lane_values[at as usize],
+            Gathered::Loose(_) => self.loose_values[at as usize],
+        }
+    }
+
+    /// The values of the targets of the rule at `rule`. Exclusions have been applied where values were counted;
+    /// elsewhere ask [`Self::is_excluded`].
+    pub(super) fn gather(
+        &mut self,
+        ruleset: &Ruleset,
+        targets: &TargetSet,
+        rule: RuleIndex,
+    ) -> smallvec::SmallVec<[Gathered; 8]> {
+        self.loose_values.clear();
+        let mut all = smallvec::SmallVec::new();
+        for target in &targets.included {
+            if !target.count {
+                all.push(self.gather_target(ruleset, target));
+                continue;
+            }
+            // A count of what is excluded as a whole is no 0, it is nothing: a rule that asks for the absence of
+            // something would match otherwise.
+            if self.exclusions(targets, rule).any(|x| covers(x, target)) {
+                continue;
+            }
+            let gathered = self.gather_target(ruleset, target);
+            let range = gathered.range();
+            let number = if self.has_exclusions(targets, rule) {
+                range.filter(|at| !self.is_excluded(targets, rule, &self.gathered(&gathered, *at))).count()
+            } else {
+                range.len()
+            };
+            let raw = self.number(number as i64);
+            let name = match &target.selector {
+                Selector::Key(key) => self.values.push(key),
+                Selector::Slot(slot) => self.values.push(ruleset.slots.name(*slot).as_bytes()),
+                _ => ValueId::NONE,
+            };
+            let start = self.loose_values.len() as u32;
+            self.loose_values.push(LaneValue { variable: target.variable, name, raw, count: true });
+            all.push(Gathered::Loose(start..start + 1));
+        }
+        all
+    }
+
+    /// Whether anything is excluded from what the rule at `rule` looks at.
+    pub(super) fn has_exclusions(&self, targets: &TargetSet, rule: RuleIndex) -> bool {
+        !targets.excluded.is_empty() || self.removed_targets.iter().any(|(r, _)| *r == rule)
+    }
+
+    /// Whether `value` is excluded from what the rule at `rule` looks at, by the rule itself or by `ctl`.
+    pub(super) fn is_excluded(&self, targets: &TargetSet, rule: RuleIndex, value: &LaneValue) -> bool {
+        self.exclusions(targets, rule).any(|x| excludes(x, value, &self.values))
+    }
+
+    fn exclusions<'a>(&'a self, targets: &'a TargetSet, rule: RuleIndex) -> impl Iterator<Item = &'a Target> {
+        let removed = self.removed_targets.iter().filter(move |(r, _)| *r == rule).map(|(_, target)| target);
+        targets.excluded.iter().chain(removed)
     }
 
     /// Whether `ctl` took the member `slot` of `TX` away from the rule at `rule`.
@@ -112,83 +156,6 @@ impl Transaction {
         })
     }
 
-    /// Whether the prefilter rules out that a pattern matches `value`.
-    pub(super) fn cannot_match(
-        &mut self,
-        ruleset: &Ruleset,
-        value: ValueId,
-        PatternId(n): PatternId,
-    ) -> bool {
-        let words = ruleset.prefilter.words();
-        self.values.candidates(ruleset, value).is_some_and(|at| {
-            self.values.candidate_words(at, words)[usize::from(n >> 6)] >> (n & 63) & 1 == 0
-        })
-    }
-
-    /// Whether the prefilter rules out that a pattern matches any of the values of a lane. Known only of lanes that
-    /// are kept; there, one set answers for all values and rules.
-    pub(super) fn lane_cannot_match(
-        &mut self,
-        ruleset: &Ruleset,
-        id: LaneId,
-        PatternId(n): PatternId,
-    ) -> bool {
-        let state = self.lanes[usize::from(id.0)];
-        if state.phase != self.phase {
-            return false;
-        }
-        let words = ruleset.prefilter.words();
-        let at = match state.candidates.checked_sub(1) {
-            Some(at) => at as usize,
-            None => {
-                let mut places = smallvec::SmallVec::<[usize; 32]>::new();
-                for i in state.start as usize..state.end as usize {
-                    let value = self.lane_values[i].value;
-                    places.extend(self.values.candidates(ruleset, value));
-                }
-                let at = self.values.union(places.into_iter(), words);
-                self.lanes[usize::from(id.0)].candidates = at as u32 + 1;
-                at
-            }
-        };
-        self.values.candidate_words(at, words)[usize::from(n >> 6)] >> (n & 63) & 1 == 0
-    }
-
-    /// Appends the values of `targets` to `lane_values`, untransformed; `removed` are exclusions beside theirs.
-    fn gather(&mut self, ruleset: &Ruleset, targets: &TargetSet, removed: &[&Target]) {
-        let excluded = || targets.excluded.iter().chain(removed.iter().copied());
-        for target in &targets.included {
-            // A count of what is excluded as a whole is no 0, it is nothing: a rule that asks for the absence of
-            // something would match otherwise.
-            if target.count && excluded().any(|x| covers(x, target)) {
-                continue;
-            }
-            let from = self.lane_values.len();
-            self.resolve(ruleset, target);
-            if !targets.excluded.is_empty() || !removed.is_empty() {
-                let (values, lane_values) = (&self.values, &mut self.lane_values);
-                retain_from(lane_values, from, |v| !excluded().any(|x| excludes(x, v, values)));
-            }
-            if target.count {
-                let number = (self.lane_values.len() - from).to_string();
-                self.lane_values.truncate(from);
-                let raw = self.values.push(number.as_bytes());
-                let name = match &target.selector {
-                    Selector::Key(key) => self.values.push(key),
-                    Selector::Slot(slot) => self.values.push(ruleset.slots.name(*slot).as_bytes()),
-                    _ => ValueId::NONE,
-                };
-                self.lane_values.push(LaneValue {
-                    variable: target.variable,
-                    name,
-                    raw,
-                    value: raw,
-                    count: true,
-                });
-            }
-        }
-    }
-
     /// The first value of `target`, for macros.
     pub(super) fn first_value(&mut self, ruleset: &Ruleset, target: &Target) -> Option<ValueId> {
         let from = self.lane_values.len();
@@ -201,6 +168,15 @@ impl Transaction {
         };
         self.lane_values.truncate(from);
         value
+    }
+}
+
+impl Gathered {
+    /// The positions of the values.
+    pub(super) fn range(&self) -> Range<u32> {
+        match self {
+            Gathered::Kept(range) | Gathered::Loose(range) => range.clone(),
+        }
     }
 }
 
@@ -234,15 +210,4 @@ fn excludes(target: &Target, value: &LaneValue, values: &super::values::Values) 
                     .is_some_and(|(_, name)| name.as_bytes().eq_ignore_ascii_case(values.get(value.name)))
         }
     }
-}
-
-fn retain_from<T>(list: &mut Vec<T>, from: usize, keep: impl Fn(&T) -> bool) {
-    let mut kept = from;
-    for i in from..list.len() {
-        if keep(&list[i]) {
-            list.swap(kept, i);
-            kept += 1;
-        }
-    }
-    list.truncate(kept);
 }

@@ -16,6 +16,7 @@ mod report;
 mod request_body;
 mod resolve;
 mod response_body;
+mod sieve;
 mod transaction;
 mod tx;
 mod values;

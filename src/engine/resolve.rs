@@ -86,13 +86,16 @@ impl Transaction {
     }
 
     fn emit(&mut self, variable: Variable, name: ValueId, value: ValueId) {
-        self.lane_values.push(LaneValue { variable, name, raw: value, value, count: false });
+        self.lane_values.push(LaneValue { variable, name, raw: value, count: false });
     }
 
-    fn number(&mut self, number: i64) -> ValueId {
-        let mut text = Vec::with_capacity(20);
+    pub(super) fn number(&mut self, number: i64) -> ValueId {
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
         append_number(number, &mut text);
-        self.values.push(&text)
+        let id = self.values.push(&text);
+        self.scratch = text;
+        id
     }
 
     fn members(&mut self, from: Variable, shown: Variable, target: &Target, part: Part) {

@@ -1,9 +1,10 @@
 //! The transaction: what the caller feeds, and what it gets back.
 
-use super::lanes::{LaneState, Matched};
+use super::lanes::{KeptTarget, Matched};
 use super::persistent::Persistent;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
+use super::sieve::Sieve;
 use super::tx::Tx;
 use super::values::{ValueId, Values};
 use super::{BodyStep, Decision, Event, EventKind, Interruption, Report, RuleHit, Sanitised, World};
@@ -47,9 +48,16 @@ pub struct Transaction {
     pub(super) geo: Vec<(&'static str, String)>,
     pub(super) env: Vec<(Vec<u8>, Vec<u8>)>,
 
-    pub(super) lanes: Vec<LaneState>,
-    /// Values of all lanes gathered in this phase; lanes hold ranges of it.
+    pub(super) kept_targets: Vec<KeptTarget>,
+    /// What tells targets gathered now from those gathered before.
+    pub(super) target_time: u32,
+    /// Values of all targets gathered in this phase; [`KeptTarget`]s are ranges of it.
     pub(super) lane_values: Vec<super::lanes::LaneValue>,
+    /// Values that belong to the rule being evaluated.
+    pub(super) loose_values: Vec<super::lanes::LaneValue>,
+    pub(super) sieve: Sieve,
+    /// Values that were sieved last.
+    pub(super) sieved_values: Vec<ValueId>,
 
     /// What matched in the link being evaluated, or in the last one that was.
     pub(super) matched: Vec<Matched>,
@@ -109,8 +117,12 @@ impl Transaction {
             persistent: Persistent::default(),
             geo: Vec::new(),
             env: Vec::new(),
-            lanes: vec![LaneState::default(); ruleset.lanes.len()],
-            lane_values: Vec::new(),
+            kept_targets: vec![KeptTarget::default(); ruleset.kept_targets],
+            target_time: 0,
+            lane_values: Vec::with_capacity(128),
+            loose_values: Vec::new(),
+            sieve: Sieve::default(),
+            sieved_values: Vec::new(),
             matched: Vec::new(),
             rule_matches: Vec::new(),
             found: Found::default(),
@@ -152,11 +164,10 @@ impl Transaction {
         self.prefilters = on;
     }
 
-    /// Switches off that transformed values and lanes are kept (they are): every rule then gathers and transforms its
-    /// values by itself, as if the arena were full. It changes what a transaction costs and nothing else; it is there
-    /// so that tests can compare.
+    /// Switches the memory of transformations off (it is on). It changes what a transaction costs and nothing else;
+    /// tests compare.
     pub fn set_memo(&mut self, on: bool) {
-        self.values.keeps = on;
+        self.values.set_memo(on);
     }
 
     /// The mode now in force; `ctl:ruleEngine` may change it.

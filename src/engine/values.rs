@@ -4,8 +4,8 @@
 //! (the memo); a transformation which changes nothing gives the id of its input, so that every later step of
 //! any rule shares what is known of it.
 
-use crate::ruleset::Ruleset;
-use crate::transform::ByteSet;
+use crate::ruleset::prefilter::{ClassMask, any_case, mask_of};
+use crate::ruleset::{Group, Guard, Ruleset};
 
 /// A value in [`Values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,29 +36,36 @@ const UNKNOWN: u32 = u32::MAX;
 struct Entry {
     start: u32,
     len: u32,
-    /// Whether `set` has been computed.
-    has_set: bool,
-    set: ByteSet,
-    /// Where its candidates stand; [`UNKNOWN`] while they have not been computed.
-    candidates: u32,
+    /// Its row in the memo; [`UNKNOWN`] while it has none.
+    row: u32,
+    /// When `guards` was written.
+    epoch: Epoch,
+    /// Where the set of rules stands that look at the value, and then of those that may match it.
+    guards: u32,
+    /// The classes of its bytes, and [`HAS_MASK`]; 0 while they are not known.
+    mask: ClassMask,
 }
+
+/// Marks a mask that has been computed.
+const HAS_MASK: ClassMask = 1 << 63;
+
+/// A number for each time that values are sieved. The first is 1.
+pub(super) type Epoch = u32;
 
 /// The arena.
 pub(super) struct Values {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// For each value a row with a column for each of the ruleset's steps: the id of the result.
+    /// For each value that was ever transformed a row with a column for each of the ruleset's steps: the id of the
+    /// result.
     memo: Vec<u32>,
     columns: usize,
-    /// Sets of patterns that may match a value, one after the other.
-    candidates: Vec<u64>,
+    /// Sets of rules, one after the other.
+    guards: Vec<u64>,
     limit: usize,
-    /// Whether results are kept at all ([`super::Transaction::set_memo`]).
-    pub(super) keeps: bool,
-    /// Whether the last step changed anything. Ids cannot tell that of values which are not kept.
-    pub(super) changed: bool,
     scratch: Vec<u8>,
     ephemeral: Vec<u8>,
+    remembers: bool,
 }
 
 impl Values {
@@ -67,14 +74,13 @@ impl Values {
         let mut values = Self {
             bytes: Vec::with_capacity(8 << 10),
             entries: Vec::with_capacity(256),
-            memo: Vec::with_capacity(256 * columns),
+            memo: Vec::with_capacity(64 * columns),
             columns,
-            candidates: Vec::new(),
+            guards: Vec::with_capacity(1_024),
             limit,
-            keeps: true,
-            changed: false,
             scratch: Vec::new(),
             ephemeral: Vec::new(),
+            remembers: true,
         };
         let empty = values.push(b"");
         debug_assert_eq!(empty, ValueId::EMPTY);
@@ -112,11 +118,11 @@ impl Values {
         self.entries.push(Entry {
             start: start as u32,
             len: len as u32,
-            has_set: false,
-            candidates: UNKNOWN,
-            set: ByteSet::default(),
+            row: UNKNOWN,
+            epoch: 0,
+            guards: 0,
+            mask: 0,
         });
-        self.memo.resize(self.memo.len() + self.columns, UNKNOWN);
         ValueId(id)
     }
 
@@ -124,21 +130,37 @@ impl Values {
     pub(super) fn step(&mut self, ruleset: &Ruleset, id: ValueId, column: u8) -> ValueId {
         let step = &ruleset.steps[usize::from(column)];
         let ValueId(index) = id;
-        let lasting = id.is_lasting() && self.keeps;
-        if lasting {
-            let cell = self.memo[index as usize * self.columns + usize::from(column)];
-            if cell != UNKNOWN {
-                self.changed = cell != index;
-                return ValueId(cell);
-            }
-            if let Some(trigger) = &step.trigger
-                && !self.set(id).intersects(trigger)
-            {
-                self.memo[index as usize * self.columns + usize::from(column)] = index;
-                self.changed = false;
-                return id;
-            }
+        if !id.is_lasting() {
+            return self.apply(ruleset, id, column);
         }
+        if let Some(trigger) = &step.trigger
+            && self.mask(id) & trigger == 0
+        {
+            return id;
+        }
+        let row = match self.entries[index as usize].row {
+            UNKNOWN => {
+                let row = self.memo.len();
+                self.memo.resize(row + self.columns, UNKNOWN);
+                self.entries[index as usize].row = row as u32;
+                row
+            }
+            row => row as usize,
+        };
+        let cell = row + usize::from(column);
+        if self.memo[cell] != UNKNOWN && self.remembers {
+            return ValueId(self.memo[cell]);
+        }
+        let result = self.apply(ruleset, id, column);
+        if result.is_lasting() {
+            self.memo[cell] = result.0;
+        }
+        result
+    }
+
+    /// Carries a transformation out.
+    fn apply(&mut self, ruleset: &Ruleset, id: ValueId, column: u8) -> ValueId {
+        let step = &ruleset.steps[usize::from(column)];
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
         let input = self.get(id);
@@ -148,19 +170,15 @@ impl Values {
             }
             _ => (step.transform.row().apply)(input, &mut out),
         };
-        self.changed = changed;
         let result = if !changed {
             id
-        } else if !lasting || self.bytes.len() + out.len() > self.limit {
+        } else if !id.is_lasting() || self.bytes.len() + out.len() > self.limit {
             std::mem::swap(&mut self.ephemeral, &mut out);
             ValueId::EPHEMERAL
         } else {
             self.push(&out)
         };
         self.scratch = out;
-        if lasting && result.is_lasting() {
-            self.memo[index as usize * self.columns + usize::from(column)] = result.0;
-        }
         result
     }
 
@@ -169,52 +187,120 @@ impl Values {
         chain.iter().fold(id, |id, &column| self.step(ruleset, id, column))
     }
 
-    /// Which patterns may match `id`, as the place of a set ([`Self::candidate_words`]); `None` for a value that is
-    /// not kept.
-    pub(super) fn candidates(&mut self, ruleset: &Ruleset, id: ValueId) -> Option<usize> {
+    /// Switches the memo off: every transformation is carried out each time. For tests that compare.
+    pub(super) fn set_memo(&mut self, on: bool) {
+        self.remembers = on;
+    }
+
+    /// The classes of the bytes of `id`.
+    fn mask(&mut self, id: ValueId) -> ClassMask {
         if !id.is_lasting() {
-            return None;
+            return mask_of(self.get(id));
         }
-        let words = ruleset.prefilter.words();
-        let known = self.entries.get(id.0 as usize)?.candidates;
-        if known != UNKNOWN {
-            return Some(known as usize);
+        let known = self.entries[id.0 as usize].mask;
+        if known != 0 {
+            return known;
         }
-        let at = self.candidates.len();
-        self.candidates.resize(at + words, 0);
-        let entry = self.entries[id.0 as usize];
-        let value = &self.bytes[entry.start as usize..entry.start as usize + entry.len as usize];
-        ruleset.prefilter.candidates(value, &mut self.candidates[at..]);
-        self.entries[id.0 as usize].candidates = at as u32;
-        Some(at)
+        let mask = mask_of(self.get(id)) | HAS_MASK;
+        self.entries[id.0 as usize].mask = mask;
+        mask
     }
 
-    /// A set of patterns.
-    pub(super) fn candidate_words(&self, at: usize, words: usize) -> &[u64] {
-        &self.candidates[at..at + words]
-    }
-
-    /// Adds the union of the sets at `places`; its place.
-    pub(super) fn union(&mut self, places: impl Iterator<Item = usize>, words: usize) -> usize {
-        let at = self.candidates.len();
-        self.candidates.resize(at + words, 0);
-        for place in places {
-            for word in 0..words {
-                self.candidates[at + word] |= self.candidates[place + word];
-            }
-        }
-        at
-    }
-
-    fn set(&mut self, id: ValueId) -> ByteSet {
-        let entry = self.entries[id.0 as usize];
-        if entry.has_set {
-            return entry.set;
-        }
-        let set = ByteSet::of(self.get(id));
+    /// Notes that the rules in `guards` look at `id` in this epoch. Returns whether none did before.
+    pub(super) fn look(&mut self, id: ValueId, epoch: Epoch, guards: &[u64]) -> bool {
         let entry = &mut self.entries[id.0 as usize];
-        entry.set = set;
-        entry.has_set = true;
-        set
+        if entry.epoch != epoch {
+            entry.epoch = epoch;
+            entry.guards = self.guards.len() as u32;
+            self.guards.extend_from_slice(guards);
+            return true;
+        }
+        let at = entry.guards as usize;
+        for (all, more) in self.guards[at..].iter_mut().zip(guards) {
+            *all |= more;
+        }
+        false
+    }
+
+    /// Of the rules that look at `id`, leaves those that may match it, and adds them to `candidates`.
+    pub(super) fn sieve(&mut self, ruleset: &Ruleset, group: &Group, id: ValueId, candidates: &mut [u64]) {
+        let words = group.words();
+        let at = self.entries[id.0 as usize].guards as usize;
+        let looking = GuardSet::from_slice(&self.guards[at..at + words]);
+        let mask = self.mask(id);
+        // The value as it is: what looks at it through a view that changes it is taken away.
+        let mut same = looking.clone();
+        let mut left: GuardSet = smallvec::smallvec![0; words];
+        let changes = mask & group.triggers != 0;
+        if changes || group.restless.iter().zip(&looking).any(|(restless, looking)| restless & looking != 0) {
+            let mut forms = smallvec::SmallVec::<[(ValueId, GuardSet); 6]>::new();
+            let mut plain: GuardSet = smallvec::smallvec![0; words];
+            for view in &group.views {
+                let mut guards = GuardSet::new();
+                let mut any = 0;
+                for (looking, view) in looking.iter().zip(&view.guards) {
+                    guards.push(looking & view);
+                    any |= looking & view;
+                }
+                if any == 0 {
+                    continue;
+                }
+                let triggered = view.trigger.is_none_or(|trigger| mask & trigger != 0);
+                if !triggered {
+                    unite(&mut plain, &guards);
+                    continue;
+                }
+                // What the result cannot contain, no pattern need be asked about.
+                if let Some(adds) = view.adds
+                    && !group.prefilter.retain_permitted(any_case(mask | adds), usize::MAX, &mut guards)
+                {
+                    continue;
+                }
+                let form = self.chain(ruleset, id, &view.steps);
+                if form == id {
+                    unite(&mut plain, &guards);
+                } else if !form.is_lasting() {
+                    // It is gone with the next transformation.
+                    self.retain(group, form, &mut guards);
+                    unite(&mut left, &guards);
+                } else if let Some((_, set)) = forms.iter_mut().find(|(known, _)| *known == form) {
+                    unite(set, &guards);
+                } else {
+                    forms.push((form, guards));
+                }
+            }
+            for (form, mut guards) in forms {
+                self.retain(group, form, &mut guards);
+                unite(&mut left, &guards);
+            }
+            same = plain;
+        }
+        self.retain(group, id, &mut same);
+        unite(&mut left, &same);
+        self.guards[at..at + words].copy_from_slice(&left);
+        unite(candidates, &left);
+    }
+
+    fn retain(&mut self, group: &Group, id: ValueId, guards: &mut [u64]) {
+        let mask = self.mask(id);
+        let value = self.get(id);
+        if group.prefilter.retain_permitted(mask, value.len(), guards) {
+            group.prefilter.retain_found(value, guards);
+        }
+    }
+
+    /// Whether the rule of this guard cannot match `id`, as far as that was asked in this epoch.
+    pub(super) fn cannot_match(&self, id: ValueId, epoch: Epoch, Guard { number, .. }: Guard) -> bool {
+        let Some(entry) = self.entries.get(id.0 as usize).filter(|e| e.epoch == epoch) else { return false };
+        self.guards[entry.guards as usize + usize::from(number >> 6)] >> (number & 63) & 1 == 0
+    }
+}
+
+/// A set of guards.
+pub(super) type GuardSet = smallvec::SmallVec<[u64; 8]>;
+
+fn unite(all: &mut [u64], more: &[u64]) {
+    for (all, more) in all.iter_mut().zip(more) {
+        *all |= more;
     }
 }

@@ -1,7 +1,11 @@
 //! The table of operators, and the trait that each of them implements.
 
 use super::{address, compare, geo, injection, phrase, refused, rx, text, validate, verify};
+<<<<<<< HEAD
 use crate::dialect::{CORAZA, Difference, EVERYONE, Status, V2, V2_V3, V3, unlike};
+=======
+use crate::transform::ByteSet;
+>>>>>>> 9037830 (Sieve values before rules: what cannot match is walked past)
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
@@ -184,6 +188,12 @@ pub trait Operator: Send + Sync + std::fmt::Debug {
     /// The literals of which one must occur, compared without regard to ASCII case, when this operator is a
     /// search for literals. Prefilters are compiled from it.
     fn literals(&self) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+
+    /// The bytes of which one must occur, when that is all that is known of this operator's matches. Prefilters are
+    /// compiled from it.
+    fn needs(&self) -> Option<ByteSet> {
         None
     }
 

@@ -1,6 +1,7 @@
 //! Encodings: `@validateByteRange`, `@validateUrlEncoding`, `@validateUtf8Encoding`. They match what is wrong.
 
 use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
+use crate::transform::ByteSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,12 +38,12 @@ pub(super) fn byte_range(argument: Option<&str>, _: &dyn Resources) -> Built {
 
 /// `@validateUrlEncoding`.
 pub(super) fn url_encoding(_: Option<&str>, _: &dyn Resources) -> Built {
-    Ok(Arc::new(Encoding { wrong: wrong_url_encoding }))
+    Ok(Arc::new(Encoding { wrong: wrong_url_encoding, needs: ByteSet::of(b"%") }))
 }
 
 /// `@validateUtf8Encoding`.
 pub(super) fn utf8_encoding(_: Option<&str>, _: &dyn Resources) -> Built {
-    Ok(Arc::new(Encoding { wrong: wrong_utf8 }))
+    Ok(Arc::new(Encoding { wrong: wrong_utf8, needs: ByteSet::range(0x80, 0xff) }))
 }
 
 #[derive(Debug)]
@@ -56,18 +57,29 @@ impl Operator for ByteRange {
         found.matched = first.map(|at| at..at + 1);
         first.is_some().into()
     }
+
+    fn needs(&self) -> Option<ByteSet> {
+        let refused = (0..=u8::MAX).filter(|b| !self.allowed[usize::from(*b)]);
+        Some(refused.fold(ByteSet::EMPTY, |set, b| set.union(ByteSet::range(b, b))))
+    }
 }
 
 #[derive(Debug)]
 struct Encoding {
     /// The first piece that is wrong.
     wrong: fn(&[u8]) -> Option<Range<usize>>,
+    /// The bytes without which nothing is wrong.
+    needs: ByteSet,
 }
 
 impl Operator for Encoding {
     fn evaluate(&self, input: &[u8], _: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {
         found.matched = (self.wrong)(input);
         found.matched.is_some().into()
+    }
+
+    fn needs(&self) -> Option<ByteSet> {
+        Some(self.needs)
     }
 }
 

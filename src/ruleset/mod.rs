@@ -8,6 +8,7 @@ pub mod prefilter;
 mod program;
 mod rule;
 mod settings;
+mod sieve;
 mod target;
 mod template;
 
@@ -17,6 +18,7 @@ pub use action::{
 };
 pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
+pub use sieve::{Group, GroupTarget, Guard, View};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
-pub use target::{Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetSet};
+pub use target::{Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetId, TargetSet};
 pub use template::{Piece, Slot, SlotNames, Template};

@@ -2,17 +2,16 @@
 //!
 //! A prefilter is made of conditions that are necessary for a match: a least length, classes of bytes of which one
 //! must occur, literals of which one must occur. It only ever says "cannot match"; a value that meets all
-//! conditions of a pattern is a candidate, and the pattern itself decides.
+//! conditions of a pattern is a candidate, and the pattern itself decides. Letters count without regard to case
+//! throughout, so that a value and its lower-case form have the same candidates.
 //!
-//! Literals are found by their rarest two to four bytes: a bitmap in the first-level cache answers for almost
-//! every position, and only its hits are compared.
+//! Patterns are numbered from 0, and sets of them are words of 64 bits. Length and classes are told for all patterns
+//! at once, from tables. Literals are found by their rarest two to four bytes: a bitmap in the first-level cache
+//! answers for almost every position, and only its hits are compared.
 
+use crate::transform::ByteSet;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-
-/// A pattern known to the prefilter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PatternId(pub u16);
 
 /// Classes of bytes, a bit each ([`class_of`]).
 pub type ClassMask = u64;
@@ -24,24 +23,32 @@ pub struct Condition {
     pub min_len: usize,
     /// Of each of these sets of classes, one must occur.
     pub classes: [ClassMask; CLASS_CLAUSES],
-    /// One of these literals must occur, in any case; empty when there is no such condition. Lower case, each of
-    /// at least [`MIN_LITERAL`] bytes.
-    pub literals: Vec<Vec<u8>>,
+    /// Of each of these lists, one literal must occur, in any case. Lower case, each of at least [`MIN_LITERAL`]
+    /// bytes; an empty list asks for nothing.
+    pub literals: [Vec<Vec<u8>>; LITERAL_CLAUSES],
 }
 
 /// Class clauses of one pattern.
-pub const CLASS_CLAUSES: usize = 3;
+pub const CLASS_CLAUSES: usize = 4;
+/// Lists of literals of one pattern.
+pub const LITERAL_CLAUSES: usize = 2;
 /// Bytes that a literal must have to be looked for; single bytes are what classes are for.
 pub const MIN_LITERAL: usize = 2;
 
-/// The conditions of all patterns of a ruleset.
+/// The conditions of a group of patterns.
 #[derive(Debug, Default)]
 pub struct Prefilter {
     words: usize,
-    min_len: Vec<usize>,
-    classes: Vec<[ClassMask; CLASS_CLAUSES]>,
-    /// Patterns without literals: candidates wherever their other conditions hold.
-    bare: Vec<u16>,
+    /// For each length up to [`LONGEST`], the patterns that a value of that length may match.
+    by_length: Vec<u64>,
+    /// For each clause and class, the patterns whose clause the class meets.
+    by_class: Vec<u64>,
+    /// The patterns that do not have this clause.
+    classless: [Vec<u64>; CLASS_CLAUSES],
+    /// The patterns that do not have this list of literals.
+    without: [Vec<u64>; LITERAL_CLAUSES],
+    /// The patterns with a literal that is found by 2, 3 or 4 bytes.
+    with: [Vec<u64>; 3],
     literals: Vec<Literal>,
     /// For grams of 2, 3 and 4 bytes: which may begin a literal's rarest part.
     bitmaps: [Vec<u64>; 3],
@@ -51,7 +58,8 @@ pub struct Prefilter {
 #[derive(Debug)]
 struct Literal {
     text: Box<[u8]>,
-    patterns: Vec<u16>,
+    /// For each list, the patterns that name it there.
+    patterns: [Box<[u64]>; LITERAL_CLAUSES],
 }
 
 /// A gram's place in a literal.
@@ -61,122 +69,208 @@ struct Place {
     offset: u32,
 }
 
+/// Patterns whose literals have been found so far, by list.
+type FoundLiterals = [smallvec::SmallVec<[u64; 8]>; LITERAL_CLAUSES];
+
 impl Prefilter {
     /// A prefilter of `conditions`; pattern `n` is the `n`th of them.
-    pub fn new(conditions: &[Condition]) -> Self {
+    pub fn new(conditions: &[&Condition]) -> Self {
+        let words = conditions.len().div_ceil(64);
         let mut prefilter = Self {
-            words: conditions.len().div_ceil(64),
+            words,
+            by_length: vec![0; (LONGEST + 1) * words],
+            by_class: vec![0; CLASS_CLAUSES * CLASSES * words],
+            classless: std::array::from_fn(|_| vec![0; words]),
+            without: std::array::from_fn(|_| vec![0; words]),
+            with: std::array::from_fn(|_| vec![0; words]),
             bitmaps: [0, 1, 2].map(|i| vec![0; 1 << (BITS[i] - 6)]),
             ..Self::default()
         };
-        let mut known: HashMap<&[u8], usize> = HashMap::new();
+        let mut known: HashMap<&[u8], (usize, usize)> = HashMap::new();
         for (n, condition) in conditions.iter().enumerate() {
-            let id = n as u16;
-            prefilter.min_len.push(condition.min_len);
-            prefilter.classes.push(condition.classes);
-            if condition.literals.is_empty() {
-                prefilter.bare.push(id);
+            let (word, bit) = (n >> 6, 1 << (n & 63));
+            for length in condition.min_len.min(LONGEST)..=LONGEST {
+                prefilter.by_length[length * words + word] |= bit;
             }
-            for literal in &condition.literals {
-                let at = *known.entry(literal).or_insert_with(|| prefilter.add(literal));
-                prefilter.literals[at].patterns.push(id);
+            for (clause, classes) in condition.classes.iter().enumerate() {
+                // Met by any byte is not enough: a value may be empty.
+                if *classes == ALL_CLASSES {
+                    prefilter.classless[clause][word] |= bit;
+                }
+                for class in (0..CLASSES).filter(|class| classes >> class & 1 == 1) {
+                    prefilter.by_class[(clause * CLASSES + class) * words + word] |= bit;
+                }
+            }
+            for (list, literals) in condition.literals.iter().enumerate() {
+                if literals.is_empty() {
+                    prefilter.without[list][word] |= bit;
+                }
+                for literal in literals {
+                    let (at, table) = *known.entry(literal).or_insert_with(|| prefilter.add(literal));
+                    prefilter.literals[at].patterns[list][word] |= bit;
+                    prefilter.with[table][word] |= bit;
+                }
             }
         }
         prefilter
     }
 
-    fn add(&mut self, literal: &[u8]) -> usize {
+    fn add(&mut self, literal: &[u8]) -> (usize, usize) {
         let at = self.literals.len();
-        self.literals.push(Literal { text: literal.into(), patterns: Vec::new() });
-        let size = literal.len().min(4);
+        let patterns = std::array::from_fn(|_| vec![0; self.words].into());
+        self.literals.push(Literal { text: literal.into(), patterns });
+        let size = literal.len().clamp(MIN_LITERAL, 4);
+        let table = size - 2;
         let windows = literal.windows(size).enumerate();
         let rarest = windows.min_by(|(_, a), (_, b)| frequency(a).total_cmp(&frequency(b)));
-        let Some((offset, gram)) = rarest else { return at };
+        let Some((offset, gram)) = rarest else { return (at, table) };
         let key = key(gram);
-        let (table, bit) = (size - 2, hash(key, size - 2));
+        let bit = hash(key, table);
         self.bitmaps[table][bit >> 6] |= 1 << (bit & 63);
         let place = Place { literal: at as u32, offset: offset as u32 };
         self.grams[table].entry(key).or_default().push(place);
-        at
+        (at, table)
     }
 
-    /// Words of a set of candidates, 64 patterns each.
+    /// Words of a set of patterns, 64 patterns each.
     pub fn words(&self) -> usize {
         self.words
     }
 
-    /// Whether there is nothing to ask.
-    pub fn is_empty(&self) -> bool {
-        self.words == 0
+    /// Takes from `set` the patterns that need other classes of bytes than `mask`, or a longer value than `length`.
+    /// Returns whether any are left.
+    pub fn retain_permitted(&self, mask: ClassMask, length: usize, set: &mut [u64]) -> bool {
+        let row = length.min(LONGEST) * self.words;
+        let mut left = 0;
+        for (word, patterns) in set.iter_mut().enumerate() {
+            if *patterns == 0 {
+                continue;
+            }
+            *patterns &= self.by_length[row + word];
+            for clause in 0..CLASS_CLAUSES {
+                let mut met = self.classless[clause][word];
+                let mut rest = mask & ALL_CLASSES;
+                while rest != 0 {
+                    let class = rest.trailing_zeros() as usize;
+                    met |= self.by_class[(clause * CLASSES + class) * self.words + word];
+                    rest &= rest - 1;
+                }
+                *patterns &= met;
+            }
+            left |= *patterns;
+        }
+        left != 0
     }
 
-    /// Sets the bits of the patterns that may match `value` in `out`, which has [`Self::words`] zeros.
-    pub fn candidates(&self, value: &[u8], out: &mut [u64]) {
-        let mask = value.iter().fold(0, |mask, b| mask | 1 << CLASS_OF[usize::from(*b)]);
-        for &id in &self.bare {
-            self.consider(id, value, mask, out);
+    /// Takes from `set` the patterns whose literals do not occur in `value`. Returns whether any are left.
+    pub fn retain_found(&self, value: &[u8], set: &mut [u64]) -> bool {
+        let mut found: FoundLiterals =
+            std::array::from_fn(|list| smallvec::SmallVec::from_slice(&self.without[list]));
+        let wanted = |table: usize| self.with[table].iter().zip(set.iter()).any(|(with, set)| with & set != 0);
+        match (wanted(0), wanted(1), wanted(2)) {
+            (false, false, false) => {}
+            (false, false, true) => self.scan::<false, true>(value, set, &mut found),
+            (false, true, _) => self.scan::<false, false>(value, set, &mut found),
+            (true, false, _) => self.scan::<true, true>(value, set, &mut found),
+            (true, true, _) => self.scan::<true, false>(value, set, &mut found),
         }
-        if !self.literals.is_empty() {
-            self.scan(value, mask, out);
+        let mut left = 0;
+        for (word, patterns) in set.iter_mut().enumerate() {
+            for list in &found {
+                *patterns &= list[word];
+            }
+            left |= *patterns;
         }
+        left != 0
     }
 
-    fn consider(&self, id: u16, value: &[u8], mask: ClassMask, out: &mut [u64]) {
-        let n = usize::from(id);
-        if value.len() >= self.min_len[n] && self.classes[n].iter().all(|c| c & mask != 0) {
-            out[n >> 6] |= 1 << (n & 63);
-        }
-    }
-
-    fn scan(&self, value: &[u8], mask: ClassMask, out: &mut [u64]) {
-        let mut at = 0;
-        while let Some(window) = value.get(at..at + 4).and_then(|w| <[u8; 4]>::try_from(w).ok()) {
-            let four = u32::from_le_bytes(window) | FOLD;
+    /// Looks for literals of four bytes and more; for those of two when `TWO`, and for those of three unless
+    /// `NO_THREE`.
+    fn scan<const TWO: bool, const NO_THREE: bool>(
+        &self,
+        value: &[u8],
+        set: &[u64],
+        found: &mut FoundLiterals,
+    ) {
+        let (twos, threes, fours) = (&self.bitmaps[0][..], &self.bitmaps[1][..], &self.bitmaps[2][..]);
+        for (at, window) in value.windows(4).enumerate() {
+            let four = u32::from_le_bytes([window[0], window[1], window[2], window[3]]) | FOLD;
             let three = four & 0x00ff_ffff;
             let two = four & 0xffff;
-            let hit = self.bit(2, four) | self.bit(1, three) | self.bit(0, two);
-            if hit != 0 {
-                self.verify(2, four, at, value, mask, out);
-                self.verify(1, three, at, value, mask, out);
-                self.verify(0, two, at, value, mask, out);
+            let mut hit = bit(fours, hash(four, 2));
+            if !NO_THREE {
+                hit |= bit(threes, hash(three, 1));
             }
-            at += 1;
+            if TWO {
+                hit |= bit(twos, hash(two, 0));
+            }
+            if hit & 1 != 0 {
+                self.verify(2, four, at, value, set, found);
+                if !NO_THREE {
+                    self.verify(1, three, at, value, set, found);
+                }
+                if TWO {
+                    self.verify(0, two, at, value, set, found);
+                }
+            }
         }
-        while let Some(window) = value.get(at..).filter(|w| w.len() >= MIN_LITERAL) {
+        for at in value.len().saturating_sub(3)..value.len() {
+            let Some(window) = value.get(at..).filter(|w| w.len() >= MIN_LITERAL) else { break };
             if let Some(three) = window.get(..3) {
-                self.verify(1, key(three), at, value, mask, out);
+                self.verify(1, key(three), at, value, set, found);
             }
-            self.verify(0, key(&window[..2]), at, value, mask, out);
-            at += 1;
+            self.verify(0, key(&window[..2]), at, value, set, found);
         }
     }
 
-    fn bit(&self, table: usize, key: u32) -> u64 {
-        let bit = hash(key, table);
-        self.bitmaps[table][bit >> 6] >> (bit & 63) & 1
-    }
-
-    fn verify(&self, table: usize, key: u32, at: usize, value: &[u8], mask: ClassMask, out: &mut [u64]) {
+    fn verify(
+        &self,
+        table: usize,
+        key: u32,
+        at: usize,
+        value: &[u8],
+        set: &[u64],
+        found: &mut FoundLiterals,
+    ) {
+        if bit(&self.bitmaps[table], hash(key, table)) & 1 == 0 {
+            return;
+        }
         let Some(places) = self.grams[table].get(&key) else { return };
         for place in places {
             let literal = &self.literals[place.literal as usize];
+            // Whether it would tell anything new.
+            let news = literal.patterns.iter().zip(found.iter()).any(|(patterns, found)| {
+                patterns.iter().zip(found).zip(set).any(|((new, old), set)| new & !old & set != 0)
+            });
+            if !news {
+                continue;
+            }
             let Some(start) = at.checked_sub(place.offset as usize) else { continue };
-            let found = value
+            let occurs = value
                 .get(start..start + literal.text.len())
                 .is_some_and(|text| text.eq_ignore_ascii_case(&literal.text));
-            if found {
-                for &id in &literal.patterns {
-                    self.consider(id, value, mask, out);
+            if occurs {
+                for (patterns, found) in literal.patterns.iter().zip(found.iter_mut()) {
+                    for (new, old) in patterns.iter().zip(found.iter_mut()) {
+                        *old |= new;
+                    }
                 }
             }
         }
     }
 }
 
-/// The class of a byte: letters together, digits together, each punctuation mark by itself.
+#[inline(always)]
+fn bit(bitmap: &[u64], bit: usize) -> u64 {
+    bitmap[bit >> 6] >> (bit & 63)
+}
+
+/// The class of a byte: lower-case letters together, upper-case letters together, digits together, each
+/// punctuation mark by itself.
 pub const fn class_of(byte: u8) -> u8 {
     match byte {
-        b'a'..=b'z' | b'A'..=b'Z' => 0,
+        b'a'..=b'z' => LOWER,
+        b'A'..=b'Z' => UPPER,
         b'0'..=b'9' => 1,
         b' ' => 2,
         b'\t' => 3,
@@ -188,19 +282,49 @@ pub const fn class_of(byte: u8) -> u8 {
         b':'..=b'@' => 23 + (byte - b':'),
         b'['..=b'`' => 30 + (byte - b'['),
         b'{'..=b'~' => 36 + (byte - b'{'),
+        0xa0 => 41,
         0x80..=0xff => 40,
-        _ => 41,
+        _ => 42,
     }
 }
 
-/// All classes.
-pub const ALL_CLASSES: ClassMask = (1 << 42) - 1;
+const LOWER: u8 = 0;
+const UPPER: u8 = 43;
+const CLASSES: usize = 44;
 
-static CLASS_OF: [u8; 256] = {
+/// All classes.
+pub const ALL_CLASSES: ClassMask = (1 << CLASSES) - 1;
+
+/// `mask`, and with letters of one case those of the other.
+pub const fn any_case(mask: ClassMask) -> ClassMask {
+    const LETTERS: ClassMask = 1 << LOWER | 1 << UPPER;
+    if mask & LETTERS != 0 { mask | LETTERS } else { mask }
+}
+
+/// The classes of the bytes of `value`.
+pub fn mask_of(value: &[u8]) -> ClassMask {
+    // Four at a time, so that one need not wait for the other.
+    let (chunks, rest) = value.as_chunks::<4>();
+    let class = |byte: u8| CLASS_OF[usize::from(byte)];
+    let mut masks = [0; 4];
+    for bytes in chunks {
+        for (mask, byte) in masks.iter_mut().zip(bytes) {
+            *mask |= class(*byte);
+        }
+    }
+    rest.iter().fold(masks.into_iter().fold(0, |a, b| a | b), |mask, byte| mask | class(*byte))
+}
+
+/// The classes of the bytes in `set`.
+pub fn mask_of_set(set: &ByteSet) -> ClassMask {
+    (0..=u8::MAX).filter(|b| set.contains(*b)).fold(0, |mask, b| mask | 1 << class_of(b))
+}
+
+static CLASS_OF: [ClassMask; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = class_of(byte as u8);
+        table[byte] = 1 << class_of(byte as u8);
         byte += 1;
     }
     table
@@ -220,7 +344,9 @@ pub fn frequency(text: &[u8]) -> f64 {
 }
 
 /// Bits of the bitmaps for grams of 2, 3 and 4 bytes.
-const BITS: [u32; 3] = [13, 15, 17];
+const BITS: [u32; 3] = [13, 15, 16];
+/// Lengths beyond this count as this.
+const LONGEST: usize = 31;
 /// Makes letters lower case; what it does to other bytes it does to them in values and literals alike.
 const FOLD: u32 = 0x2020_2020;
 
@@ -259,14 +385,15 @@ mod tests {
         Condition {
             min_len: 0,
             classes: [ALL_CLASSES; CLASS_CLAUSES],
-            literals: literals.iter().map(|l| l.as_bytes().to_vec()).collect(),
+            literals: [literals.iter().map(|l| l.as_bytes().to_vec()).collect(), Vec::new()],
         }
     }
 
     fn candidates(conditions: &[Condition], value: &[u8]) -> Vec<usize> {
-        let prefilter = Prefilter::new(conditions);
-        let mut out = vec![0; prefilter.words()];
-        prefilter.candidates(value, &mut out);
+        let prefilter = Prefilter::new(&conditions.iter().collect::<Vec<_>>());
+        let mut out = vec![u64::MAX; prefilter.words()];
+        prefilter.retain_permitted(mask_of(value), value.len(), &mut out);
+        prefilter.retain_found(value, &mut out);
         (0..conditions.len()).filter(|n| out[n >> 6] >> (n & 63) & 1 == 1).collect()
     }
 
@@ -291,12 +418,20 @@ mod tests {
     fn length_and_classes_count() {
         let conditions = [Condition {
             min_len: 3,
-            classes: [ALL_CLASSES, 1 << class_of(b'<'), ALL_CLASSES],
-            literals: vec![],
+            classes: [ALL_CLASSES, 1 << class_of(b'<'), ALL_CLASSES, ALL_CLASSES],
+            literals: Default::default(),
         }];
         assert_eq!(candidates(&conditions, b"<b"), [0_usize; 0]);
         assert_eq!(candidates(&conditions, b"abc"), [0_usize; 0]);
         assert_eq!(candidates(&conditions, b"<bc"), [0]);
+    }
+
+    #[test]
+    fn of_each_list_one_literal_must_occur() {
+        let both = Condition { literals: [vec![b"union".to_vec()], vec![b"select".to_vec()]], ..condition(&[]) };
+        let conditions = [both];
+        assert_eq!(candidates(&conditions, b"a union of all"), [0_usize; 0]);
+        assert_eq!(candidates(&conditions, b"select a union"), [0]);
     }
 
     #[test]

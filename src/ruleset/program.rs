@@ -1,8 +1,8 @@
 //! The ruleset as a whole.
 
-use super::prefilter::Prefilter;
 use super::rule::Rule;
 use super::settings::Settings;
+use super::sieve::{Group, Guard};
 use super::target::{Chain, ChainId, Lane, LaneId, Step};
 use super::template::SlotNames;
 
@@ -11,10 +11,14 @@ use super::template::SlotNames;
 pub struct RuleIndex(pub u32);
 
 /// The rules of one phase, heads of chains only, in the order in which they are evaluated.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Phase {
     /// The rules.
     pub rules: Box<[RuleIndex]>,
+    /// For each rule its guard; rules without one are evaluated whatever the values are.
+    pub guards: Box<[Option<Guard>]>,
+    /// Rules with guards, sieved together.
+    pub groups: Box<[Group]>,
 }
 
 /// A compiled ruleset. Immutable; share it in an `Arc`.
@@ -32,8 +36,8 @@ pub struct Ruleset {
     pub chains: Box<[Chain]>,
     /// The transformations in use; a transaction's memo has a column for each.
     pub steps: Box<[Step]>,
-    /// What patterns need to match.
-    pub prefilter: Prefilter,
+    /// How many targets are gathered once a phase.
+    pub kept_targets: usize,
     /// Names of `TX`'s slots.
     pub slots: SlotNames,
     /// Slots that CRS's scores and thresholds live in, for reports.
@@ -76,8 +80,8 @@ impl Ruleset {
         self.steps[usize::from(column)].transform.row().name == "urlDecodeUni"
     }
 
-    /// The rules of phase `number`, 1 to 5.
-    pub fn phase(&self, number: u8) -> &[RuleIndex] {
-        &self.phases[usize::from(number) - 1].rules
+    /// Phase `number`, 1 to 5.
+    pub fn phase(&self, number: u8) -> &Phase {
+        &self.phases[usize::from(number) - 1]
     }
 }

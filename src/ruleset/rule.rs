@@ -1,7 +1,6 @@
 //! One compiled rule.
 
 use super::action::{Disruptive, Flow, RuleAction, Sanitise, SetVar};
-use super::prefilter::PatternId;
 use super::program::RuleIndex;
 use super::target::LaneId;
 use super::template::{Slot, Template};
@@ -67,7 +66,7 @@ pub enum Operand {
 }
 
 /// A numeric comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// `@eq`
     Eq,
@@ -109,8 +108,6 @@ pub struct Scan {
     pub argument: Option<Template>,
     /// `capture`
     pub capture: bool,
-    /// Its pattern in the ruleset's prefilter.
-    pub prefilter: Option<PatternId>,
 }
 
 /// What is told about a rule. Shared by the links of a chain.

@@ -1,11 +1,12 @@
 //! What rules look at: targets, sets of them, and lanes.
 //!
-//! A lane is a set of targets together with a chain of transformations. Every rule of a phase that looks at the
-//! same things in the same way shares one lane, so that its values are gathered and transformed once.
+//! A lane is a set of targets together with a chain of transformations; rules that look at the same things in the same
+//! way share one. The values of a target are gathered once a phase, and what a step makes of a value is remembered.
 
+use super::prefilter::ClassMask;
 use super::template::Slot;
 use crate::operator::{Found, NoLookup, Operator, Outcome};
-use crate::transform::{ByteSet, TransformId};
+use crate::transform::TransformId;
 use crate::variable::Variable;
 use std::sync::Arc;
 
@@ -47,9 +48,16 @@ pub struct Target {
     pub count: bool,
     /// Which members.
     pub selector: Selector,
+    /// Its number among the targets whose values stay the same through a phase and are gathered once; `None` for
+    /// all others.
+    pub id: Option<TargetId>,
     /// As it was written, for names of matched values that have no member of their own.
     pub written: Box<str>,
 }
+
+/// Number of a target in a ruleset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetId(pub u16);
 
 /// All targets of a rule.
 #[derive(Clone, Debug, Default)]
@@ -65,8 +73,8 @@ pub struct TargetSet {
 pub struct Step {
     /// The transformation.
     pub transform: TransformId,
-    /// Values without any of these bytes stay as they are; `None` when any value may change.
-    pub trigger: Option<ByteSet>,
+    /// Values without any of these classes of bytes stay as they are; `None` when any value may change.
+    pub trigger: Option<ClassMask>,
 }
 
 /// A chain of transformations, in order, as positions in the ruleset's list of [`Step`]s.
@@ -88,6 +96,6 @@ pub struct Lane {
     pub targets: TargetSet,
     /// What is done to each value.
     pub chain: ChainId,
-    /// Whether the values may change between two rules of a phase; then nothing of the lane is kept.
+    /// Whether the values of any target may change between two rules of a phase.
     pub volatile: bool,
 }

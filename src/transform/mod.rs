@@ -8,6 +8,7 @@ mod byte_set;
 mod case;
 mod command;
 mod comments;
+mod effect;
 mod escape;
 mod hash;
 mod hex;

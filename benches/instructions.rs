@@ -1,0 +1,34 @@
+//! One workload, over and over, for a profiler that counts: `valgrind --tool=callgrind`, `perf stat`, `perf record`.
+//!
+//! `cargo bench --bench instructions -- W1 2000` runs 2,000 transactions of W1 at paranoia level 1 (a third argument
+//! names another level) and prints nanoseconds of this thread's CPU for each. Two runs with different counts tell a
+//! transaction's instructions without those of start-up.
+
+#![allow(clippy::print_stdout)]
+
+mod support;
+
+use portcullis::engine::NoWorld;
+use std::sync::Arc;
+use std::time::Instant;
+use support::{crs, ruleset, transact, workload};
+
+fn main() {
+    if !crs().is_dir() {
+        println!("SKIPPED: no CRS at {}", crs().display());
+        return;
+    }
+    // cargo adds flags of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let name = arguments.first().map_or("W1", String::as_str);
+    let count: usize = arguments.get(1).and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    let level: u8 = arguments.get(2).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let (ruleset, requests, world) = (ruleset(level), workload(name), Arc::new(NoWorld));
+    let began = Instant::now();
+    let mut hits = 0;
+    for n in 0..count {
+        hits += transact(&ruleset, &world, &requests[n % requests.len()]);
+    }
+    let each = began.elapsed().as_nanos() / count.max(1) as u128;
+    println!("{name} at level {level}: {each} ns each, {hits} rules matched in {count} transactions");
+}

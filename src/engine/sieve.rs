@@ -1,0 +1,96 @@
+//! The walk through a phase: which rules are left once values have been sieved.
+
+use super::transaction::Transaction;
+use super::values::{Epoch, GuardSet};
+use crate::ruleset::{Guard, Phase, Ruleset};
+
+/// The rules of the present phase that are still to be evaluated.
+#[derive(Default)]
+pub(super) struct Sieve {
+    /// Positions in the phase, a bit each.
+    active: Vec<u64>,
+    /// For each group of the phase, when its values were sieved; 0 while they have not been.
+    epochs: Vec<Epoch>,
+    last: Epoch,
+}
+
+impl Sieve {
+    /// All rules of `phase`.
+    pub(super) fn begin(&mut self, phase: &Phase) {
+        let rules = phase.rules.len();
+        self.active.clear();
+        self.active.resize(rules.div_ceil(64), u64::MAX);
+        if let Some(last) = self.active.last_mut()
+            && rules % 64 != 0
+        {
+            *last = (1 << (rules % 64)) - 1;
+        }
+        self.epochs.clear();
+        self.epochs.resize(phase.groups.len(), 0);
+    }
+
+    /// What has been sieved no longer holds.
+    pub(super) fn forget(&mut self) {
+        self.active.fill(u64::MAX);
+        self.epochs.fill(0);
+    }
+
+    /// The first position from `at` on that is left.
+    pub(super) fn next(&self, at: usize) -> Option<usize> {
+        let mut word = at / 64;
+        let mut bits = self.active.get(word)? & (u64::MAX << (at % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.active.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    fn is_left(&self, position: usize) -> bool {
+        self.active.get(position / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
+    }
+
+    /// When the values of a group were sieved.
+    pub(super) fn epoch(&self, guard: Guard) -> Epoch {
+        self.epochs.get(usize::from(guard.group)).copied().unwrap_or_default()
+    }
+}
+
+impl Transaction {
+    /// Whether the rule at `position`, whose guard this is, may match. Sieves the values of its group first, when
+    /// that has not been done in this phase.
+    pub(super) fn passes_sieve(&mut self, ruleset: &Ruleset, phase: &Phase, position: usize, guard: Guard) -> bool {
+        if self.sieve.epoch(guard) == 0 {
+            self.sieve_group(ruleset, phase, guard.group);
+        }
+        self.sieve.is_left(position)
+    }
+
+    fn sieve_group(&mut self, ruleset: &Ruleset, phase: &Phase, number: u8) {
+        let Some(group) = phase.groups.get(usize::from(number)) else { return };
+        self.sieve.last += 1;
+        let epoch = self.sieve.last;
+        self.sieve.epochs[usize::from(number)] = epoch;
+        let mut seen = std::mem::take(&mut self.sieved_values);
+        seen.clear();
+        for looked_at in &group.targets {
+            let gathered = self.gather_target(ruleset, &looked_at.target);
+            for at in gathered.range() {
+                let raw = self.gathered(&gathered, at).raw;
+                if self.values.look(raw, epoch, &looked_at.guards) {
+                    seen.push(raw);
+                }
+            }
+        }
+        let mut candidates: GuardSet = smallvec::smallvec![0; group.words()];
+        for &raw in &seen {
+            self.values.sieve(ruleset, group, raw, &mut candidates);
+        }
+        self.sieved_values = seen;
+        for (number, position) in group.positions.iter().enumerate() {
+            if candidates[number >> 6] >> (number & 63) & 1 == 0 {
+                self.sieve.active[*position as usize / 64] &= !(1 << (position % 64));
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What may be known of a transformation's result without carrying it out. The engine uses it to tell which rules
+//! cannot match; claiming too little costs time, claiming too much loses matches, so tests hold every claim.
+
+use super::byte_set::ByteSet;
+use super::registry::TransformId;
+
+impl TransformId {
+    /// Whether values which differ in the case of ASCII letters only have results which differ in that only.
+    pub fn ignores_case(self) -> bool {
+        const NAMES: &[&str] = &[
+            "cmdLine",
+            "compressWhitespace",
+            "cssDecode",
+            "htmlEntityDecode",
+            "length",
+            "lowercase",
+            "normalizePath",
+            "normalizePathWin",
+            "removeComments",
+            "removeCommentsChar",
+            "removeNulls",
+            "removeWhitespace",
+            "replaceComments",
+            "replaceNulls",
+            "trim",
+            "trimLeft",
+            "trimRight",
+            "uppercase",
+            "urlDecode",
+            "urlDecodeUni",
+            "utf8toUnicode",
+        ];
+        NAMES.contains(&self.row().name)
+    }
+
+    /// Whether it changes nothing but the case of ASCII letters.
+    pub fn changes_case_only(self) -> bool {
+        matches!(self.row().name, "lowercase" | "uppercase")
+    }
+
+    /// The bytes that its result may contain beside those of the value (letters of either case count as one);
+    /// `None` when it may contain any.
+    pub fn adds(self) -> Option<ByteSet> {
+        Some(match self.row().name {
+            "lowercase" | "uppercase" | "removeNulls" | "removeWhitespace" | "removeCommentsChar" | "trim"
+            | "trimLeft" | "trimRight" => ByteSet::EMPTY,
+            "cmdLine" | "compressWhitespace" | "replaceComments" | "replaceNulls" => ByteSet::of(b" "),
+            "removeComments" => ByteSet::of(b" \0"),
+            "normalizePath" | "normalizePathWin" => ByteSet::of(b"/."),
+            "utf8toUnicode" => ByteSet::of(b"%uabcdef0123456789"),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::registry::all;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn applied(id: TransformId, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        if (id.row().apply)(value, &mut out) { out } else { value.to_vec() }
+    }
+
+    fn ids() -> impl Iterator<Item = TransformId> {
+        (0..all().len()).map(|n| TransformId(u8::try_from(n).expect("few transformations")))
+    }
+
+    /// Values made of what transformations look for.
+    fn values() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            proptest::sample::select(b"aAfFuUxXzZ09 \t\n%+&;#\\/.*-'\"^,()<>=\0\x80\xa0\xc3\xa9\xe2".to_vec())
+                .prop_map(|b| vec![b]),
+            proptest::sample::select(vec![
+                "&LT;", "&amp", "&#X4a;", "&#65", "%4A", "%u004a", "%UFF21", "\\4a ", "\\U", "/*", "*/", "<!--", "-->", "/../",
+                "/./", "\u{e9}", "\u{212a}", "&NBSP;",
+            ])
+            .prop_map(|s| s.as_bytes().to_vec()),
+        ];
+        proptest::collection::vec(piece, 0..14).prop_map(|p| p.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn what_ignores_case_does(value in values()) {
+            for id in ids().filter(|id| id.ignores_case()) {
+                for other in [value.to_ascii_lowercase(), value.to_ascii_uppercase()] {
+                    let (a, b) = (applied(id, &value), applied(id, &other));
+                    prop_assert!(a.eq_ignore_ascii_case(&b), "{} of {value:?}: {a:?}, {b:?}", id.row().name);
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_else_is_added(value in values()) {
+            for id in ids() {
+                let Some(adds) = id.adds() else { continue };
+                let lower = value.to_ascii_lowercase();
+                for byte in applied(id, &value).to_ascii_lowercase() {
+                    prop_assert!(
+                        lower.contains(&byte) || adds.contains(byte),
+                        "{} of {value:?} has {byte:#x}",
+                        id.row().name
+                    );
+                }
+            }
+        }
+    }
+}
