@@ -65,7 +65,7 @@ impl Transaction {
     /// The values of one target, untransformed, without regard to exclusions and to `&`.
     pub(super) fn gather_target(&mut self, ruleset: &Ruleset, target: &Target) -> Gathered {
         let from = self.lane_values.len();
-        let Some(id) = target.id else {
+        let Some(id) = target.id.filter(|_| self.values.keeps) else {
             self.resolve(ruleset, target);
             let start = self.loose_values.len() as u32;
             self.loose_values.extend(self.lane_values.drain(from..));

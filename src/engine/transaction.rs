@@ -164,10 +164,11 @@ impl Transaction {
         self.prefilters = on;
     }
 
-    /// Switches the memory of transformations off (it is on). It changes what a transaction costs and nothing else;
-    /// tests compare.
+    /// Switches off that gathered targets and transformed values are kept (they are): every rule then gathers and
+    /// transforms its values by itself, as if the arena were full. It changes what a transaction costs and nothing
+    /// else; it is there so that tests can compare.
     pub fn set_memo(&mut self, on: bool) {
-        self.values.set_memo(on);
+        self.values.keeps = on;
     }
 
     /// The mode now in force; `ctl:ruleEngine` may change it.

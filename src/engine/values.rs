@@ -63,9 +63,12 @@ pub(super) struct Values {
     /// Sets of rules, one after the other.
     guards: Vec<u64>,
     limit: usize,
+    /// Whether results are kept at all ([`super::Transaction::set_memo`]).
+    pub(super) keeps: bool,
+    /// Whether the last step changed anything. Ids cannot tell that of values which are not kept.
+    pub(super) changed: bool,
     scratch: Vec<u8>,
     ephemeral: Vec<u8>,
-    remembers: bool,
 }
 
 impl Values {
@@ -80,7 +83,8 @@ impl Values {
             limit,
             scratch: Vec::new(),
             ephemeral: Vec::new(),
-            remembers: true,
+            keeps: true,
+            changed: false,
         };
         let empty = values.push(b"");
         debug_assert_eq!(empty, ValueId::EMPTY);
@@ -130,12 +134,13 @@ impl Values {
     pub(super) fn step(&mut self, ruleset: &Ruleset, id: ValueId, column: u8) -> ValueId {
         let step = &ruleset.steps[usize::from(column)];
         let ValueId(index) = id;
-        if !id.is_lasting() {
+        if !id.is_lasting() || !self.keeps {
             return self.apply(ruleset, id, column);
         }
         if let Some(trigger) = &step.trigger
             && self.mask(id) & trigger == 0
         {
+            self.changed = false;
             return id;
         }
         let row = match self.entries[index as usize].row {
@@ -148,7 +153,8 @@ impl Values {
             row => row as usize,
         };
         let cell = row + usize::from(column);
-        if self.memo[cell] != UNKNOWN && self.remembers {
+        if self.memo[cell] != UNKNOWN {
+            self.changed = self.memo[cell] != index;
             return ValueId(self.memo[cell]);
         }
         let result = self.apply(ruleset, id, column);
@@ -170,9 +176,10 @@ impl Values {
             }
             _ => (step.transform.row().apply)(input, &mut out),
         };
+        self.changed = changed;
         let result = if !changed {
             id
-        } else if !id.is_lasting() || self.bytes.len() + out.len() > self.limit {
+        } else if !id.is_lasting() || !self.keeps || self.bytes.len() + out.len() > self.limit {
             std::mem::swap(&mut self.ephemeral, &mut out);
             ValueId::EPHEMERAL
         } else {
@@ -185,11 +192,6 @@ impl Values {
     /// The value after a whole chain of steps.
     pub(super) fn chain(&mut self, ruleset: &Ruleset, id: ValueId, chain: &[u8]) -> ValueId {
         chain.iter().fold(id, |id, &column| self.step(ruleset, id, column))
-    }
-
-    /// Switches the memo off: every transformation is carried out each time. For tests that compare.
-    pub(super) fn set_memo(&mut self, on: bool) {
-        self.remembers = on;
     }
 
     /// The classes of the bytes of `id`.

@@ -1,11 +1,8 @@
 //! The table of operators, and the trait that each of them implements.
 
 use super::{address, compare, geo, injection, phrase, refused, rx, text, validate, verify};
-<<<<<<< HEAD
 use crate::dialect::{CORAZA, Difference, EVERYONE, Status, V2, V2_V3, V3, unlike};
-=======
 use crate::transform::ByteSet;
->>>>>>> 9037830 (Sieve values before rules: what cannot match is walked past)
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
