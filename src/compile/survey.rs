@@ -9,8 +9,8 @@ use crate::source::{SourceMap, Span, Spanned};
 use crate::syntax::ast::{self, Document, LeftOut, Statement};
 use crate::syntax::diagnostic::{Diagnostics, nearest};
 use crate::syntax::seclang::{self, DIRECTIVES};
-use crate::transform;
-use crate::variable;
+use crate::transform::{self, TransformId};
+use crate::variable::{self, Variable};
 use std::collections::BTreeMap;
 
 /// What a name names.
@@ -247,14 +247,14 @@ fn look_up(kind: Kind, name: &str) -> (&str, Finding, &'static [Difference]) {
     }
     let known = match kind {
         Kind::Directive => seclang::find_directive(name).map(|r| (r.name, of(r.status), r.differs)),
-        Kind::Variable => variable::find(name).map(|v| v.row()).map(|r| (r.name, of(r.status), r.differs)),
+        Kind::Variable => variable::find(name).map(Variable::row).map(|r| (r.name, of(r.status), r.differs)),
         Kind::Operator => operator::find(name).map(|r| (r.name, of(r.status), r.differs)),
         // `none` is an instruction and no transformation.
         Kind::Transformation if name.eq_ignore_ascii_case("none") => {
             Some(("none", Finding::Supported, &[][..]))
         }
         Kind::Transformation => {
-            transform::find(name).map(|t| t.row()).map(|r| (r.name, Finding::Supported, r.differs))
+            transform::find(name).map(TransformId::row).map(|r| (r.name, Finding::Supported, r.differs))
         }
         Kind::Action => action::find(name).map(|r| (r.name, of(r.status), r.differs)),
         Kind::Ctl => {

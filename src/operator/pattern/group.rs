@@ -118,13 +118,28 @@ impl Reader<'_> {
     pub(super) fn condition(&mut self, at: usize) -> Step {
         self.position += 3;
         let start = self.position;
-        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            self.position += 1;
-        }
-        let digits = self.pattern.get(start..self.position).unwrap_or_default();
-        let number = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<usize>().ok());
+        let number = match self.peek() {
+            Some(quote @ (b'<' | b'\'')) => {
+                self.position += 1;
+                let name = self.name(if quote == b'<' { b'>' } else { quote })?;
+                let index = self.names.iter().position(|n| *n == name);
+                let missing =
+                    || invalid(format!("there is no group named {name} before this"), at..self.position);
+                Some(index.ok_or_else(missing)? + 1)
+            }
+            _ => {
+                while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+                    self.position += 1;
+                }
+                let digits = self.pattern.get(start..self.position).unwrap_or_default();
+                std::str::from_utf8(digits).ok().and_then(|d| d.parse::<usize>().ok())
+            }
+        };
         let (Some(number), true) = (number, self.peek() == Some(b')')) else {
-            return Err(invalid("only a group's number is supported as a condition", at..self.position));
+            return Err(invalid(
+                "only a group's number or name is supported as a condition",
+                at..self.position,
+            ));
         };
         self.position += 1;
         self.references.push((number, at..self.position));
