@@ -193,6 +193,9 @@ pub struct TestArgs {
     /// The running instance's audit log, a file with one JSON object a line.
     #[arg(long, value_name = "FILE", requires = "url", value_hint = ValueHint::FilePath)]
     pub audit_log: Option<PathBuf>,
+    /// Serve the answers there meanwhile that CRS's tests expect of the instance's upstream.
+    #[arg(long, value_name = "ADDR", requires = "url", value_parser = address)]
+    pub backend: Option<SocketAddr>,
     /// Only tests whose RULE-TEST number matches this regular expression, e.g. '^942100-'.
     #[arg(long, value_name = "REGEX")]
     pub filter: Option<regex::Regex>,

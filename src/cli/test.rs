@@ -1,7 +1,7 @@
 //! `portcullis test`: runs go-ftw test files.
 
 use super::console::{complain, say};
-use super::ftw::{self, AuditFile, CaseResult, Feed, InProcess, Live, LogSource, Selection, Summary};
+use super::ftw::{self, Albedo, AuditFile, CaseResult, Feed, InProcess, Live, LogSource, Selection, Summary};
 use super::{TestArgs, rules};
 use crate::engine::NoWorld;
 use crate::ruleset::Mode;
@@ -27,6 +27,12 @@ fn results(args: &TestArgs) -> Result<Vec<CaseResult>, String> {
     let selection = Selection { include: args.filter.clone() };
     if let (Some(url), Some(log)) = (&args.url, &args.audit_log) {
         let address = resolve(url).map_err(|e| format!("error: --url {url}: {e}\n"))?;
+        let _backend = match args.backend {
+            None => None,
+            Some(address) => {
+                Some(Albedo::start(address).map_err(|e| format!("error: --backend {address}: {e}\n"))?)
+            }
+        };
         let live = Live::new(address, LogSource::File(AuditFile::new(log)), 1);
         return Ok(ftw::run(&live, &files, &selection));
     }

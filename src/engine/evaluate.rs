@@ -282,13 +282,7 @@ impl Transaction {
         }
         let range = self.found.matched.clone();
         // What is remembered outlives the next transformation.
-        let value = if value.is_lasting() {
-            value
-        } else {
-            let copy = self.values.get(value)[..limits::MATCH_VALUE_BYTES.min(self.values.get(value).len())]
-                .to_vec();
-            self.values.push(&copy)
-        };
+        let value = self.values.kept(value);
         self.remember(Matched { at, value, range });
         self.on_match(ruleset, rule);
         true

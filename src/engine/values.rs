@@ -4,6 +4,7 @@
 //! (the memo); a transformation which changes nothing gives the id of its input, so that every later step of
 //! any rule shares what is known of it.
 
+use crate::limits;
 use crate::ruleset::prefilter::{ClassMask, any_case, mask_of};
 use crate::ruleset::{Group, Guard, Ruleset};
 
@@ -128,6 +129,19 @@ impl Values {
             mask: 0,
         });
         ValueId(id)
+    }
+
+    /// A value that stays. What was too much for the arena is copied whole all the same, as long as that does no more
+    /// than double it: a rule may look at what the one before it matched.
+    pub(super) fn kept(&mut self, id: ValueId) -> ValueId {
+        if id.is_lasting() {
+            return id;
+        }
+        let mut copy = self.get(id).to_vec();
+        if self.bytes.len().saturating_add(copy.len()) > self.limit.saturating_mul(2) {
+            copy.truncate(limits::MATCH_VALUE_BYTES);
+        }
+        self.push(&copy)
     }
 
     /// The value after one step of the ruleset.

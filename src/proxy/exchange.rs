@@ -335,10 +335,11 @@ impl Exchange {
         let fed = catch_unwind(AssertUnwindSafe(|| {
             let mut transaction = Transaction::new(Arc::clone(&runtime.ruleset), options);
             transaction.process_connection(self.client.address, self.arrival.server);
+            transaction.process_uri(&head.method, &head.target, &head.protocol);
+            // Behind it, as it makes a line of its own from its parts.
             if !head.line.is_empty() {
                 transaction.set_request_line(&head.line);
             }
-            transaction.process_uri(&head.method, &head.target, &head.protocol);
             for (name, value) in &head.headers {
                 transaction.add_request_header(name, value);
             }

@@ -70,14 +70,20 @@ pub async fn connect_tls(
 
 /// An HTTP/2 connection.
 pub async fn connect(address: SocketAddr, identity: &Identity) -> SendRequest<Bytes> {
+    dial(address, identity).await.0
+}
+
+/// An HTTP/2 connection and our port.
+pub async fn dial(address: SocketAddr, identity: &Identity) -> (SendRequest<Bytes>, u16) {
     let name = identity.names[0].clone();
     let stream = connect_tls(address, identity, &name, &["h2"]).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let port = stream.get_ref().0.local_addr().unwrap().port();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(async move {
         let _ = connection.await;
     });
-    client
+    (client, port)
 }
 
 /// Sends a request with `body` in pieces of `size` and reads the response to its end.

@@ -142,18 +142,25 @@ impl Target for InProcess {
         let Some((head, body)) = read(stage.request) else {
             return StageResult { answer: Ok(answer(400, None)), log: Ok(Vec::new()) };
         };
+        self.serve(&head, &body)
+    }
+
+    fn parallel(&self) -> usize {
+        self.parallel
+    }
+}
+
+impl InProcess {
+    /// Passes a request with its body, chunks undone, and the backend's answer through the rules.
+    pub fn serve(&self, head: &RequestHead, body: &[u8]) -> StageResult {
         let path = head.target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
-        let (status, reply, report) = self.pass(&head, &body, || respond(&head.method, path, &body));
+        let (status, reply, report) = self.pass(head, body, || respond(&head.method, path, body));
         let answer = match status {
             None => Err("a rule dropped the connection".to_owned()),
             Some(_) if head.is_simple() => Err("an answer without a head, as HTTP/0.9 has it".to_owned()),
             Some(status) => Ok(answer(status, reply.as_ref().filter(|r| r.status == status))),
         };
         StageResult { answer, log: Ok(Seen::in_report(&report)) }
-    }
-
-    fn parallel(&self) -> usize {
-        self.parallel
     }
 }
 

@@ -59,7 +59,7 @@ impl Target for Live {
         let log = match (&self.log, port) {
             _ if !stage.needs_log => Ok(Vec::new()),
             (_, None) => Err("there was no connection".to_owned()),
-            (LogSource::Records(records), Some(port)) => records.wait(port, PATIENCE),
+            (LogSource::Records(records), Some(port)) => records.wait(port),
             (LogSource::File(file), Some(port)) => before.and_then(|from| {
                 let send = |request: &[u8]| self.exchange(request).1.map(drop);
                 file.between(from, port, stage.marker_host, &send)
@@ -98,11 +98,21 @@ impl Records {
         self.arrived.notify_all();
     }
 
-    fn forget(&self, port: u16) {
+    /// Forgets an earlier client that had the same port.
+    pub fn forget(&self, port: u16) {
         self.by_port.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
     }
 
-    fn wait(&self, port: u16, patience: Duration) -> Result<Vec<Seen>, String> {
+    /// What was seen of the client at `port`; waits until there is a report.
+    ///
+    /// # Errors
+    ///
+    /// When none comes within five seconds.
+    pub fn wait(&self, port: u16) -> Result<Vec<Seen>, String> {
+        self.wait_for(port, PATIENCE)
+    }
+
+    fn wait_for(&self, port: u16, patience: Duration) -> Result<Vec<Seen>, String> {
         let map = self.by_port.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.arrived.wait_timeout_while(map, patience, |map| !map.contains_key(&port));
         let (mut map, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -301,12 +311,12 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(50));
                 records.add(7, vec![Seen { id: 1, line: String::new() }]);
             });
-            assert_eq!(records.wait(7, Duration::from_secs(5)).unwrap().len(), 1);
+            assert_eq!(records.wait(7).unwrap().len(), 1);
         });
-        assert!(records.wait(7, Duration::from_millis(1)).is_err());
+        assert!(records.wait_for(7, Duration::from_millis(1)).is_err());
         records.add(8, Vec::new());
         records.forget(8);
-        assert!(records.wait(8, Duration::from_millis(1)).is_err());
+        assert!(records.wait_for(8, Duration::from_millis(1)).is_err());
     }
 
     #[test]

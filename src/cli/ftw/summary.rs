@@ -14,6 +14,19 @@ pub struct Summary {
     results: Vec<CaseResult>,
 }
 
+/// The results of the tests of one rule file, which lie in one directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The directory's name.
+    pub name: String,
+    /// Tests.
+    pub total: usize,
+    /// Tests that failed.
+    pub failed: usize,
+    /// Time that they took, one after the other.
+    pub duration: Duration,
+}
+
 impl Summary {
     /// Sums `results` up.
     pub fn new(results: Vec<CaseResult>) -> Self {
@@ -41,16 +54,24 @@ impl Summary {
         if self.total() == 0 { 100.0 } else { 100.0 * (self.total() - failed) as f64 / self.total() as f64 }
     }
 
+    /// The results by rule file, in the order of their names.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+        for result in &self.results {
+            let name = group(&result.case.file);
+            let row =
+                groups.entry(name).or_insert_with(|| Group { name: name.to_owned(), ..Group::default() });
+            row.total += 1;
+            row.failed += usize::from(!result.faults.is_empty());
+            row.duration += result.duration;
+        }
+        groups.into_values().collect()
+    }
+
     /// A table by rule file (the directory that tests lie in), then every failure with its reasons.
     pub fn table(&self) -> String {
-        let mut groups: BTreeMap<&str, (usize, usize, Duration)> = BTreeMap::new();
-        for result in &self.results {
-            let row = groups.entry(group(&result.case.file)).or_default();
-            row.0 += 1;
-            row.1 += usize::from(!result.faults.is_empty());
-            row.2 += result.duration;
-        }
-        let width = groups.keys().map(|g| g.len()).max().unwrap_or(0).max("total".len());
+        let groups = self.groups();
+        let width = groups.iter().map(|g| g.name.len()).max().unwrap_or(0).max("total".len());
         let mut out =
             format!("{:width$}  {:>6}  {:>6}  {:>6}  {:>8}\n", "", "tests", "passed", "failed", "seconds");
         let mut sum = Duration::ZERO;
@@ -63,9 +84,9 @@ impl Summary {
                 time.as_secs_f64()
             );
         };
-        for (name, (total, failed, time)) in &groups {
-            row(name, *total, *failed, *time);
-            sum += *time;
+        for group in &groups {
+            row(&group.name, group.total, group.failed, group.duration);
+            sum += group.duration;
         }
         row("total", self.total(), self.failures().count(), sum);
         for result in self.failures() {
