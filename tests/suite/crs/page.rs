@@ -122,7 +122,12 @@ backend that the tests expect, which `--backend` serves meanwhile.
 ```sh
 portcullis run --listen 127.0.0.1:8080 --upstream http://127.0.0.1:3000 --audit-log audit.log \\
     --rules tests/suite/crs/engine.conf --rules $CRS/crs-setup.conf.example --rules tests/suite/crs/setup.conf \\
-    --rules \"$CRS/rules/*.conf\" &
+    --rules \"$CRS/rules/*.conf\"
+```
+
+and then, in one command:
+
+```sh
 portcullis test --url http://127.0.0.1:8080 --audit-log audit.log --backend 127.0.0.1:3000 \\
     $CRS/tests/regression/tests
 ```
