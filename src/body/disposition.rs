@@ -7,6 +7,12 @@ pub(super) struct Disposition {
     pub(super) name: Option<Vec<u8>>,
     /// `filename`, or what `filename*` (RFC 5987) decodes to when there is no `filename`.
     pub(super) filename: Option<Vec<u8>>,
+    /// Further names and file names: of repeated parameters, of `name*` and `filename*` beside the plain ones, and of
+    /// parameters in pieces (RFC 2231 §3). Which one a recipient takes is its own affair.
+    pub(super) other_names: Vec<Vec<u8>>,
+    pub(super) other_filenames: Vec<Vec<u8>>,
+    /// The pieces of a name and of a file name so far.
+    pieces: [Vec<u8>; 2],
     /// It was quoted with `'`, or had a `'` outside double quotes.
     pub(super) invalid_quoting: bool,
     /// ModSecurity's number of the first error.
@@ -47,6 +53,7 @@ pub(super) fn read_disposition(value: &[u8]) -> Disposition {
             None => break,
         }
     }
+    out.join_pieces();
     out
 }
 
@@ -55,28 +62,51 @@ impl Disposition {
         self.error.get_or_insert(code);
     }
 
+    fn join_pieces(&mut self) {
+        let [name, filename] = std::mem::take(&mut self.pieces);
+        for (whole, first, others) in [
+            (name, &mut self.name, &mut self.other_names),
+            (filename, &mut self.filename, &mut self.other_filenames),
+        ] {
+            if whole.is_empty() {
+                continue;
+            }
+            match first {
+                None => *first = Some(whole),
+                Some(_) => others.push(whole),
+            }
+        }
+    }
+
     fn set(&mut self, name: &[u8], value: Vec<u8>, quote: Option<u8>) {
         // A single quote within double quotes is part of many people's names.
         let has_quote = || quote != Some(b'"') && memchr::memchr(b'\'', &value).is_some();
-        match name.to_ascii_lowercase().as_slice() {
-            b"name" => {
-                self.invalid_quoting |= has_quote();
-                if self.name.as_ref().is_some_and(|n| !n.is_empty()) {
-                    self.fail(-14);
-                } else {
-                    self.name = Some(value);
-                }
+        let lower = name.to_ascii_lowercase();
+        let (base, star) = match memchr::memchr(b'*', &lower) {
+            Some(at) => lower.split_at(at),
+            None => (lower.as_slice(), &[][..]),
+        };
+        let [name_pieces, filename_pieces] = &mut self.pieces;
+        let (first, others, pieces, code) = match base {
+            b"name" => (&mut self.name, &mut self.other_names, name_pieces, -14),
+            b"filename" => (&mut self.filename, &mut self.other_filenames, filename_pieces, -15),
+            _ => {
+                self.fail(-11);
+                return;
             }
-            b"filename" => {
-                self.invalid_quoting |= has_quote();
-                if self.filename.as_ref().is_some_and(|n| !n.is_empty()) {
-                    self.fail(-15);
-                } else {
-                    self.filename = Some(value);
-                }
-            }
-            b"filename*" if self.filename.is_none() => self.filename = Some(decode_extended(&value)),
-            _ => {}
+        };
+        // The quotes of `charset'language'value` are no quoting.
+        let is_plain = star.is_empty();
+        self.invalid_quoting |= is_plain && has_quote();
+        let value = if star.ends_with(b"*") { decode_extended(&value) } else { value };
+        let is_taken = first.as_ref().is_some_and(|n| !n.is_empty());
+        match star {
+            [b'*', b'0'..=b'9', ..] => pieces.extend_from_slice(&value),
+            _ if is_taken => others.push(value),
+            _ => *first = Some(value),
+        }
+        if is_taken && is_plain {
+            self.fail(code);
         }
         if name != b"name" && name != b"filename" {
             self.fail(-11);

@@ -214,11 +214,15 @@ impl Meter {
             return Ok(());
         }
         let after = self.output.saturating_add(bytes.len() as u64);
-        if after > self.limits.output {
-            return Err(InflateError::OutputLimit);
-        }
         if after > limits::INFLATE_RATIO_GRACE_BYTES && after / self.input.max(1) > self.limits.ratio {
             return Err(InflateError::RatioLimit);
+        }
+        if after > self.limits.output {
+            // What fits is handed on, so that a caller who may inspect a part has all of that part.
+            let room = usize::try_from(self.limits.output - self.output).unwrap_or(usize::MAX);
+            self.output = self.limits.output;
+            sink(bytes.get(..room).unwrap_or(bytes));
+            return Err(InflateError::OutputLimit);
         }
         self.output = after;
         sink(bytes);

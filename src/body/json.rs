@@ -38,6 +38,8 @@ impl JsonParser {
             return out;
         }
         let is_cut = self.length > self.buffer.len() as u64;
+        // RFC 8259 §8.1 lets recipients ignore a mark, and whoever does not refuses the document.
+        let text = self.buffer.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.buffer);
         let mut sink = Sink {
             depth_limit: self.limits.json_depth.min(limits::JSON_DEPTH_MAX),
             arguments: self.limits.arguments,
@@ -46,10 +48,10 @@ impl JsonParser {
                 .saturating_add(limits::ARGUMENT_BYTES_FACTOR * self.buffer.len()),
             path: b"json".to_vec(),
             depth: 0,
-            exponents: Exponents { buffer: &self.buffer, at: 0 },
+            exponents: Exponents { buffer: text, at: 0 },
             out: &mut out,
         };
-        let mut deserializer = serde_json::Deserializer::from_slice(&self.buffer);
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
         deserializer.disable_recursion_limit();
         let read = Leaf(&mut sink).deserialize(&mut deserializer).and_then(|()| deserializer.end());
         if is_cut {

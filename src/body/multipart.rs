@@ -6,8 +6,11 @@
 //! never kept beyond what [`BodyLimits::file_content`] says.
 
 use super::boundary::{is_space, read_boundary};
-use super::disposition::read_disposition;
+use super::disposition::{Disposition, read_disposition};
+use super::mime::{TransferEncoding, decode_words};
+use super::reread::{charsets, readings};
 use super::{BodyLimits, FilePart, LimitHit, ParsedBody};
+use crate::http::Charset;
 use crate::limits;
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -57,6 +60,9 @@ struct Part {
     name: Vec<u8>,
     file: Option<FilePart>,
     value: Vec<u8>,
+    /// Other names that a recipient may take for the part's or the file's.
+    other_names: Vec<Vec<u8>>,
+    other_filenames: Vec<Vec<u8>>,
 }
 
 impl MultipartParser {
@@ -341,14 +347,19 @@ impl MultipartParser {
         if let Some(code) = disposition.error {
             self.fail_quoting(&format!("Invalid Content-Disposition header ({code}): "), &header);
         }
-        if let Some(name) = disposition.name {
+        let Disposition { name, filename, other_names, other_filenames, .. } = disposition;
+        if let Some(name) = name {
             self.out.multipart_name = Some(name.clone());
+            self.part.other_names.extend(decode_words(&name));
             self.part.name = name;
         }
+        self.part.other_names.extend(other_names);
+        self.part.other_filenames.extend(filename.iter().filter_map(|name| decode_words(name)));
+        self.part.other_filenames.extend(other_filenames);
         if self.part.name.is_empty() && disposition.error.is_none() {
             self.fail("Content-Disposition header missing name field.");
         }
-        let Some(filename) = disposition.filename else { return };
+        let Some(filename) = filename else { return };
         self.out.multipart_filename = Some(filename.clone());
         if filename.is_empty() {
             return;
@@ -431,22 +442,71 @@ impl MultipartParser {
             self.out.part_headers.push(&part.name, part.headers.get(start..end).unwrap_or_default());
             start = end;
         }
-        let mut over_limit = false;
-        match part.file.take() {
-            Some(file) => self.out.files.push(file),
+        let part = std::mem::take(&mut self.part);
+        let charsets = charsets(part.header(b"content-type").unwrap_or_default());
+        let transfer =
+            TransferEncoding::from_header(part.header(b"content-transfer-encoding").unwrap_or_default());
+        if transfer == TransferEncoding::Unknown {
+            self.fail("Unknown Content-Transfer-Encoding.");
+        }
+        match part.file {
+            Some(mut file) => {
+                if let Some(decoded) = transfer.decode(&file.content) {
+                    file.content.push(b'\n');
+                    file.content.extend_from_slice(&decoded);
+                }
+                for filename in part.other_filenames {
+                    let field = file.field.clone();
+                    let content_type = file.content_type.clone();
+                    self.out.files.push(FilePart { field, filename, content_type, ..FilePart::default() });
+                }
+                self.out.files.push(file);
+            }
             // Headers without a body are no argument.
-            None if part.name.is_empty() && part.value.is_empty() => {}
-            None if self.out.args.len() >= self.limits.arguments => over_limit = true,
-            None => over_limit = !self.out.args.push(&part.name, &part.value),
+            None if part.name.is_empty() && part.value.is_empty() && part.other_names.is_empty() => {}
+            None => {
+                if charsets.contains(&Charset::Unreadable) {
+                    self.fail("The character set of a part cannot be read.");
+                }
+                self.argument(&part.name, &part.value);
+                // What recipients may make of it that mind the part's headers.
+                let decoded = transfer.decode(&part.value);
+                for text in decoded.iter().flat_map(|value| readings(&charsets, value)) {
+                    self.argument(&part.name, &text);
+                }
+                for text in readings(&charsets, &part.value).into_iter().chain(decoded) {
+                    self.argument(&part.name, &text);
+                }
+                for name in &part.other_names {
+                    self.argument(name, &part.value);
+                }
+            }
         }
-        part.headers.clear();
-        part.header_ends.clear();
-        part.can_fold = false;
-        part.name.clear();
-        part.value.clear();
-        if over_limit {
-            self.hit(LimitHit::Arguments);
+    }
+
+    /// Adds an argument. Those beyond the limit become the value of one more with an empty name, so that the limit
+    /// is no place to hide in.
+    fn argument(&mut self, name: &[u8], value: &[u8]) {
+        let args = &mut self.out.args;
+        let limit = self.limits.arguments;
+        if args.len() < limit {
+            if !args.push(name, value) {
+                self.hit(LimitHit::Arguments);
+            }
+            return;
         }
+        let is_first = args.len() == limit;
+        if !is_first || args.push(b"", b"") {
+            args.extend_last(|rest| {
+                if !is_first {
+                    rest.push(b'&');
+                }
+                rest.extend_from_slice(name);
+                rest.push(b'=');
+                rest.extend_from_slice(value);
+            });
+        }
+        self.hit(LimitHit::Arguments);
     }
 
     fn hit(&mut self, limit: LimitHit) {

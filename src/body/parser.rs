@@ -2,6 +2,7 @@
 
 use super::json::JsonParser;
 use super::multipart::MultipartParser;
+use super::reread::Reread;
 use super::urlencoded::UrlencodedParser;
 use super::xml::XmlParser;
 use super::{BodyLimits, FilePart, LimitHit, MultipartFlags, XmlDocument};
@@ -87,10 +88,12 @@ impl ParsedBody {
 pub struct BodyParser {
     processor: Processor,
     inner: Inner,
+    reread: Reread,
 }
 
+/// The parsers.
 #[derive(Debug)]
-enum Inner {
+pub(super) enum Inner {
     Urlencoded(Box<UrlencodedParser>),
     Multipart(Box<MultipartParser>),
     Json(JsonParser),
@@ -101,14 +104,11 @@ enum Inner {
 impl BodyParser {
     /// A parser of a body with this `Content-Type` (the header's raw value; empty when there is none).
     pub fn new(processor: Processor, limits: &BodyLimits, content_type: &[u8]) -> Self {
-        let inner = match processor {
-            Processor::Urlencoded => Inner::Urlencoded(Box::new(UrlencodedParser::new(limits))),
-            Processor::Multipart => Inner::Multipart(Box::new(MultipartParser::new(limits, content_type))),
-            Processor::Json => Inner::Json(JsonParser::new(limits)),
-            Processor::Xml => Inner::Xml(XmlParser::new(limits, content_type)),
-            Processor::Raw => Inner::Raw(0),
-        };
-        Self { processor, inner }
+        Self {
+            processor,
+            inner: Inner::new(processor, limits, content_type),
+            reread: Reread::new(processor, limits, content_type),
+        }
     }
 
     /// The processor.
@@ -118,7 +118,31 @@ impl BodyParser {
 
     /// Takes the next bytes.
     pub fn feed(&mut self, chunk: &[u8]) {
-        match &mut self.inner {
+        self.inner.feed(chunk);
+        self.reread.feed(chunk);
+    }
+
+    /// Ends the body and gives the result.
+    pub fn finish(self) -> ParsedBody {
+        let mut parsed = self.inner.finish();
+        self.reread.finish(&mut parsed);
+        parsed
+    }
+}
+
+impl Inner {
+    pub(super) fn new(processor: Processor, limits: &BodyLimits, content_type: &[u8]) -> Self {
+        match processor {
+            Processor::Urlencoded => Inner::Urlencoded(Box::new(UrlencodedParser::new(limits))),
+            Processor::Multipart => Inner::Multipart(Box::new(MultipartParser::new(limits, content_type))),
+            Processor::Json => Inner::Json(JsonParser::new(limits)),
+            Processor::Xml => Inner::Xml(XmlParser::new(limits, content_type)),
+            Processor::Raw => Inner::Raw(0),
+        }
+    }
+
+    pub(super) fn feed(&mut self, chunk: &[u8]) {
+        match self {
             Inner::Urlencoded(p) => p.feed(chunk),
             Inner::Multipart(p) => p.feed(chunk),
             Inner::Json(p) => p.feed(chunk),
@@ -127,9 +151,8 @@ impl BodyParser {
         }
     }
 
-    /// Ends the body and gives the result.
-    pub fn finish(self) -> ParsedBody {
-        match self.inner {
+    pub(super) fn finish(self) -> ParsedBody {
+        match self {
             Inner::Urlencoded(p) => p.finish(),
             Inner::Multipart(p) => p.finish(),
             Inner::Json(p) => p.finish(),

@@ -2,7 +2,8 @@
 //!
 //! Entities are never expanded, whatever a document declares, and nothing outside the document is ever loaded:
 //! `SecXMLExternalEntity On` has no meaning here. A declaration of entities, and a reference to any but the five
-//! predefined ones, is an error; the reference stays in the text as it was written. A DOCTYPE alone is none.
+//! predefined ones, is an error, and so is a document type that is declared elsewhere; the reference stays in the text as
+//! it was written. A DOCTYPE alone is none.
 //!
 //! The document is kept whole until its end, which the proxy does with the body anyway.
 
@@ -39,11 +40,14 @@ impl XmlParser {
         if self.buffer.is_empty() {
             return out;
         }
-        // RFC 7303 §3.2: a byte order mark wins over the charset parameter.
+        let mut tree = Tree::new(&self.limits, self.buffer.len());
         let sniffed = Charset::sniff(&self.buffer);
         let labelled = self.charset.as_deref().map(Charset::from_label);
-        let charset = sniffed.or(labelled).unwrap_or(Charset::AsciiCompatible);
-        let mut tree = Tree::new(&self.limits, self.buffer.len());
+        // RFC 7303 §3.2: a byte order mark wins over the charset parameter.
+        let charset = match sniffed.or(labelled) {
+            None | Some(Charset::Unknown) => Charset::AsciiCompatible,
+            Some(charset) => charset,
+        };
         match charset.to_readable(&self.buffer) {
             Some(source) => {
                 tree.read(&source);
@@ -56,6 +60,13 @@ impl XmlParser {
                 tree.fail("the character set cannot be read");
             }
         }
+        // Recipients differ in whom they believe: the mark, the header, the declaration, or none of them.
+        let bytes = sniffed.is_none().then_some(Charset::AsciiCompatible);
+        let mut read = vec![charset];
+        for other in [bytes, labelled] {
+            tree.read_also(other, &self.buffer, &mut read);
+        }
+        tree.read_also(tree.declared, &self.buffer, &mut read);
         if self.length > self.buffer.len() as u64 {
             out.hit(LimitHit::Buffer);
             tree.error = Some(format!("more than {} bytes", self.limits.buffer));
@@ -72,6 +83,9 @@ impl XmlParser {
     }
 }
 
+/// What arguments' names begin with.
+const ROOT: &[u8] = b"xml";
+
 /// What is being built while the events come.
 struct Tree {
     limits: BodyLimits,
@@ -87,6 +101,8 @@ struct Tree {
     hits: Vec<LimitHit>,
     error: Option<String>,
     is_over: bool,
+    /// What the declaration says.
+    declared: Option<Charset>,
 }
 
 struct Open {
@@ -104,12 +120,13 @@ impl Tree {
             document: XmlDocument::default(),
             args: crate::http::Pairs::new(),
             open: Vec::new(),
-            path: b"xml".to_vec(),
+            path: ROOT.to_vec(),
             nodes: 0,
             roots: 0,
             hits: Vec::new(),
             error: None,
             is_over: false,
+            declared: None,
         }
     }
 
@@ -148,6 +165,25 @@ impl Tree {
         }
     }
 
+    /// Adds what another reading of the same bytes holds, unless it is among those that were `read`. At most one
+    /// reading is the right one, so that its errors say nothing; its limits do.
+    fn read_also(&mut self, charset: Option<Charset>, bytes: &[u8], read: &mut Vec<Charset>) {
+        let Some(charset) = charset.filter(|c| !read.contains(c)) else { return };
+        let Some(source) = charset.to_readable(bytes) else { return };
+        read.push(charset);
+        let (error, declared, has_doctype) = (self.error.take(), self.declared, self.document.has_doctype);
+        self.open.clear();
+        self.path.truncate(ROOT.len());
+        self.roots = 0;
+        let limits = self.hits.len();
+        self.read(&source);
+        if error.is_some() || self.hits.len() == limits {
+            self.error = error;
+        }
+        self.declared = declared.or(self.declared);
+        self.document.has_doctype |= has_doctype;
+    }
+
     fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Start(start) => self.element(start),
@@ -161,12 +197,11 @@ impl Tree {
             Event::GeneralRef(reference) => self.reference(reference),
             Event::Decl(decl) => {
                 if let Some(Ok(encoding)) = decl.encoding() {
-                    match Charset::from_label(&encoding) {
-                        Charset::AsciiCompatible | Charset::Encoded(_) => {}
-                        Charset::Utf7 | Charset::Utf32 | Charset::Unknown => {
-                            self.fail("the declared encoding cannot be read");
-                        }
+                    let charset = Charset::from_label(&encoding);
+                    if matches!(charset, Charset::Unreadable | Charset::Unknown) {
+                        self.fail("the declared encoding cannot be read");
                     }
+                    self.declared = Some(charset);
                 }
             }
             Event::DocType(doctype) => {
@@ -175,6 +210,16 @@ impl Tree {
                     || memchr::memchr(b'%', doctype).is_some()
                 {
                     self.fail("entities are declared; they are not expanded");
+                }
+                // What is declared elsewhere may be entities, and default attributes.
+                let mut words = doctype.split(|b| b.is_ascii_whitespace() || *b == b'[');
+                if words
+                    .by_ref()
+                    .filter(|w| !w.is_empty())
+                    .nth(1)
+                    .is_some_and(|w| w == b"SYSTEM" || w == b"PUBLIC")
+                {
+                    self.fail("an external document type is named; it is not loaded");
                 }
             }
             Event::Comment(_) | Event::PI(_) | Event::Eof => {}

@@ -180,7 +180,21 @@ impl Transaction {
         }
         self.response_body.essence = String::from_utf8_lossy(&essence).into_owned();
         self.response_body.content_type = content_type;
+        self.response_body.is_partial = status == 206 && !self.is_whole_range();
         self.response_body.codings = self.joined_header(V::ResponseHeaders, b"content-encoding");
+    }
+
+    /// Whether `Content-Range` says that all of the representation is there (RFC 9110 §14.4).
+    fn is_whole_range(&self) -> bool {
+        let range = self.joined_header(V::ResponseHeaders, b"content-range").to_ascii_lowercase();
+        let number = |digits: &str| digits.parse::<u64>().ok();
+        let read = || {
+            let (range, length) =
+                std::str::from_utf8(&range).ok()?.strip_prefix("bytes ")?.split_once('/')?;
+            let (first, last) = range.trim().split_once('-')?;
+            Some(number(first)? == 0 && number(last)?.checked_add(1)? == number(length.trim())?)
+        };
+        read().unwrap_or(false)
     }
 
     /// The first value of a header.

@@ -192,6 +192,8 @@ pub enum EventKind {
     ResponseBodyTruncated,
     /// A response body was not inspected though its type asks for it.
     ResponseBodyUninspected,
+    /// A response is a part (206) of one whose type is inspected.
+    ResponsePartial,
     /// A content coding is unknown, stacked, broken, or expands beyond its limit.
     ContentCoding,
     /// More arguments than `SecArgumentsLimit`.
@@ -206,7 +208,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 13] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::MalformedRequest,
         EventKind::NormalisedRequest,
         EventKind::RequestBodyError,
@@ -215,6 +217,7 @@ impl EventKind {
         EventKind::RequestBodyRefused,
         EventKind::ResponseBodyTruncated,
         EventKind::ResponseBodyUninspected,
+        EventKind::ResponsePartial,
         EventKind::ContentCoding,
         EventKind::ArgumentsLimit,
         EventKind::OperatorLimit,
@@ -233,6 +236,7 @@ impl EventKind {
             EventKind::RequestBodyRefused => "request_body_refused",
             EventKind::ResponseBodyTruncated => "response_body_truncated",
             EventKind::ResponseBodyUninspected => "response_body_uninspected",
+            EventKind::ResponsePartial => "response_partial",
             EventKind::ContentCoding => "content_coding",
             EventKind::ArgumentsLimit => "arguments_limit",
             EventKind::OperatorLimit => "operator_limit",

@@ -5,7 +5,7 @@ use super::transaction::Transaction;
 use super::{BodyStep, EventKind, FileRecord, Interruption};
 use crate::body::{
     BodyLimits, BodyParser, Coding, InflateError, InflateLimits, Inflater, LimitHit, ParsedBody, Processor,
-    Selected, XPathError, XmlDocument, XmlIntoArgs,
+    Selected, XPathError, XmlDocument, XmlIntoArgs, body_texts, is_readable,
 };
 use crate::limits;
 use crate::ruleset::{BodyLimitAction, Mode, Settings};
@@ -77,12 +77,13 @@ impl RequestBody {
         self.access && !self.truncated
     }
 
-    /// Whether `REQUEST_BODY` is filled.
+    /// Whether `REQUEST_BODY` is filled. Not with a multipart body unless its type is in doubt: files would be most
+    /// of it.
     fn is_variable(&self) -> bool {
         match self.processor {
             Some(Processor::Urlencoded | Processor::Raw) => true,
-            Some(_) => self.has_several_types,
-            None => self.force_variable || self.has_several_types,
+            Some(Processor::Multipart) => self.has_several_types,
+            Some(Processor::Json | Processor::Xml) | None => self.force_variable || self.has_several_types,
         }
     }
 
@@ -135,32 +136,31 @@ impl Transaction {
         }
         let room = self.request_body.limit.saturating_sub(self.request_body.received);
         let fits = usize::try_from(room).unwrap_or(usize::MAX).min(chunk.len());
-        let over = fits < chunk.len();
+        let mut over = fits < chunk.len();
         // What fits is read first, so that the answer does not depend on how the body was cut into chunks.
-        if let Err(error) = self.decode_request_body(&chunk[..fits]) {
-            return self.request_coding_failed(&error);
+        match self.decode_request_body(&chunk[..fits]) {
+            Ok(()) => {}
+            Err(InflateError::OutputLimit) => over = true,
+            Err(error) => return self.request_coding_failed(&error),
         }
         self.request_body.received += fits as u64;
         if over || self.request_body.length > self.request_body.limit {
-            if let Some(step) = self.request_limit_reached() {
-                return step;
-            }
-            self.request_body.truncated = true;
-            self.note(EventKind::RequestBodyTruncated, "the request body exceeds SecRequestBodyLimit");
-            return BodyStep::LimitReached;
+            return self.request_limit_reached();
         }
         BodyStep::Continue
     }
 
-    /// `SecRequestBodyLimitAction` when the limit is reached: the refusal, if it is one.
-    fn request_limit_reached(&mut self) -> Option<BodyStep> {
+    /// `SecRequestBodyLimitAction` when the limit is reached, by what was received or by what it inflates to.
+    fn request_limit_reached(&mut self) -> BodyStep {
         self.set(V::InboundDataError, b"1");
         if self.ruleset.settings.request_body_limit_action == BodyLimitAction::Reject && self.mode == Mode::On
         {
             self.note(EventKind::RequestBodyRefused, "the request body exceeds SecRequestBodyLimit");
-            return Some(self.refuse_body(refusal(413, 2)));
+            return self.refuse_body(refusal(413, 2));
         }
-        None
+        self.request_body.truncated = true;
+        self.note(EventKind::RequestBodyTruncated, "the request body exceeds SecRequestBodyLimit");
+        BodyStep::LimitReached
     }
 
     /// A body that cannot be decoded would reach the origin uninspected.
@@ -248,9 +248,14 @@ impl Transaction {
         if self.request_body.received > 0
             && !self.request_body.truncated
             && let Err(error) = self.finish_decoding()
-            && let BodyStep::Interrupt(interruption) = self.request_coding_failed(&error)
         {
-            return Some(interruption);
+            let step = match error {
+                InflateError::OutputLimit => self.request_limit_reached(),
+                error => self.request_coding_failed(&error),
+            };
+            if let BodyStep::Interrupt(interruption) = step {
+                return Some(interruption);
+            }
         }
         let received_any = self.request_body.length > 0;
         let parsed = self.request_body.parser.take().map(BodyParser::finish);
@@ -259,11 +264,13 @@ impl Transaction {
         }
         let length = self.request_body.length;
         self.set_number(V::RequestBodyLength, i64::try_from(length).unwrap_or(i64::MAX));
-        if self.request_body.is_variable() && received_any {
-            let bytes = std::mem::take(&mut self.request_body.bytes);
-            self.set(V::RequestBody, &bytes);
-            self.scalars[V::StreamInputBody as usize] = self.scalars[V::RequestBody as usize];
-            self.request_body.bytes = bytes;
+        if received_any && self.request_body.is_variable() {
+            self.set_request_body_variable();
+        }
+        if received_any && parsed.is_none() && !is_readable(&self.request_body.content_type) {
+            let message = "the character set of the body cannot be read";
+            self.note(EventKind::RequestBodyError, message);
+            self.request_error(message);
         }
         if let Some(parsed) = parsed {
             let limit = self.ruleset.settings.request_body_no_files_limit;
@@ -283,6 +290,22 @@ impl Transaction {
         }
         self.set_arguments_size();
         None
+    }
+
+    /// `REQUEST_BODY`: the bytes and, where their character set hides ASCII, each text that they may be, on lines of
+    /// their own behind them. A recipient may decode or not, and rules see what either does.
+    fn set_request_body_variable(&mut self) {
+        let bytes = std::mem::take(&mut self.request_body.bytes);
+        let texts = body_texts(&self.request_body.content_type, &bytes);
+        if texts.is_empty() {
+            self.set(V::RequestBody, &bytes);
+        } else {
+            let lines: Vec<&[u8]> =
+                std::iter::once(bytes.as_slice()).chain(texts.iter().map(Vec::as_slice)).collect();
+            self.set(V::RequestBody, &lines.join(&b'\n'));
+        }
+        self.scalars[V::StreamInputBody as usize] = self.scalars[V::RequestBody as usize];
+        self.request_body.bytes = bytes;
     }
 
     fn take_parsed(&mut self, parsed: ParsedBody) {

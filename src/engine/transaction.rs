@@ -206,6 +206,9 @@ impl Transaction {
     /// Runs phase 3. All response headers must have been fed.
     pub fn process_response_headers(&mut self, status: u16, protocol: &[u8]) -> Decision {
         self.finish_response_head(status, protocol);
+        if !self.has_byte_ranges() {
+            self.judge_partial_response();
+        }
         self.run_phase(3)
     }
 
@@ -224,10 +227,28 @@ impl Transaction {
 
     /// Runs phase 4, on what has been fed of the body.
     pub fn process_response_body(&mut self) -> Decision {
-        if self.mode != Mode::Off {
-            self.finish_response_body();
+        if self.mode == Mode::Off {
+            return self.run_phase(4);
         }
-        self.run_phase(4)
+        if let Some(interruption) = self.finish_response_body() {
+            return Decision::Interrupt(interruption);
+        }
+        // Phase 4 is about the inflated body, and rules that leave compressed ones alone (CRS has them, for engines that
+        // do not inflate) must not leave this one alone.
+        let headers = self.response_body.is_inflated().then(|| self.without_content_encoding());
+        let decision = self.run_phase(4);
+        if let Some(headers) = headers {
+            self.collections[Variable::ResponseHeaders as usize] = headers;
+        }
+        decision
+    }
+
+    /// Takes `Content-Encoding` out of `RESPONSE_HEADERS`, and gives what it was with it.
+    fn without_content_encoding(&mut self) -> Vec<Member> {
+        let all = std::mem::take(&mut self.collections[Variable::ResponseHeaders as usize]);
+        let is_other = |m: &&Member| !self.values.get(m.name).eq_ignore_ascii_case(b"content-encoding");
+        self.collections[Variable::ResponseHeaders as usize] = all.iter().filter(is_other).copied().collect();
+        all
     }
 
     /// Records something that the caller noticed.

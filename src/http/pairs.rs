@@ -39,6 +39,23 @@ impl Pairs {
         self.seal(name_end)
     }
 
+    /// Lengthens the last pair's value by what `write` appends. `false`, and unchanged, when there is no pair or the
+    /// list's 4 GiB are used up.
+    pub(crate) fn extend_last(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let length = self.bytes.len();
+        write(&mut self.bytes);
+        match (self.ends.last_mut(), u32::try_from(self.bytes.len())) {
+            (Some(last), Ok(end)) => {
+                last.1 = end;
+                true
+            }
+            _ => {
+                self.bytes.truncate(length);
+                false
+            }
+        }
+    }
+
     /// The pair at `index`, in order of insertion.
     pub fn get(&self, index: usize) -> Option<(&[u8], &[u8])> {
         let &(name_end, end) = self.ends.get(index)?;

@@ -15,13 +15,14 @@ pub const DEFAULT_SEPARATOR: u8 = b'&';
 pub struct QueryOutcome {
     /// An invalid percent-encoding was met (`URLENCODED_ERROR`).
     pub invalid_encoding: bool,
-    /// There were more arguments than the limit; the others were left out.
+    /// There were more arguments than the limit; the others are one together.
     pub limit_hit: bool,
 }
 
 /// Appends the arguments of `input` to `out`, at most until `out` holds `limit` pairs.
 ///
-/// All of `input` is read even when the limit is hit, so that an invalid encoding after it is still seen.
+/// Those beyond it become the value of one more pair with an empty name, decoded and joined by `&`: a limit on what
+/// rules look at one by one must not be a place to hide in.
 pub fn parse_query(input: &[u8], separator: u8, limit: usize, out: &mut Pairs) -> QueryOutcome {
     let mut outcome = QueryOutcome::default();
     let mut rest = input;
@@ -38,12 +39,21 @@ pub fn parse_query(input: &[u8], separator: u8, limit: usize, out: &mut Pairs) -
 
 /// Adds one `name=value` piece to `out`.
 pub(crate) fn parse_piece(piece: &[u8], limit: usize, out: &mut Pairs, outcome: &mut QueryOutcome) {
-    let (name, value) = split_pair(piece);
     if out.len() >= limit {
         outcome.limit_hit = true;
-        outcome.invalid_encoding |= has_invalid_encoding(piece);
+        let is_first = out.len() == limit;
+        if is_first && !out.push(b"", b"") {
+            return;
+        }
+        out.extend_last(|rest| {
+            if !is_first {
+                rest.push(b'&');
+            }
+            outcome.invalid_encoding |= decode_into(piece, rest);
+        });
         return;
     }
+    let (name, value) = split_pair(piece);
     let (mut bad_name, mut bad_value) = (false, false);
     let stored = out.push_with(|b| bad_name = decode_into(name, b), |b| bad_value = decode_into(value, b));
     outcome.invalid_encoding |= bad_name | bad_value;
@@ -84,13 +94,6 @@ fn split_pair(piece: &[u8]) -> (&[u8], &[u8]) {
         Some(at) => (piece.get(..at).unwrap_or_default(), piece.get(at + 1..).unwrap_or_default()),
         None => (piece, &[]),
     }
-}
-
-/// Whether some `%` of `input` lacks its two hexadecimal digits. A `%` that is part of a valid sequence cannot
-/// begin another one, so looking at each `%` by itself is enough.
-fn has_invalid_encoding(input: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', input)
-        .any(|at| !matches!(input.get(at + 1..at + 3), Some(d) if d.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// The value of an ASCII hexadecimal digit; 0 for anything else.

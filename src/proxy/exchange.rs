@@ -402,6 +402,7 @@ impl Exchange {
         let failure = events.iter().find_map(|event| match event.kind {
             EventKind::OperatorLimit => Some(Failure::OperatorLimit),
             EventKind::ContentCoding if phase == 4 => Some(Failure::ResponseUninspectable),
+            EventKind::ResponsePartial => Some(Failure::ResponseUninspectable),
             _ => None,
         });
         state.events_seen = seen + events.len();

@@ -201,7 +201,8 @@ fn parse(bytes: &[u8], limits: &ClientLimits) -> RequestHead {
 }
 
 /// The head for pingora's parser and, through it, for the upstream: the fields that were inspected, the target
-/// percent-encoded where it must be and in origin form, and `Expect` left out because it is answered here.
+/// percent-encoded where it must be and in origin form. Left out are `Expect`, which is answered here, and upgrades to
+/// anything but WebSocket.
 fn write_head(head: &RequestHead) -> BytesMut {
     let target = head.normalised_target();
     let parts = Target::parse(&head.method, &target);
@@ -229,8 +230,14 @@ fn write_head(head: &RequestHead) -> BytesMut {
         out.extend_from_slice(authority);
         out.extend_from_slice(b"\r\n");
     }
+    let is_websocket = asks_for_websocket(head);
     for (name, value) in &head.headers {
         if name.eq_ignore_ascii_case(b"expect") && value.eq_ignore_ascii_case(b"100-continue") {
+            continue;
+        }
+        let is_upgrade =
+            name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"http2-settings");
+        if is_upgrade && !is_websocket {
             continue;
         }
         out.extend_from_slice(name);
@@ -240,6 +247,14 @@ fn write_head(head: &RequestHead) -> BytesMut {
     }
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// Whether this is the handshake of RFC 6455 §4.1, and of no other protocol. An upstream that switches to anything that
+/// carries requests (`h2c`) would be handed requests that nobody looks at; a server need not switch (RFC 9110 §7.8).
+fn asks_for_websocket(head: &RequestHead) -> bool {
+    let mut protocols = head.values("upgrade");
+    let is_websocket = protocols.next().is_some_and(|p| p.eq_ignore_ascii_case(b"websocket"));
+    head.method == b"GET" && is_websocket && protocols.next().is_none()
 }
 
 /// Shows the rules what there is of a request that will not be served, reports it, and answers.
@@ -394,5 +409,16 @@ mod tests {
             rewritten("GET http://a.test/p HTTP/1.0\r\n\r\n"),
             "GET /p HTTP/1.0\r\nHost: a.test\r\n\r\n",
         );
+        for (upgrade, left) in [
+            ("Upgrade: WebSocket\r\n", "Upgrade: WebSocket\r\n"),
+            ("Upgrade: h2c\r\nHTTP2-Settings: AA\r\n", ""),
+            ("Upgrade: websocket, h2c\r\n", ""),
+            ("Upgrade: websocket\r\nUpgrade: h2c\r\n", ""),
+        ] {
+            assert_eq!(
+                rewritten(&format!("GET / HTTP/1.1\r\nHost: a\r\n{upgrade}\r\n")),
+                format!("GET / HTTP/1.1\r\nHost: a\r\n{left}\r\n"),
+            );
+        }
     }
 }

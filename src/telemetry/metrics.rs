@@ -359,6 +359,7 @@ fn leaves_uninspected(kind: EventKind) -> bool {
         | EventKind::RequestBodyUninspected
         | EventKind::ResponseBodyTruncated
         | EventKind::ResponseBodyUninspected
+        | EventKind::ResponsePartial
         | EventKind::ContentCoding
         | EventKind::ArgumentsLimit
         | EventKind::OperatorLimit

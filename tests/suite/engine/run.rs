@@ -146,7 +146,8 @@ fn differences(first: &[Observed], second: &[Observed], configuration: &Configur
             b.mode.clone_from(&a.mode);
         }
         // How much has been looked at when a coding proves broken depends on how much came at once.
-        if a.events.iter().any(|(kind, _)| kind == "content_coding") {
+        let is_cut = ["content_coding", "request_body_refused", "request_body_truncated"];
+        if a.events.iter().any(|(kind, _)| is_cut.contains(&kind.as_str())) {
             b.inspected.clone_from(&a.inspected);
         }
         let (a, b) = (format!("{a:#?}"), format!("{b:#?}"));
