@@ -33,10 +33,14 @@ use portcullis::cli::ftw::{
 use portcullis::engine::NoWorld;
 use proxy::{Proxy, Wiring};
 use setup::{crs, ruleset, selection, suite};
+use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use support::http2::Identity;
+use support::origin::Origin;
 
 #[test]
 fn in_process() {
@@ -112,6 +116,112 @@ fn the_page_tells_these_results() {
         "docs/conformance.md is stale: PORTCULLIS_BLESS=1 cargo test --test crs_regression\n{page}"
     );
 }
+
+/// What is answered 400 has been looked at all the same: CRS sees the attack in each of these, a record is written,
+/// and nothing reaches the upstream.
+#[test]
+fn malformed_requests_are_inspected_and_go_nowhere() {
+    let Some(crs) = crs() else { return };
+    let origin = Origin::echo();
+    let records = Arc::new(Records::default());
+    let proxy = Proxy::start(ruleset(&crs), origin.address, Arc::clone(&records), Wiring::default());
+    for (index, (name, line, fields)) in MALFORMED.iter().enumerate() {
+        let line = line.replace("ATTACK", "x=%3Cscript%3Ealert(1)%3C/script%3E");
+        let mut stream = std::net::TcpStream::connect(proxy.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        let port = stream.local_addr().expect("an address").port();
+        records.forget(port);
+        stream.write_all(format!("{line}{fields}").as_bytes()).expect("it is sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the answer, and then the end");
+        let answer = String::from_utf8(answer).expect("text");
+        let status = answer.get(..12).unwrap_or_default();
+        assert!(["HTTP/1.1 400", "HTTP/1.1 505"].contains(&status), "{name}: {answer}");
+        let seen = records.wait(port).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(seen.iter().any(|s| s.id == 941_110), "{name}: {seen:?}");
+        assert_eq!(proxy.audited.load(Ordering::Acquire), index + 1, "{name}: no audit record");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+/// Name, request line, and what follows it.
+const MALFORMED: &[(&str, &str, &str)] = &[
+    ("a fragment", "GET /?ATTACK#a HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("another host in the target", "GET http://b.test/?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a user in the target", "GET http://u@a.test/?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("another scheme", "GET ftp://a.test/?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a target without a slash", "GET a?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a control character in the target", "GET /\x01?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("NUL in the target", "GET /\0?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a space in the target", "GET /a b?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("two spaces", "GET  /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a tab for a space", "GET\t/?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a space before the method", " GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a method that is none", "G<T /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("no version", "POST /?ATTACK\r\n", "Host: a.test\r\n\r\n"),
+    ("version 0.8", "GET /?ATTACK HTTP/0.8\r\n", "Host: a.test\r\n\r\n"),
+    ("version 2.0", "GET /?ATTACK HTTP/2.0\r\n", "Host: a.test\r\n\r\n"),
+    ("version 1.2", "GET /?ATTACK HTTP/1.2\r\n", "Host: a.test\r\n\r\n"),
+    ("a version of two digits", "GET /?ATTACK HTTP/1.10\r\n", "Host: a.test\r\n\r\n"),
+    ("a version in lower case", "GET /?ATTACK http/1.1\r\n", "Host: a.test\r\n\r\n"),
+    ("a version that is none", "GET /?ATTACK TEST\r\n", "Host: a.test\r\n\r\n"),
+    ("no host", "GET /?ATTACK HTTP/1.1\r\n", "\r\n"),
+    ("an empty host", "GET /?ATTACK HTTP/1.1\r\n", "Host:\r\n\r\n"),
+    ("two hosts", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nHost: a.test\r\n\r\n"),
+    ("a host with a path", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test/x\r\n\r\n"),
+    ("a host with a user", "GET /?ATTACK HTTP/1.1\r\n", "Host: u@a.test\r\n\r\n"),
+    ("NUL in the host", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.\0test\r\n\r\n"),
+    ("NUL in a field", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX: a\0b\r\n\r\n"),
+    ("a control character in a field", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX: a\x08b\r\n\r\n"),
+    ("a folded field", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX: a\r\n b\r\n\r\n"),
+    ("a fold before all fields", "GET /?ATTACK HTTP/1.1\r\n", " X: a\r\nHost: a.test\r\n\r\n"),
+    ("a space before the colon", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX : a\r\n\r\n"),
+    ("a field without a colon", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX\r\n\r\n"),
+    ("a field without a name", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\n: a\r\n\r\n"),
+    ("a name that is none", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX(y): a\r\n\r\n"),
+    ("bare LF", "GET /?ATTACK HTTP/1.1\n", "Host: a.test\n\n"),
+    ("bare CR", "GET /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nX: a\rY: b\r\n\r\n"),
+    ("a signed length", "POST /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nContent-Length: +1\r\n\r\na"),
+    ("a negative length", "POST /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nContent-Length: -1\r\n\r\na"),
+    ("a hexadecimal length", "POST /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nContent-Length: 0x1\r\n\r\na"),
+    ("a length of nothing", "POST /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nContent-Length:\r\n\r\na"),
+    (
+        "a length beyond all measure",
+        "POST /?ATTACK HTTP/1.1\r\n",
+        "Host: a.test\r\nContent-Length: 99999999999999999999\r\n\r\na",
+    ),
+    ("a list of lengths", "POST /?ATTACK HTTP/1.1\r\n", "Host: a.test\r\nContent-Length: 1, 1\r\n\r\na"),
+    (
+        "two lengths",
+        "POST /?ATTACK HTTP/1.1\r\n",
+        "Host: a.test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
+    ),
+    (
+        "an equal length twice",
+        "POST /?ATTACK HTTP/1.1\r\n",
+        "Host: a.test\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+    ),
+    (
+        "a length beside an odd coding",
+        "POST /?ATTACK HTTP/1.1\r\n",
+        "Host: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: xchunked\r\n\r\na",
+    ),
+    (
+        "a coding before chunked",
+        "POST /?ATTACK HTTP/1.1\r\n",
+        "Host: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunked twice",
+        "POST /?ATTACK HTTP/1.1\r\n",
+        "Host: a.test\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunked in HTTP/1.0",
+        "POST /?ATTACK HTTP/1.0\r\n",
+        "Host: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+];
 
 /// Requests at once through the proxy.
 const CONNECTIONS: usize = 8;

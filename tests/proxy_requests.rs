@@ -244,6 +244,12 @@ fn mutilated_requests_break_nothing() {
         support::client::post_chunked("/y", b"some more body", 5),
         b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
             .to_vec(),
+        b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\nConnection: close\r\n\r\nnothing".to_vec(),
+        b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
+          3\r\nabc\r\n0\r\n\r\nGET /x HTTP/1.1\r\nHost: a.test\r\n\r\n"
+            .to_vec(),
+        b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Type: a/b\r\nContent-Type: c/d\r\nContent-Length: 1\r\n\r\na"
+            .to_vec(),
     ];
     let mut state = 1_u64;
     let mut random = |below: usize| {

@@ -81,4 +81,3 @@ pub fn transact(ruleset: &Arc<Ruleset>, world: &Arc<NoWorld>, request: &Request)
     }
     tx.process_logging(if stopped { 403 } else { 200 }).rules.len()
 }
-

@@ -45,7 +45,10 @@ impl Intern {
         let at = match self.steps.iter().position(|s| s.transform == transform) {
             Some(at) => at,
             None => {
-                self.steps.push(Step { transform, trigger: transform.row().trigger.bytes().map(|bytes| mask_of_set(&bytes)) });
+                self.steps.push(Step {
+                    transform,
+                    trigger: transform.row().trigger.bytes().map(|bytes| mask_of_set(&bytes)),
+                });
                 self.steps.len() - 1
             }
         };

@@ -5,7 +5,8 @@
 
 use crate::operator::Operator;
 use crate::ruleset::prefilter::{
-    ALL_CLASSES, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case, class_of, frequency, mask_of_set,
+    ALL_CLASSES, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case, class_of,
+    frequency, mask_of_set,
 };
 use crate::transform::ByteSet;
 use regex_syntax::hir::{Class, Hir, HirKind};

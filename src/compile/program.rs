@@ -8,14 +8,14 @@ use super::operator::{self, Files};
 use super::posture::Posture;
 use super::prefilter::{ConditionId, Conditions};
 use super::select::RuleSelection;
-use super::sieve::Sieves;
 use super::settings::SettingsBuilder;
+use super::sieve::Sieves;
 use super::target;
 use super::update::Update;
 use crate::limits;
 use crate::ruleset::{
-    Compare, Ctl, Disruptive, Flow, Matcher, Operand, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
-    Ruleset, Scan, ScoreSlots, Selector, Slot, Template,
+    Compare, Ctl, Disruptive, Flow, Matcher, Operand, Piece, Rule, RuleAction, RuleIndex, RuleMeta, Ruleset,
+    Scan, ScoreSlots, Selector, Slot, Template,
 };
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Directive, Document, Statement};

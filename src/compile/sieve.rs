@@ -3,8 +3,8 @@
 use super::prefilter::ConditionId;
 use crate::ruleset::prefilter::{ClassMask, Condition, Prefilter, any_case, mask_of_set};
 use crate::ruleset::{
-    Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Operand, Phase, Rule, RuleIndex, Scan, Slot,
-    Step, Target, View,
+    Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Operand, Phase, Rule, RuleIndex, Scan,
+    Slot, Step, Target, View,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -58,7 +58,8 @@ impl Sieves<'_> {
                 Some(Flow::Skip(n)) => position + 1 + n as usize,
                 None => continue,
             };
-            let Matcher::Slot { slot, count, compare, operand: Operand::Number(number), negated } = &rule.matcher
+            let Matcher::Slot { slot, count, compare, operand: Operand::Number(number), negated } =
+                &rule.matcher
             else {
                 continue;
             };
@@ -156,7 +157,10 @@ impl Sieves<'_> {
         View {
             steps: steps.into(),
             trigger: any(steps.iter().map(|c| step(c).trigger).collect()),
-            adds: any(steps.iter().map(|c| step(c).transform.adds().map(|set| any_case(mask_of_set(&set)))).collect()),
+            adds: any(steps
+                .iter()
+                .map(|c| step(c).transform.adds().map(|set| any_case(mask_of_set(&set))))
+                .collect()),
             guards: vec![0; words].into(),
         }
     }

@@ -59,7 +59,13 @@ impl Sieve {
 impl Transaction {
     /// Whether the rule at `position`, whose guard this is, may match. Sieves the values of its group first, when
     /// that has not been done in this phase.
-    pub(super) fn passes_sieve(&mut self, ruleset: &Ruleset, phase: &Phase, position: usize, guard: Guard) -> bool {
+    pub(super) fn passes_sieve(
+        &mut self,
+        ruleset: &Ruleset,
+        phase: &Phase,
+        position: usize,
+        guard: Guard,
+    ) -> bool {
         if self.sieve.epoch(guard) == 0 {
             self.sieve_group(ruleset, phase, guard.group);
         }

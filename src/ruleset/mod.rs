@@ -18,7 +18,7 @@ pub use action::{
 };
 pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
-pub use sieve::{Group, GroupTarget, Guard, View};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
+pub use sieve::{Group, GroupTarget, Guard, View};
 pub use target::{Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetId, TargetSet};
 pub use template::{Piece, Slot, SlotNames, Template};

@@ -166,7 +166,8 @@ impl Prefilter {
     pub fn retain_found(&self, value: &[u8], set: &mut [u64]) -> bool {
         let mut found: FoundLiterals =
             std::array::from_fn(|list| smallvec::SmallVec::from_slice(&self.without[list]));
-        let wanted = |table: usize| self.with[table].iter().zip(set.iter()).any(|(with, set)| with & set != 0);
+        let wanted =
+            |table: usize| self.with[table].iter().zip(set.iter()).any(|(with, set)| with & set != 0);
         match (wanted(0), wanted(1), wanted(2)) {
             (false, false, false) => {}
             (false, false, true) => self.scan::<false, true>(value, set, &mut found),
@@ -428,7 +429,8 @@ mod tests {
 
     #[test]
     fn of_each_list_one_literal_must_occur() {
-        let both = Condition { literals: [vec![b"union".to_vec()], vec![b"select".to_vec()]], ..condition(&[]) };
+        let both =
+            Condition { literals: [vec![b"union".to_vec()], vec![b"select".to_vec()]], ..condition(&[]) };
         let conditions = [both];
         assert_eq!(candidates(&conditions, b"a union of all"), [0_usize; 0]);
         assert_eq!(candidates(&conditions, b"select a union"), [0]);

@@ -42,8 +42,8 @@ impl TransformId {
     /// `None` when it may contain any.
     pub fn adds(self) -> Option<ByteSet> {
         Some(match self.row().name {
-            "lowercase" | "uppercase" | "removeNulls" | "removeWhitespace" | "removeCommentsChar" | "trim"
-            | "trimLeft" | "trimRight" => ByteSet::EMPTY,
+            "lowercase" | "uppercase" | "removeNulls" | "removeWhitespace" | "removeCommentsChar"
+            | "trim" | "trimLeft" | "trimRight" => ByteSet::EMPTY,
             "cmdLine" | "compressWhitespace" | "replaceComments" | "replaceNulls" => ByteSet::of(b" "),
             "removeComments" => ByteSet::of(b" \0"),
             "normalizePath" | "normalizePathWin" => ByteSet::of(b"/."),
@@ -71,11 +71,13 @@ mod tests {
     /// Values made of what transformations look for.
     fn values() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
-            proptest::sample::select(b"aAfFuUxXzZ09 \t\n%+&;#\\/.*-'\"^,()<>=\0\x80\xa0\xc3\xa9\xe2".to_vec())
-                .prop_map(|b| vec![b]),
+            proptest::sample::select(
+                b"aAfFuUxXzZ09 \t\n%+&;#\\/.*-'\"^,()<>=\0\x80\xa0\xc3\xa9\xe2".to_vec()
+            )
+            .prop_map(|b| vec![b]),
             proptest::sample::select(vec![
-                "&LT;", "&amp", "&#X4a;", "&#65", "%4A", "%u004a", "%UFF21", "\\4a ", "\\U", "/*", "*/", "<!--", "-->", "/../",
-                "/./", "\u{e9}", "\u{212a}", "&NBSP;",
+                "&LT;", "&amp", "&#X4a;", "&#65", "%4A", "%u004a", "%UFF21", "\\4a ", "\\U", "/*", "*/",
+                "<!--", "-->", "/../", "/./", "\u{e9}", "\u{212a}", "&NBSP;",
             ])
             .prop_map(|s| s.as_bytes().to_vec()),
         ];

@@ -10,6 +10,7 @@ use portcullis::syntax::diagnostic;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 /// A running proxy; it ends when this is dropped.
 pub struct Proxy {
     pub address: SocketAddr,
+    /// How many requests have an audit record.
+    pub audited: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,11 +33,15 @@ pub struct Wiring {
     pub tls: Option<ListenerTls>,
 }
 
-struct Recorder(Arc<Records>);
+struct Recorder {
+    records: Arc<Records>,
+    audited: Arc<AtomicUsize>,
+}
 
 impl Observer for Recorder {
     fn finished(&self, finished: Finished) {
-        self.0.push(&finished.report);
+        self.audited.fetch_add(usize::from(finished.report.is_audited()), Ordering::AcqRel);
+        self.records.push(&finished.report);
     }
     fn upstream_failed(&self, site: &Site, reason: &'static str) {
         eprintln!("upstream of {}: {reason}", site.name);
@@ -65,14 +72,15 @@ impl Proxy {
         let sites = config.sites.iter().map(runtime).collect();
         let generation =
             Generation { number: 1, hash: String::new(), config, sites, loaded_at: SystemTime::UNIX_EPOCH };
+        let audited = Arc::new(AtomicUsize::new(0));
+        let recorder = Arc::new(Recorder { records, audited: Arc::clone(&audited) });
         let current = Current::new(Arc::new(generation).into());
-        let server = Server::bind(current, Arc::new(NoWorld), Arc::new(Recorder(records)))
-            .expect("a loopback port is free");
+        let server = Server::bind(current, Arc::new(NoWorld), recorder).expect("a loopback port is free");
         let address = server.addresses()[0];
         let (stop, stopped) = watch::channel(false);
         let thread =
             std::thread::spawn(move || server.run(wiring.workers, stopped).expect("the server runs"));
-        Self { address, stop, thread: Some(thread) }
+        Self { address, audited, stop, thread: Some(thread) }
     }
 }
 
