@@ -212,12 +212,12 @@ fn run_bodies(processor: Processor, suite: &str, default_type: &str) {
         if let Some(name) = &e.multipart_name {
             check(
                 "name",
-                format!("{:?}", body.multipart_name.as_deref().map(text)),
+                format!("{:?}", body.multipart_names.last().map(|n| text(n))),
                 format!("{:?}", Some(name)),
             );
         }
         if let Some(name) = &e.multipart_filename {
-            let actual = body.multipart_filename.as_deref().map(text);
+            let actual = body.multipart_filenames.last().map(|n| text(n));
             check("filename", format!("{actual:?}"), format!("{:?}", Some(name)));
         }
         match (&body.error, &e.error) {

@@ -349,7 +349,7 @@ impl MultipartParser {
         }
         let Disposition { name, filename, other_names, other_filenames, .. } = disposition;
         if let Some(name) = name {
-            self.out.multipart_name = Some(name.clone());
+            self.out.multipart_names.push(name.clone());
             self.part.other_names.extend(decode_words(&name));
             self.part.name = name;
         }
@@ -360,7 +360,7 @@ impl MultipartParser {
             self.fail("Content-Disposition header missing name field.");
         }
         let Some(filename) = filename else { return };
-        self.out.multipart_filename = Some(filename.clone());
+        self.out.multipart_filenames.push(filename.clone());
         if filename.is_empty() {
             return;
         }

@@ -52,10 +52,10 @@ pub struct ParsedBody {
     pub files: Vec<FilePart>,
     /// Part name → `Name: value` header line (`MULTIPART_PART_HEADERS`).
     pub part_headers: Pairs,
-    /// The last part's `name` (`MULTIPART_NAME`), when there was one.
-    pub multipart_name: Option<Vec<u8>>,
-    /// The last part's `filename` (`MULTIPART_FILENAME`), when there was one.
-    pub multipart_filename: Option<Vec<u8>>,
+    /// Each part's `name` (`MULTIPART_NAME`), in order.
+    pub multipart_names: Vec<Vec<u8>>,
+    /// Each part's `filename` (`MULTIPART_FILENAME`), in order.
+    pub multipart_filenames: Vec<Vec<u8>>,
     /// The `MULTIPART_*` flags.
     pub flags: MultipartFlags,
     /// Why the body could not be read to its end (`REQBODY_ERROR` = 1, `REQBODY_PROCESSOR_ERROR_MSG`). What was

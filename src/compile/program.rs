@@ -1,6 +1,6 @@
 //! The compiler itself: statements → drafts → rules, phases and jumps.
 
-use super::action::{ActionDraft, DisruptiveDraft};
+use super::action::{ActionDraft, ActionSet, DisruptiveDraft};
 use super::ctl::CtlDraft;
 use super::draft::{DraftLink, DraftRule, Drafts, Entry};
 use super::intern::{Intern, Interned};
@@ -353,6 +353,10 @@ impl<'a> Compiler<'a> {
     fn meta(&mut self, draft: &DraftRule) -> RuleMeta {
         let head = draft.head();
         let (set, defaults) = (&head.set, &draft.defaults);
+        // As in ModSecurity 3, what a later link of the chain says of itself counts.
+        let last = |pick: fn(&ActionSet) -> &Option<Template>| {
+            draft.links.iter().rev().find_map(|link| pick(&link.set).clone())
+        };
         let text = |t: &Template| t.as_text().map(|t| String::from_utf8_lossy(t).into_owned());
         let all_tags = || defaults.tags.iter().chain(&set.tags);
         let tags: Vec<String> = all_tags().filter_map(text).collect();
@@ -373,8 +377,8 @@ impl<'a> Compiler<'a> {
         let name = self.sources.file(head.span.file).name();
         let file = self.file_names.entry(name.to_owned()).or_insert_with(|| name.into()).clone();
         RuleMeta {
-            message: set.message.clone().or_else(|| defaults.message.clone()).unwrap_or_default(),
-            data: set.data.clone().or_else(|| defaults.data.clone()).unwrap_or_default(),
+            message: last(|s| &s.message).or_else(|| defaults.message.clone()).unwrap_or_default(),
+            data: last(|s| &s.data).or_else(|| defaults.data.clone()).unwrap_or_default(),
             severity: set.severity.or(defaults.severity),
             tags: tags.into(),
             dynamic_tags: dynamic_tags.into(),

@@ -379,10 +379,10 @@ impl Transaction {
             self.set(variable, if flag { b"1" } else { b"0" });
         }
         self.set_number(V::MultipartUnmatchedBoundary, i64::from(flags.unmatched_boundary));
-        if let Some(name) = &parsed.multipart_name {
+        for name in &parsed.multipart_names {
             self.add_member(V::MultipartName, name, name);
         }
-        if let Some(name) = &parsed.multipart_filename {
+        for name in &parsed.multipart_filenames {
             self.add_member(V::MultipartFilename, name, name);
         }
     }

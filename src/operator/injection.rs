@@ -1,10 +1,11 @@
 //! libinjection: `@detectSQLi` and `@detectXSS`.
 //!
-//! The crate is a port of libinjection's C code and misses two kinds of attack which that detects. Both are
+//! The crate is a port of libinjection's C code and misses three kinds of attack which that detects. They are
 //! supplemented here, behind a test that is cheap and nearly always negative:
 //!
 //! * `1 into outfile 'x'`: the crate compares the keyword `INTO` with regard to case.
 //! * `<img onerror%09=…>`: the crate wants an event handler's name whole, where C takes what begins with one.
+//! * `x%00onerror=…`: to C, a NUL between attributes is white space.
 
 use super::registry::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use aho_corasick::AhoCorasick;
@@ -44,7 +45,7 @@ struct Xss;
 
 impl Operator for Xss {
     fn evaluate(&self, input: &[u8], _: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {
-        if !libinjectionrs::detect_xss(input).is_injection() && !has_event_handler(input) {
+        if !is_xss(input) && !spaced(input).is_some_and(|text| is_xss(&text)) {
             return Outcome::NoMatch;
         }
         if found.want_captures {
@@ -58,6 +59,16 @@ impl Operator for Xss {
 fn fingerprint(input: &[u8]) -> Option<[u8; 8]> {
     let mut state = SqliState::new(input, SqliFlags::FLAG_NONE);
     state.detect().then_some(state.fingerprint)
+}
+
+fn is_xss(input: &[u8]) -> bool {
+    libinjectionrs::detect_xss(input).is_injection() || has_event_handler(input)
+}
+
+/// The input with a space for each NUL, if there are any.
+fn spaced(input: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(0, input)?;
+    Some(input.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect())
 }
 
 /// The input with each `into` in capitals, if that changes anything. Keywords have no case, so that nothing else

@@ -16,14 +16,12 @@ pub(super) fn base64_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Up to the first byte that cannot belong to base64.
 pub(super) fn base64_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
-    let symbols = input.iter().filter(|b| !matches!(**b, b'\r' | b'\n')).map_while(|b| match b {
-        b'-' | b'_' => None,
-        _ => symbol(*b),
-    });
+    let symbols = input.iter().filter(|b| !matches!(**b, b'\r' | b'\n')).map_while(|b| symbol(*b));
     decode(input.len(), symbols, out)
 }
 
-/// Everything that looks like base64, of either alphabet, wherever it stands.
+/// Everything that looks like base64, wherever it stands. Not `-` and `_`: ModSecurity and PHP skip them, so that one
+/// of them read as a symbol would hide what follows it.
 pub(super) fn base64_decode_ext(input: &[u8], out: &mut Vec<u8>) -> bool {
     decode(input.len(), input.iter().filter_map(|b| symbol(*b)), out)
 }
@@ -33,8 +31,8 @@ fn symbol(byte: u8) -> Option<u8> {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
         b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
+        b'+' => Some(62),
+        b'/' => Some(63),
         _ => None,
     }
 }

@@ -100,9 +100,9 @@ static TABLE: &[Transformation] = &[
         name: "base64DecodeExt",
         aliases: &[],
         doc: "Decodes base64 as lenient applications do: bytes that cannot belong to it are skipped wherever they \
-              stand, `-` and `_` of the URL alphabet (RFC 4648, section 5) count as `+` and `/`, padding may be \
-              missing or misplaced. ModSecurity empties the value when padding is misplaced; an attacker could blind \
-              it with one `=` that PHP, for one, does not mind, so this goes on.",
+              stand, `-` and `_` among them, padding may be missing or misplaced. ModSecurity empties the value when \
+              padding is misplaced; an attacker could blind it with one `=` that PHP, for one, does not mind, so this \
+              goes on.",
         differs: &[unlike(V2_V3, "Misplaced padding is skipped; there it empties the value.")],
         trigger: Trigger::Always,
         apply: base64::base64_decode_ext,
@@ -308,7 +308,8 @@ static TABLE: &[Transformation] = &[
     Transformation {
         name: "removeWhitespace",
         aliases: &[],
-        doc: "Removes white space: space, tab, line feed, vertical tab, form feed, carriage return, and byte `A0`.",
+        doc: "Removes white space: space, tab, line feed, vertical tab, form feed, carriage return, and the bytes `A0` and \
+              `C2` of which the no-break space is made.",
         differs: &[unlike(CORAZA, "There white space is what Unicode takes for it.")],
         trigger: Trigger::In(whitespace::SPACE_AND_NBSP),
         apply: whitespace::remove_whitespace,

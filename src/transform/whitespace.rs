@@ -6,8 +6,9 @@ use super::patch::Patch;
 /// What C's `isspace` takes for white space: space, tab, line feed, vertical tab, form feed, carriage return.
 pub(super) const SPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
 
-/// What `removeWhitespace` removes: the no-break space of ISO 8859-1 as well.
-pub(super) const SPACE_AND_NBSP: ByteSet = SPACE.union(ByteSet::of(b"\xa0"));
+/// What `removeWhitespace` removes: the no-break space as well, `A0` in ISO 8859-1 and `C2 A0` in UTF-8. Both bytes go
+/// wherever they stand, as in ModSecurity 3.
+pub(super) const SPACE_AND_NBSP: ByteSet = SPACE.union(ByteSet::of(b"\xc2\xa0"));
 
 pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut patch = Patch::new(input, out);
