@@ -69,6 +69,7 @@ impl Row {
 /// Measures `work` with inputs of `shapes`: all at the two smaller sizes, and at the largest those which cost most
 /// or grew most. Gives a row for each of the latter.
 pub fn measure(what: &str, shapes: &[Shape], mut work: impl FnMut(&[u8])) -> Vec<Row> {
+    let began = now();
     let mut rows: Vec<Row> = Vec::new();
     for shape in shapes {
         let mut times = [Duration::ZERO; 3];
@@ -100,6 +101,10 @@ pub fn measure(what: &str, shapes: &[Shape], mut work: impl FnMut(&[u8])) -> Vec
             // The least of the smaller one would let noise of the larger look like growth: both get the same chance.
             row.times[1] = row.times[1].min(least(&mut work, &inputs[1]));
         }
+    }
+    let took = now().saturating_sub(began);
+    if took > Duration::from_secs(20) {
+        println!("{took:.1?} went into {what}");
     }
     let mut at = 0;
     rows.retain(|_| {

@@ -39,8 +39,12 @@ pub fn near_misses(pattern: &str) -> Vec<Shape> {
 
 /// Shapes for a search for literals: some of them without their last byte.
 pub fn near_literals(literals: &[Vec<u8>]) -> Vec<Shape> {
-    let most = |l: &Vec<u8>| l.split_last().map(|(_, most)| Shape::of(most));
-    let shapes = literals.iter().filter_map(most).filter(|s| !s.unit.is_empty()).collect();
+    let shapes = literals
+        .iter()
+        .filter_map(|l| l.split_last())
+        .map(|(_, most)| Shape::of(most))
+        .filter(|s| !s.unit.is_empty())
+        .collect();
     thin(shapes, 8)
 }
 

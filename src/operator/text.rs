@@ -104,16 +104,64 @@ fn word(input: &[u8], text: &[u8]) -> Option<Range<usize>> {
     }
     let delimits =
         |at: Option<usize>| at.and_then(|at| input.get(at)).is_none_or(|byte| !byte.is_ascii_alphabetic());
-    let finder = memmem::Finder::new(text);
-    let mut from = 0;
-    // Occurrences may overlap; each search starts one byte behind the last. That is linear but for texts which
-    // overlap themselves, and those are bounded by the rule's own text.
-    while let Some(at) = input.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) {
-        let end = at + text.len();
-        if delimits(at.checked_sub(1)) && delimits(Some(end)) {
-            return Some(at..end);
+    let stands = |at: usize| delimits(at.checked_sub(1)) && delimits(Some(at + text.len()));
+    let first = memmem::find(input, text)?;
+    let at = if stands(first) { Some(first) } else { overlapping(input, text, first + 1, stands) };
+    at.map(|at| at..at + text.len())
+}
+
+/// The first place from `from` on at which `text` stands in `input` and `accept` agrees. Occurrences may overlap, and
+/// a macro's text may be as long as a client likes: Knuth, Morris and Pratt's way looks at each byte once, where a
+/// new search behind every occurrence would take quadratic time.
+fn overlapping(input: &[u8], text: &[u8], from: usize, accept: impl Fn(usize) -> bool) -> Option<usize> {
+    // How much of the text stands before each of its ends.
+    let mut border = vec![0; text.len()];
+    let mut length = 0;
+    for (at, byte) in text.iter().enumerate().skip(1) {
+        while length > 0 && text[length] != *byte {
+            length = border[length - 1];
         }
-        from = at + 1;
+        length += usize::from(text[length] == *byte);
+        border[at] = length;
+    }
+    let mut matched = 0;
+    for (at, byte) in input.iter().enumerate().skip(from) {
+        while matched > 0 && text[matched] != *byte {
+            matched = border[matched - 1];
+        }
+        matched += usize::from(text[matched] == *byte);
+        if matched == text.len() {
+            let start = at + 1 - matched;
+            if accept(start) {
+                return Some(start);
+            }
+            matched = border[matched - 1];
+        }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_as_by_looking_everywhere() {
+        let alphabet = b"ab-";
+        let texts = |length: u32| {
+            (0..3_usize.pow(length))
+                .map(move |n| -> Vec<u8> { (0..length).map(|i| alphabet[n / 3_usize.pow(i) % 3]).collect() })
+        };
+        let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
+        for input in texts(7) {
+            for text in (1..4).flat_map(texts) {
+                let naive = (0..=input.len() - text.len()).find(|&at| {
+                    input[at..].starts_with(&text)
+                        && !letter(at.checked_sub(1).and_then(|at| input.get(at)))
+                        && !letter(input.get(at + text.len()))
+                });
+                assert_eq!(word(&input, &text).map(|r| r.start), naive, "{input:?} {text:?}");
+            }
+        }
+    }
 }
