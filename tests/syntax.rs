@@ -1,5 +1,7 @@
 //! The front ends as their users see them: real rulesets, faulty text, arbitrary bytes.
 
+#[path = "suite/syntax/convert.rs"]
+mod convert;
 #[path = "suite/syntax/evaluated.rs"]
 mod evaluated;
 #[path = "suite/syntax/faults.rs"]

@@ -29,6 +29,19 @@ pub enum Command {
     /// Run rule tests: go-ftw YAML files, on the engine alone or against a running instance.
     #[command(after_help = TEST_HELP)]
     Test(TestArgs),
+    /// Virtual patches: write one from an exploit, list those inside.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Patch(PatchCommand),
+    /// Convert rule files from SecLang to YAML, or from YAML to SecLang.
+    #[command(after_help = CONVERT_HELP)]
+    Convert(ConvertArgs),
+    /// Print a JSON Schema for editors.
+    #[command(after_help = SCHEMA_HELP)]
+    Schema {
+        /// Of which files.
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
     /// Print the version.
     Version {
         /// As JSON.
@@ -133,7 +146,7 @@ pub struct CheckArgs {
     /// Check this configuration with all rules that it names.
     #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", hide_env_values = true, conflicts_with = "files", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Warnings are faults too, and so is a ruleset that cannot block.
+    /// Warnings are faults too, and so is a ruleset that cannot block, and a rule in YAML without both kinds of tests.
     #[arg(long)]
     pub strict: bool,
     /// Tell what the rules use, name by name, and what means something else here than in ModSecurity or Coraza.
@@ -174,7 +187,7 @@ impl From<EngineArg> for Engine {
 /// `portcullis test`.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Test files, or directories to search for .yaml and .yml.
+    /// Test files, rule files in YAML with tests in them, or directories to search for .yaml and .yml.
     #[arg(value_name = "PATH", required_unless_present = "rules", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
     /// Run on the engine alone with these rule files or globs, in order; may be repeated [default: the embedded
@@ -205,6 +218,70 @@ pub struct TestArgs {
     /// Results as one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `portcullis patch`.
+#[derive(Debug, Subcommand)]
+pub enum PatchCommand {
+    /// Write a virtual patch from an exploit: find what is hostile, propose a condition, try it on variants.
+    #[command(after_help = PATCH_NEW_HELP)]
+    New(PatchNewArgs),
+    /// List the catalogue of virtual patches inside Portcullis.
+    List,
+}
+
+/// `portcullis patch new`.
+#[derive(Debug, Args)]
+pub struct PatchNewArgs {
+    /// The exploit: a raw request, a curl command, a HAR file or an entry of one, or a nuclei template; - is standard
+    /// input.
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub from: PathBuf,
+    /// Ordinary requests to the same place, in any of these forms: what they hold is not hostile, and they must pass.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub normal: Option<PathBuf>,
+    /// File to write [default: standard output].
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// The patch's name [default: that of --output without its extension].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Who answers for it.
+    #[arg(long)]
+    pub owner: Option<String>,
+    /// CVE number; may be repeated.
+    #[arg(long)]
+    pub cve: Vec<String>,
+}
+
+/// `portcullis convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Rule files. Those that they include are not converted with them.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The syntax to convert to [default: the other one].
+    #[arg(long, value_enum)]
+    pub to: Option<Syntax>,
+    /// File to write, or directory to write each file into, its extension changed [default: standard output].
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub output: Option<PathBuf>,
+}
+
+/// A syntax of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Syntax {
+    /// Native YAML.
+    Yaml,
+    /// SecLang.
+    Seclang,
+}
+
+/// What `portcullis schema` can describe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Rule files and virtual patches in YAML.
+    Rules,
 }
 
 /// An address with a port. `localhost` and a lone `:port` mean loopback; other names are not looked up, since what
@@ -269,7 +346,7 @@ Examples:
 
 Exit codes:
   0  would load
-  1  would not load; with --strict also: there are warnings, or it could not block, or (--compat) something
+  1  would not load; with --strict also: there are warnings, it could not block, or a rule in YAML has no tests, or (--compat) something
      means something else here
   2  the command line itself is wrong";
 
@@ -278,11 +355,13 @@ Without --url, requests go to the engine alone, and answers are made up as CRS's
 With --url, they go to a running instance, whose audit log is read to see which rules matched. That instance
 should audit everything (SecAuditEngine On), and write the native format.
 
-Tests that stand in the rules themselves (matches: and passes: of native YAML) run too, without --url.
+Tests that stand in the rules themselves (matches: and passes: of native YAML) run too, without --url: those of
+--rules with all of these rules, those of a rule file among the paths with that file alone. Rules that set nothing
+run with the engine's usual settings.
 
 Examples:
   portcullis test --rules crs-setup.conf --rules 'rules/*.conf' tests/regression/tests
-  portcullis test --rules virtual-patch.yaml
+  portcullis test virtual-patch.yaml
   portcullis test --filter '^942' --junit results.xml --rules 'rules/*.conf' tests
   portcullis test --url http://127.0.0.1:8080 --audit-log /var/log/portcullis/audit.log tests
 
@@ -290,6 +369,44 @@ Exit codes:
   0  all tests passed
   1  a test failed, or tests or rules could not be loaded
   2  the command line itself is wrong";
+
+const PATCH_NEW_HELP: &str = "\
+The patch looks for what is hostile in the exploit, where it was found, on the path where it was found. Its tests are
+the exploit, variants of it (encodings, case, blanks, the parameter elsewhere) and ordinary requests; they have been
+run when the file is written. What could not be decided stands in it as comments, and on standard error.
+
+Examples:
+  portcullis patch new --from exploit.txt --output shop-rce.yaml --owner security@example.com
+  pbpaste | portcullis patch new --from - --cve CVE-2024-0001
+  portcullis patch new --from attack.har --normal browsing.har --output shop-rce.yaml
+  portcullis test shop-rce.yaml
+
+Exit codes:
+  0  written, and its tests pass
+  1  no patch could be written
+  2  the command line itself is wrong";
+
+const CONVERT_HELP: &str = "\
+Each rule is read again after it was written and compared with the one that it came from. What YAML has no key for
+stays SecLang, in a block of its own. Comments between rules are kept; tests are lost on the way to SecLang.
+
+Examples:
+  portcullis convert rules/custom.conf
+  portcullis convert --output rules-yaml/ rules/*.conf
+  portcullis convert patch.yaml > patch.conf
+
+Exit codes:
+  0  converted
+  1  a file has faults, or could not be read or written
+  2  the command line itself is wrong";
+
+const SCHEMA_HELP: &str = "\
+Editors with a YAML language server complete and check what the schema describes. It is also docs/rules.schema.json.
+
+Examples:
+  portcullis schema rules > portcullis-rules.schema.json
+  # then, at the top of a rule file:
+  # yaml-language-server: $schema=portcullis-rules.schema.json";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

@@ -17,8 +17,11 @@ pub(super) fn check(args: &CheckArgs) -> bool {
     match &args.config {
         None if args.compat => return compat(args),
         None => {
-            let loaded = rules::load(&args.files);
+            let loaded = rules::load_alone(&args.files);
             report.diagnostics(&loaded.diagnostics, &loaded.sources);
+            if args.strict {
+                report.each(loaded.untested(), &loaded.sources);
+            }
             if loaded.ruleset.is_some() {
                 report.posture(None, &loaded.posture, None);
             }
@@ -28,6 +31,9 @@ pub(super) fn check(args: &CheckArgs) -> bool {
             let loaded = load(&origin, 1, &file_loader());
             for complaints in &loaded.complaints {
                 report.diagnostics(&complaints.diagnostics, &complaints.sources);
+                if args.strict {
+                    report.each(complaints.untested.clone(), &complaints.sources);
+                }
             }
             if let Some(generation) = &loaded.generation {
                 for site in &loaded.postures {
@@ -85,6 +91,12 @@ impl Report {
         } else if !all.is_empty() {
             complain(&diagnostic::render(all, sources, super::console::colour()));
         }
+    }
+
+    fn each(&mut self, more: Vec<diagnostic::Diagnostic>, sources: &crate::source::SourceMap) {
+        let mut all = diagnostic::Diagnostics::new();
+        more.into_iter().for_each(|one| all.push(one));
+        self.diagnostics(&all, sources);
     }
 
     /// A fault that stands in no text, such as a certificate that cannot be used.

@@ -8,7 +8,9 @@ mod args;
 mod check;
 mod compat;
 mod console;
+mod convert;
 mod origin;
+mod patch;
 mod privileges;
 mod reference;
 mod rules;
@@ -18,6 +20,9 @@ mod test;
 use crate::config::posture;
 
 pub use app::main;
-pub use args::{CheckArgs, Cli, Command, ModeArg, RunArgs, Settings, TestArgs};
+pub use args::{
+    CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs, RunArgs, SchemaOf, Settings,
+    Syntax, TestArgs,
+};
 pub use origin::{Origin, OriginReply, OriginRequest};
 pub use reference::reference;

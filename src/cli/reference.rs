@@ -16,6 +16,10 @@ pub fn reference() -> String {
     for name in names {
         if let Some(sub) = command.find_subcommand_mut(&name) {
             section(sub, &format!("portcullis {name}"), &mut out);
+            for inner in sub.get_subcommands_mut() {
+                let title = format!("portcullis {name} {}", inner.get_name());
+                section(inner, &title, &mut out);
+            }
         }
     }
     out

@@ -3,6 +3,7 @@
 use crate::compile::Loaded;
 use crate::config::{EMBEDDED_RULESET, RuleInput};
 use crate::reload::{file_loader, load_rules};
+use crate::syntax::ast::Statement;
 use crate::syntax::diagnostic;
 
 /// Loads rule files and globs in order; the embedded ruleset when there are none.
@@ -12,6 +13,28 @@ pub(super) fn load(files: &[String]) -> Loaded {
     let inputs: Vec<RuleInput> = files.iter().cloned().map(RuleInput::File).collect();
     load_rules(&inputs, &file_loader())
 }
+
+/// As [`load`], with the engine's own settings in front of rules that bring none along, such as virtual patches:
+/// alone they would see no bodies.
+pub(super) fn load_alone(files: &[String]) -> Loaded {
+    let loaded = load(files);
+    if loaded.posture.mode.is_some() || loaded.document.notes.is_empty() || !sets_nothing(&loaded) {
+        return loaded;
+    }
+    let base = [ENGINE_SETTINGS.to_owned()];
+    load(&base.iter().chain(files).cloned().collect::<Vec<_>>())
+}
+
+/// Whether no directive sets anything.
+fn sets_nothing(loaded: &Loaded) -> bool {
+    loaded.document.statements.iter().all(|statement| match statement {
+        Statement::Directive(directive) => directive.name.node == "SecDataset",
+        _ => true,
+    })
+}
+
+/// The engine's own settings inside the binary.
+pub(super) const ENGINE_SETTINGS: &str = "@engine.conf";
 
 /// The diagnostics of a load for a person.
 pub(super) fn rendered(loaded: &Loaded) -> String {

@@ -3,8 +3,10 @@
 use super::console::{complain, say};
 use super::ftw::{self, Albedo, AuditFile, CaseResult, Feed, InProcess, Live, LogSource, Selection, Summary};
 use super::{TestArgs, rules};
+use crate::compile::Loaded;
 use crate::engine::NoWorld;
-use crate::ruleset::Mode;
+use crate::ruleset::{Mode, Ruleset};
+use crate::syntax::yaml;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
@@ -23,7 +25,11 @@ pub(super) fn test(args: &TestArgs) -> bool {
 fn results(args: &TestArgs) -> Result<Vec<CaseResult>, String> {
     let errors =
         |errors: Vec<ftw::LoadError>| errors.iter().map(|e| format!("error: {e}\n")).collect::<String>();
-    let files = ftw::load(&args.paths).map_err(errors)?;
+    let (native, files) = ftw::files(&args.paths)
+        .map_err(errors)?
+        .into_iter()
+        .partition::<Vec<_>, _>(|path| std::fs::read_to_string(path).is_ok_and(|text| yaml::is_rules(&text)));
+    let files = ftw::load(&files).map_err(errors)?;
     let selection = Selection { include: args.filter.clone() };
     if let (Some(url), Some(log)) = (&args.url, &args.audit_log) {
         let address = resolve(url).map_err(|e| format!("error: --url {url}: {e}\n"))?;
@@ -37,19 +43,47 @@ fn results(args: &TestArgs) -> Result<Vec<CaseResult>, String> {
         return Ok(ftw::run(&live, &files, &selection));
     }
 
-    let loaded = rules::load(&args.rules);
-    if !loaded.diagnostics.is_empty() {
-        complain(&rules::rendered(&loaded));
+    let mut results = Vec::new();
+    // The tests of a rule file are about its own rules, whatever else there is.
+    for path in &native {
+        results.extend(own_tests(&[path.display().to_string()], args, &selection)?);
     }
-    let ruleset = loaded.ruleset.clone().ok_or("error: the rules cannot be used\n")?;
-    let mut engine = InProcess::new(ruleset, Arc::new(NoWorld));
-    engine.feed = if args.bytewise { Feed::Bytes } else { Feed::Whole };
-    engine.mode = Some(Mode::DetectionOnly);
-    let mut results = ftw::run_native(&engine, &loaded, &selection);
+    if !args.rules.is_empty() {
+        results.extend(own_tests(&args.rules, args, &selection)?);
+    }
+    if files.is_empty() {
+        return Ok(results);
+    }
+    let loaded = rules::load(&args.rules);
+    let ruleset = loaded.ruleset.clone().ok_or_else(|| unusable(&loaded))?;
+    let mut engine = engine(ruleset, args);
     engine.mode = args.mode.map(Mode::from);
     engine.parallel = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     results.extend(ftw::run(&engine, &files, &selection));
     Ok(results)
+}
+
+/// Runs the tests that the rules in `files` bring along.
+fn own_tests(files: &[String], args: &TestArgs, selection: &Selection) -> Result<Vec<CaseResult>, String> {
+    let loaded = rules::load_alone(files);
+    let Some(ruleset) = loaded.ruleset.clone() else { return Err(unusable(&loaded)) };
+    if !loaded.diagnostics.is_empty() {
+        complain(&rules::rendered(&loaded));
+    }
+    let mut engine = engine(ruleset, args);
+    // Where a rule blocks, later ones are not asked.
+    engine.mode = Some(Mode::DetectionOnly);
+    Ok(ftw::run_native(&engine, &loaded, selection))
+}
+
+fn engine(ruleset: Arc<Ruleset>, args: &TestArgs) -> InProcess {
+    let mut engine = InProcess::new(ruleset, Arc::new(NoWorld));
+    engine.feed = if args.bytewise { Feed::Bytes } else { Feed::Whole };
+    engine
+}
+
+fn unusable(loaded: &Loaded) -> String {
+    format!("{}error: the rules cannot be used\n", rules::rendered(loaded))
 }
 
 /// Tells the results in the ways that were asked for.

@@ -5,7 +5,7 @@ use super::program::Compiler;
 use crate::ruleset::Ruleset;
 use crate::source::{SourceMap, Spanned};
 use crate::syntax;
-use crate::syntax::ast::{Action, ActionStatement, Document, Rule, Statement};
+use crate::syntax::ast::{Action, ActionStatement, Document, Rule, RuleNote, Statement};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::syntax::seclang::Loader;
 use std::sync::Arc;
@@ -44,6 +44,25 @@ pub struct Loaded {
     pub sources: SourceMap,
     /// What the ruleset amounts to.
     pub posture: Posture,
+}
+
+impl Loaded {
+    /// An error for each rule of native YAML that lacks requests which it must match, or such as it must pass.
+    /// Whether that is one is for the caller to say.
+    pub fn untested(&self) -> Vec<Diagnostic> {
+        let lacking = |note: &&RuleNote| note.matches == 0 || note.passes == 0;
+        let told = |note: &RuleNote| {
+            let name = note.name.clone().unwrap_or_else(|| note.rule.to_string());
+            let what = match (note.matches, note.passes) {
+                (0, 0) => "no tests",
+                (0, _) => "no request that it must match",
+                _ => "no request that it must pass",
+            };
+            Diagnostic::error("untested-rule", note.span, format!("the rule {name} has {what}"))
+                .help("add matches: [GET /?q=…] and passes: [GET /?q=…]")
+        };
+        self.document.notes.iter().filter(lacking).map(told).collect()
+    }
 }
 
 /// Reads and compiles `inputs` in their order. Never stops at the first fault.

@@ -52,6 +52,8 @@ pub struct Complaints {
     pub diagnostics: Diagnostics,
     /// Where.
     pub sources: SourceMap,
+    /// Rules without tests, for those who want to be strict.
+    pub untested: Vec<Diagnostic>,
 }
 
 impl Loaded {
@@ -77,7 +79,7 @@ impl Loaded {
 fn unplaced(severity: Severity, code: &'static str, message: String) -> Complaints {
     let mut diagnostics = Diagnostics::new();
     diagnostics.push(Diagnostic { severity, code, message, span: None, help: None, related: Vec::new() });
-    Complaints { diagnostics, sources: SourceMap::new() }
+    Complaints { diagnostics, sources: SourceMap::new(), untested: Vec::new() }
 }
 
 /// Files from the file system, and the rulesets inside the binary.
@@ -90,7 +92,7 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
     let LoadedConfig { config, diagnostics, sources, files } =
         config::load(origin.path.as_deref(), &origin.overrides);
     let recording = Recording::new(loader, &files);
-    let mut complaints = vec![Complaints { diagnostics, sources }];
+    let mut complaints = vec![Complaints { diagnostics, sources, untested: Vec::new() }];
     let mut postures = Vec::new();
     let mut sites = Vec::new();
     if let Some(config) = &config {
@@ -98,7 +100,9 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
         for site in &config.sites {
             let (ruleset, posture) = known.entry(&site.rules).or_insert_with(|| {
                 let loaded = load_rules(&site.rules, &recording);
-                complaints.push(Complaints { diagnostics: loaded.diagnostics, sources: loaded.sources });
+                let untested = loaded.untested();
+                let (diagnostics, sources) = (loaded.diagnostics, loaded.sources);
+                complaints.push(Complaints { diagnostics, sources, untested });
                 (loaded.ruleset, Arc::new(loaded.posture))
             });
             postures.push(SitePosture {

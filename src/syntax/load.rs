@@ -1,7 +1,7 @@
 //! Rule files of both syntaxes → one document, with whatever they include spliced in. Goes on after a fault, so
 //! that all faults of all files are told at once.
 
-use super::ast::Document;
+use super::ast::{Directive, Document, Statement};
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, shorten};
 use super::seclang::{self, Loader, has_wildcard, resolve};
 use super::yaml;
@@ -17,7 +17,8 @@ pub fn parse_file(
     diagnostics: &mut Diagnostics,
     document: &mut Document,
 ) {
-    Load { loader, sources, diagnostics, document, open: Vec::new(), files: 0 }.file(path, None);
+    Load { loader, sources, diagnostics, document, open: Vec::new(), files: 0, keeps: false }
+        .file(path, None);
 }
 
 /// As [`parse_file`], of a `text` which is at hand. What it includes is relative to the directory of `name`.
@@ -30,7 +31,21 @@ pub fn parse_text(
     document: &mut Document,
 ) {
     let file = sources.add(name, text);
-    let mut load = Load { loader, sources, diagnostics, document, open: Vec::new(), files: 1 };
+    let mut load = Load { loader, sources, diagnostics, document, open: Vec::new(), files: 1, keeps: false };
+    load.text(name, file, text, &[]);
+}
+
+/// As [`parse_text`], with `Include`s kept as statements instead of being followed.
+pub(crate) fn parse_kept(
+    name: &str,
+    text: &str,
+    loader: &dyn Loader,
+    sources: &mut SourceMap,
+    diagnostics: &mut Diagnostics,
+    document: &mut Document,
+) {
+    let file = sources.add(name, text);
+    let mut load = Load { loader, sources, diagnostics, document, open: Vec::new(), files: 1, keeps: true };
     load.text(name, file, text, &[]);
 }
 
@@ -43,11 +58,19 @@ pub(crate) struct Load<'a> {
     /// The files that are being read, outermost first: identity, and where it was included.
     open: Vec<(String, Option<Span>)>,
     files: usize,
+    /// Whether what is included becomes a statement instead of being read.
+    keeps: bool,
 }
 
 impl Load<'_> {
     /// Reads what `pattern`, written at `span` in the file `from`, names.
     pub(crate) fn include(&mut self, from: &str, pattern: &str, span: Span, optional: bool) {
+        if self.keeps {
+            let name = Spanned::new(if optional { "IncludeOptional" } else { "Include" }, span);
+            let arguments = vec![Spanned::new(pattern.to_owned(), span)];
+            self.document.statements.push(Statement::Directive(Directive { name, arguments, span }));
+            return;
+        }
         let pattern = resolve(from, pattern);
         let fault = |message: String| Diagnostic::error("include", span, message);
         match self.loader.expand(&pattern) {

@@ -3,10 +3,13 @@
 //! have values, so that nobody needs to write it down.)
 
 pub mod ast;
+pub mod convert;
 pub mod diagnostic;
 mod load;
+mod normal;
 pub mod print;
 pub mod seclang;
 pub mod yaml;
 
 pub use load::{parse_file, parse_text};
+pub use normal::alike;

@@ -23,6 +23,6 @@ pub use log::Seen;
 pub use native::{run_native, transact_native};
 pub use request::request_bytes;
 pub use run::{Case, CaseResult, Selection, Stage, StageResult, Target, run};
-pub use schema::{Input, LoadError, Log, Output, Test, TestFile, TestStage, load};
+pub use schema::{Input, LoadError, Log, Output, Test, TestFile, TestStage, files, load};
 pub use summary::{Group, Summary};
 pub use wire::Answer;

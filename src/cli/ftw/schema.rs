@@ -167,6 +167,19 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<TestFile>, Vec<LoadError>> {
     if errors.is_empty() { Ok(tests) } else { Err(errors) }
 }
 
+/// The files that [`load`] reads: `paths`, and what is in those that are directories.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<LoadError>> {
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        find(path, 0, &mut files, &mut errors);
+    }
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
+}
+
 /// Reads one test file's text.
 fn parse(path: &Path, text: &str) -> Result<TestFile, String> {
     #[derive(Default, Deserialize)]

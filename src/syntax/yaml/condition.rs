@@ -7,6 +7,7 @@
 
 use super::node::{Node, Value};
 use super::reader::{Context, Fields, action, list};
+use super::rule::given_actions;
 use super::table;
 use crate::source::{Span, Spanned};
 use crate::syntax::ast::{Action, Operator, Rule, Selector, Statement, Target};
@@ -224,6 +225,7 @@ fn condition(node: &Node, context: &mut Context<'_>) -> Option<Link> {
             actions.push(action(name, None, flag.span));
         }
     }
+    actions.extend(given_actions(&fields, context));
     let link = Link { targets, operator: parsed, actions, span: fields.span };
     (context.diagnostics.errors() == before).then_some(link)
 }

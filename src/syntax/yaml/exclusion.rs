@@ -6,7 +6,7 @@ use super::reader::{Context, Fields, action, texts};
 use super::rule::{conditions, phase_of, with_phase};
 use super::{id, table};
 use crate::source::{Span, Spanned};
-use crate::syntax::ast::{Directive, Statement};
+use crate::syntax::ast::{ActionStatement, Directive, Statement};
 use crate::syntax::diagnostic::{Diagnostic, shorten};
 use crate::syntax::print::print_target;
 use crate::syntax::seclang::parse_targets;
@@ -42,9 +42,15 @@ pub(crate) fn lower(node: &Node, context: &mut Context<'_>) -> Exclusion {
             action("pass", None, fields.span),
             action("nolog", None, fields.span),
         ];
-        let controls = chosen.controls().map(|(value, span)| action("ctl", Some(value), span)).collect();
+        let controls: Vec<_> =
+            chosen.controls().map(|(value, span)| action("ctl", Some(value), span)).collect();
         out.before = with_phase(condition.before, &phase, &[]);
-        out.before.extend(chain(condition.links, first, controls));
+        if condition.links.is_empty() {
+            let actions = first.into_iter().chain(controls).collect();
+            out.before.push(Statement::Action(ActionStatement { actions, span: fields.span }));
+        } else {
+            out.before.extend(chain(condition.links, first, controls));
+        }
     } else {
         for key in ["id", "phase"] {
             if let Some((span, _)) = fields.entry(key) {

@@ -4,6 +4,7 @@
 
 use super::node::{self, Node, Value};
 use super::reader::{Context, Fields, Items, list, texts};
+use super::table::Table;
 use super::{exclusion, only, patch, rule, table};
 use crate::limits;
 use crate::source::{FileId, SourceMap, Span, Spanned};
@@ -69,8 +70,10 @@ pub(crate) fn read(load: &mut Load<'_>, name: &str, file: FileId, text: &str, re
                 Value::List(blocks) => blocks.iter().for_each(|node| block(node, load, name, file, text)),
                 _ => block(node, load, name, file, text),
             },
-            "rules" => members(node, "rules", rule::lower, patch.as_ref(), load),
-            "only" => members(node, "only", only::lower, patch.as_ref(), load),
+            "rules" => steps(node, (name, file, text), patch.as_ref(), load),
+            "only" => {
+                members("only", list(node, "only", load.diagnostics), only::lower, patch.as_ref(), load)
+            }
             _ => {}
         }
     }
@@ -80,16 +83,54 @@ pub(crate) fn read(load: &mut Load<'_>, name: &str, file: FileId, text: &str, re
 
 type Lower = fn(&Node, &mut Context<'_>, &mut Items);
 
-/// The members of `rules` or `only`.
-fn members(node: &Node, key: &'static str, lower: Lower, patch: Option<&Patch>, load: &mut Load<'_>) {
+/// The members of `rules`: rules, and what may stand between them, each taking effect in its place.
+fn steps(node: &Node, (name, file, text): (&str, FileId, &str), patch: Option<&Patch>, load: &mut Load<'_>) {
+    let all = list(node, "rules", load.diagnostics);
+    for run in all.chunk_by(|a, b| between(a).is_none() && between(b).is_none()) {
+        let [member] = run else {
+            members("rules", run, rule::lower, patch, load);
+            continue;
+        };
+        let Some(table) = between(member) else {
+            members("rules", run, rule::lower, patch, load);
+            continue;
+        };
+        let Some(fields) = Fields::of(member, table, load.diagnostics) else { continue };
+        let Some(inner) = table.keys.first().and_then(|key| fields.get(key.name)) else { continue };
+        match table.name {
+            "marker" => {
+                if let Some(marker) = fields.text("marker", load.diagnostics) {
+                    load.document.statements.push(Statement::Marker(marker, fields.span));
+                }
+            }
+            "settings" => settings(inner, load),
+            "include" => {
+                for pattern in texts(inner, load.diagnostics) {
+                    load.include(name, &pattern, pattern.span, false);
+                }
+            }
+            _ => block(inner, load, name, file, text),
+        }
+    }
+}
+
+/// The table of a member of `rules` that is no rule.
+fn between(member: &Node) -> Option<&'static Table> {
+    let Value::Map(map) = &member.value else { return None };
+    let tables = [&table::MARKER, &table::SETTINGS, &table::INCLUDE, &table::SECLANG];
+    tables.into_iter().find(|table| map.first().is_some_and(|(key, _)| key.node == table.name))
+}
+
+/// Rules, or members of `only`.
+fn members(key: &'static str, all: &[Node], lower: Lower, patch: Option<&Patch>, load: &mut Load<'_>) {
     let before = load.diagnostics.len();
     let mut items = Items::default();
-    for member in list(node, key, load.diagnostics) {
+    for member in all {
         let mut context = context(load.sources, load.diagnostics, &mut load.document.names, patch);
         lower(member, &mut context, &mut items);
         if load.diagnostics.len() - before >= limits::DIAGNOSTICS {
             let message =
-                format!("there are more than {} faults; the rest was not read", limits::DIAGNOSTICS);
+                format!("there are more than {} faults; the rest of {key} was not read", limits::DIAGNOSTICS);
             load.diagnostics.push(Diagnostic::error("too-many-faults", member.span, message));
             break;
         }
@@ -106,6 +147,14 @@ fn context<'a>(
     patch: Option<&'a Patch>,
 ) -> Context<'a> {
     Context { sources, diagnostics, names, patch }
+}
+
+/// Whether `text` is a rule file: told from its keys at the top, for a program that is given files of several kinds.
+pub fn is_rules(text: &str) -> bool {
+    let has = |keys: &[&str]| {
+        text.lines().any(|line| line.split_once(':').is_some_and(|(key, _)| keys.contains(&key)))
+    };
+    has(&["rules", "patch", "only"]) && !has(&["tests"])
 }
 
 /// `settings:`, names of directives with their arguments.
@@ -211,14 +260,19 @@ fn block(node: &Node, load: &mut Load<'_>, name: &str, file: FileId, text: &str)
     seclang::read_block(load, name, file, upto, start, indent);
 }
 
+/// Whether the directive `name` is no setting, because a key of its own says what it says.
+pub(crate) fn has_a_key(name: &str) -> bool {
+    ELSEWHERE.iter().any(|(known, _)| *known == name)
+}
+
 /// Directives that have a key of their own.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("Include", "include: [file]"),
     ("IncludeOptional", "seclang: |"),
-    ("SecAction", "seclang: |"),
+    ("SecAction", "a rule with when: always"),
     ("SecDataset", "lists: {name: [entries]}"),
     ("SecDefaultAction", "seclang: |"),
-    ("SecMarker", "seclang: |"),
+    ("SecMarker", "rules: [{marker: NAME}]"),
     ("SecRule", "rules:"),
     ("SecRuleRemoveById", "exclusions: [{rules: [id]}]"),
     ("SecRuleRemoveByMsg", "exclusions: [{messages: [regex]}]"),

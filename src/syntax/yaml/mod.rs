@@ -11,8 +11,14 @@ mod patch;
 mod phase;
 mod reader;
 mod rule;
+mod schema;
 mod table;
+mod write;
 
+pub use file::is_rules;
 pub(crate) use file::read;
 pub use id::{is_name, stable_id};
+pub use schema::schema;
+pub(crate) use table::SEVERITY_NAMES;
 pub use table::{Key, Table, Takes};
+pub(crate) use write::write;

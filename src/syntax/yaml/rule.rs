@@ -6,7 +6,7 @@ use super::node::{Node, Value};
 use super::reader::{Context, Fields, Items, action, paragraph, text};
 use super::{case, patch, phase, table};
 use crate::source::{Span, Spanned};
-use crate::syntax::ast::{Action, Patch, RuleNote, RuleTest, Statement};
+use crate::syntax::ast::{Action, ActionStatement, Patch, RuleNote, RuleTest, Statement};
 use crate::syntax::diagnostic::{Diagnostic, shorten};
 use crate::syntax::seclang::parse_actions;
 
@@ -220,6 +220,10 @@ impl Own {
         if let Some(level) = level.filter(|level| level.node > 1) {
             links.insert(0, at_level(level));
         }
+        if links.is_empty() {
+            first.extend(last);
+            return vec![Statement::Action(ActionStatement { actions: first, span: self.span })];
+        }
         chain(links, first, last)
     }
 }
@@ -240,6 +244,9 @@ pub(crate) fn conditions(fields: &Fields<'_>, id: u64, context: &mut Context<'_>
                 .diagnostics
                 .push(fault.help("for example when: {variables: [ARGS], operator: '@detectSQLi'}"));
             None
+        }
+        [("when", (_, Node { value: Value::Scalar { text, .. }, .. }))] if text == "always" => {
+            Some(Lowered::default())
         }
         [("when", (_, node))] => condition::lower(node, id, context),
         [(key, (_, node))] => condition::lower_compound(key, node, id, context),
@@ -291,9 +298,11 @@ fn at_level(level: &Spanned<u64>) -> Link {
     compare("TX", "detection_paranoia_level", "ge", &level.node.to_string(), level.span)
 }
 
-const DISRUPTIVE: &[&str] = &["allow", "block", "deny", "drop", "pass", "proxy", "redirect"];
+/// Actions that decide.
+pub(crate) const DISRUPTIVE: &[&str] = &["allow", "block", "deny", "drop", "pass", "proxy", "redirect"];
 
-const EFFECTS: &[&str] = &[
+/// Actions that change something.
+pub(crate) const EFFECTS: &[&str] = &[
     "append",
     "capture",
     "ctl",

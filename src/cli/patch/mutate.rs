@@ -1,0 +1,131 @@
+//! Variants of an exploit: what a filter that looked at the exploit alone would let through.
+
+use super::part::{Part, Place, path, with, written};
+use super::shape::Shape;
+use super::source::Exploit;
+
+/// A variant, and what is different in it.
+#[derive(Clone, Debug)]
+pub(super) struct Variant {
+    pub(super) what: &'static str,
+    pub(super) request: Exploit,
+}
+
+/// Variants of `request`, whose hostile value is `part`.
+pub(super) fn variants(request: &Exploit, part: &Part, shape: Option<&Shape>) -> Vec<Variant> {
+    let mut out = vec![Variant { what: "as it was", request: request.clone() }];
+    let mut add = |what: &'static str, request: Option<Exploit>| {
+        let new = request.filter(|request| out.iter().all(|known| known.request != *request));
+        out.extend(new.map(|request| Variant { what, request }));
+    };
+    let value = String::from_utf8_lossy(&part.value).into_owned();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    match &part.place {
+        Place::Query(_) | Place::Form(_) | Place::Cookie(_) => {
+            add("percent-encoded", with(request, &part.place, &hex(&part.value)));
+            if matches!(part.place, Place::Query(_) | Place::Form(_)) {
+                let twice = hex(&part.value).replace('%', "%25");
+                if shape.is_some_and(twice_decoded) {
+                    add("percent-encoded twice", with(request, &part.place, &twice));
+                }
+            }
+            add("blanks as %20", with(request, &part.place, &written(&part.place, &part.value)));
+            let tabs = written(&part.place, &part.value).replace("%20", "%09");
+            add("tabs for blanks", with(request, &part.place, &tabs));
+            add(
+                "a blank before it",
+                with(request, &part.place, &format!("%20{}", written(&part.place, &part.value))),
+            );
+            add(
+                "a blank after it",
+                with(request, &part.place, &format!("{}%20", written(&part.place, &part.value))),
+            );
+        }
+        Place::Path => {
+            let encoded: String = value
+                .split('/')
+                .map(|s| if s == ".." { "%2e%2e".to_owned() } else { s.to_owned() })
+                .collect::<Vec<_>>()
+                .join("/");
+            add("dots percent-encoded", with(request, &part.place, &encoded));
+        }
+        Place::Json(_) | Place::Header(_) | Place::Body => {
+            add("a blank before it", with(request, &part.place, &format!(" {value}")));
+        }
+    }
+    if shape.is_some_and(|shape| shape.any_case) {
+        let encode = |text: &str| written(&part.place, text.as_bytes());
+        add("in upper case", with(request, &part.place, &encode(&value.to_ascii_uppercase())));
+        let mixed: String = value
+            .chars()
+            .enumerate()
+            .map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+            .collect();
+        add("in mixed case", with(request, &part.place, &encode(&mixed)));
+    }
+    elsewhere(request, part, &mut add);
+    if !matches!(part.place, Place::Path | Place::Header(_) | Place::Cookie(_)) {
+        let (path, rest) = (path(request), request.target.get(path(request).len()..).unwrap_or(""));
+        let at = |path: String| Some(Exploit { target: format!("{path}{rest}"), ..request.clone() });
+        add("a slash more in the path", at(format!("/{path}")));
+        add("a parameter in the path", at(format!("{path};x=y")));
+        add("a slash at the end of the path", at(format!("{}/", path.trim_end_matches('/'))));
+    }
+    out
+}
+
+/// The hostile parameter in another place.
+fn elsewhere(request: &Exploit, part: &Part, add: &mut impl FnMut(&'static str, Option<Exploit>)) {
+    let (name, value) = match &part.place {
+        Place::Query(name) | Place::Form(name) => (name, written(&part.place, &part.value)),
+        _ => return,
+    };
+    let name = super::source::encode(name.as_bytes());
+    match &part.place {
+        Place::Query(_) => {
+            let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+            add(
+                "after another parameter",
+                Some(Exploit { target: format!("{path}?zz=1&{query}"), ..request.clone() }),
+            );
+            add(
+                "before another parameter",
+                Some(Exploit { target: format!("{path}?{query}&zz=1"), ..request.clone() }),
+            );
+            if request.body.is_empty() {
+                let mut headers = request.headers.clone();
+                headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
+                headers.push(("Content-Type".to_owned(), FORM.to_owned()));
+                let moved = Exploit {
+                    method: "POST".to_owned(),
+                    target: path.to_owned(),
+                    headers,
+                    body: format!("{name}={value}").into_bytes(),
+                };
+                add("in the body", Some(moved));
+            }
+        }
+        Place::Form(_) => {
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let changed = |body: String| Some(Exploit { body: body.into_bytes(), ..request.clone() });
+            add("after another parameter", changed(format!("zz=1&{body}")));
+            add("before another parameter", changed(format!("{body}&zz=1")));
+            let mut headers = request.headers.clone();
+            headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
+            let separator = if request.target.contains('?') { '&' } else { '?' };
+            let target = format!("{}{separator}{name}={value}", request.target);
+            add(
+                "in the query string",
+                Some(Exploit { method: "GET".to_owned(), target, headers, body: Vec::new() }),
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Whether the shape is looked for behind two layers of percent-encoding.
+fn twice_decoded(shape: &Shape) -> bool {
+    shape.transformations.iter().filter(|name| **name == "urlDecodeUni").count() > 1
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";

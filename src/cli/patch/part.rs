@@ -1,0 +1,273 @@
+//! A request in parts: where each value came from, and how another value takes its place.
+
+use super::source::{Exploit, encode};
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Path,
+    Query(String),
+    Form(String),
+    /// A member of JSON, as `ARGS` calls it (`json.user.name`).
+    Json(String),
+    Header(String),
+    Cookie(String),
+    /// The whole of a body that no parameter is known of.
+    Body,
+}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) place: Place,
+    /// Decoded once.
+    pub(super) value: Vec<u8>,
+}
+
+impl Place {
+    /// For people.
+    pub(super) fn named(&self) -> String {
+        match self {
+            Place::Path => "the path".to_owned(),
+            Place::Query(name) | Place::Form(name) | Place::Json(name) => format!("the parameter {name}"),
+            Place::Header(name) => format!("the header {name}"),
+            Place::Cookie(name) => format!("the cookie {name}"),
+            Place::Body => "the body".to_owned(),
+        }
+    }
+
+    /// What a rule looks at.
+    pub(super) fn target(&self) -> String {
+        match self {
+            Place::Path => "REQUEST_FILENAME".to_owned(),
+            Place::Query(name) | Place::Form(name) | Place::Json(name) => format!("ARGS:{}", key(name)),
+            Place::Header(name) => format!("REQUEST_HEADERS:{}", key(name)),
+            Place::Cookie(name) => format!("REQUEST_COOKIES:{}", key(name)),
+            Place::Body => "FULL_REQUEST".to_owned(),
+        }
+    }
+}
+
+/// A selector, quoted where SecLang would read something else in it.
+fn key(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-[]".contains(&b);
+    if name.bytes().all(plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', "\\'")) }
+}
+
+/// The path of the target, without the query string.
+pub(super) fn path(request: &Exploit) -> &str {
+    request.target.split('?').next().unwrap_or("/")
+}
+
+/// All parts of `request` that an attacker chooses.
+pub(super) fn parts(request: &Exploit) -> Vec<Part> {
+    let mut out = vec![Part { place: Place::Path, value: decode(path(request)) }];
+    if let Some((_, query)) = request.target.split_once('?') {
+        let pairs = pairs(query).into_iter();
+        out.extend(pairs.map(|(name, value)| Part { place: Place::Query(text(&name)), value }));
+    }
+    for (name, value) in &request.headers {
+        if name.eq_ignore_ascii_case("cookie") {
+            for cookie in value.split(';') {
+                let (name, value) = cookie.split_once('=').unwrap_or((cookie, ""));
+                out.push(Part { place: Place::Cookie(name.trim().to_owned()), value: decode(value) });
+            }
+        } else if !ORDINARY.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            out.push(Part { place: Place::Header(name.clone()), value: value.clone().into_bytes() });
+        }
+    }
+    if request.body.is_empty() {
+        return out;
+    }
+    let kind = request.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
+    if kind.contains("json")
+        && let Ok(value) = serde_json::from_slice(&request.body)
+    {
+        leaves(&value, "json", 0, &mut out);
+    } else if kind.starts_with("application/x-www-form-urlencoded") {
+        let body = String::from_utf8_lossy(&request.body);
+        let pairs = pairs(&body).into_iter();
+        out.extend(pairs.map(|(name, value)| Part { place: Place::Form(text(&name)), value }));
+    } else {
+        out.push(Part { place: Place::Body, value: request.body.clone() });
+    }
+    out
+}
+
+/// `request` with `written`, as it goes over the wire, in the place of the value at `place`; `None` where that cannot
+/// be done.
+pub(super) fn with(request: &Exploit, place: &Place, written: &str) -> Option<Exploit> {
+    let mut out = request.clone();
+    let replaced = |text: &str, separator: char, name: &str| -> String {
+        let pair = |pair: &str| match pair.split_once('=') {
+            Some((known, _)) if self::text(&decode(known.trim())) == *name => format!("{known}={written}"),
+            _ => pair.to_owned(),
+        };
+        text.split(separator).map(pair).collect::<Vec<_>>().join(&separator.to_string())
+    };
+    match place {
+        Place::Query(name) => {
+            let (path, query) = request.target.split_once('?')?;
+            out.target = format!("{path}?{}", replaced(query, '&', name));
+        }
+        Place::Form(name) => {
+            out.body = replaced(std::str::from_utf8(&request.body).ok()?, '&', name).into_bytes();
+        }
+        Place::Cookie(name) => {
+            for (header, value) in &mut out.headers {
+                if header.eq_ignore_ascii_case("cookie") {
+                    *value = replaced(value, ';', name);
+                }
+            }
+        }
+        Place::Header(name) => {
+            let header = out.headers.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+            written.clone_into(&mut header.1);
+        }
+        Place::Json(name) => {
+            let mut value = serde_json::from_slice(&request.body).ok()?;
+            let path: Vec<_> = name.split('.').skip(1).collect();
+            set(&mut value, &path, written)?;
+            out.body = value.to_string().into_bytes();
+        }
+        Place::Body => out.body = written.as_bytes().to_vec(),
+        Place::Path => {
+            let query = request.target.split_once('?').map(|(_, query)| format!("?{query}"));
+            out.target = format!("{written}{}", query.unwrap_or_default());
+        }
+    }
+    Some(out)
+}
+
+fn set(value: &mut serde_json::Value, path: &[&str], written: &str) -> Option<()> {
+    let Some((first, rest)) = path.split_first() else {
+        *value = serde_json::Value::String(written.to_owned());
+        return Some(());
+    };
+    match value {
+        serde_json::Value::Object(map) => set(map.get_mut(*first)?, rest, written),
+        serde_json::Value::Array(list) => {
+            // The engine calls members of lists `array_0`, `array_1`, …
+            let index: usize = first.strip_prefix("array_")?.parse().ok()?;
+            set(list.get_mut(index)?, rest, written)
+        }
+        _ => None,
+    }
+}
+
+fn leaves(value: &serde_json::Value, name: &str, depth: usize, out: &mut Vec<Part>) {
+    if depth > DEPTH {
+        return;
+    }
+    match value {
+        serde_json::Value::Object(map) => {
+            map.iter().for_each(|(key, value)| leaves(value, &format!("{name}.{key}"), depth + 1, out));
+        }
+        serde_json::Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                leaves(value, &format!("{name}.array_{index}"), depth + 1, out);
+            }
+        }
+        serde_json::Value::String(text) => {
+            out.push(Part { place: Place::Json(name.to_owned()), value: text.clone().into_bytes() });
+        }
+        other => {
+            out.push(Part { place: Place::Json(name.to_owned()), value: other.to_string().into_bytes() })
+        }
+    }
+}
+
+fn pairs(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    };
+    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Undoes percent-encoding, and `+` for a blank.
+pub(super) fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                at += 2;
+            }
+            (b'+', ..) => out.push(b' '),
+            (byte, ..) => out.push(*byte),
+        }
+        at += 1;
+    }
+    out
+}
+
+/// `value` as it would be written at `place`, with as little encoding as will do.
+pub(super) fn written(place: &Place, value: &[u8]) -> String {
+    match place {
+        Place::Json(_) | Place::Header(_) | Place::Body | Place::Path => text(value),
+        _ => encode(value),
+    }
+}
+
+/// Headers that no exploit is told by, unless it is in their value all the same: browsers and tools send them.
+const ORDINARY: [&str; 8] = [
+    "host",
+    "connection",
+    "accept-encoding",
+    "content-length",
+    "transfer-encoding",
+    "upgrade-insecure-requests",
+    "te",
+    "date",
+];
+/// Nesting of JSON that is looked into.
+const DEPTH: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_can_be_exchanged() {
+        let form = Exploit {
+            method: "POST".to_owned(),
+            target: "/a?q=1&r=%32".to_owned(),
+            headers: vec![
+                ("Cookie".to_owned(), "s=1; t=2".to_owned()),
+                ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+                ("X".to_owned(), "y".to_owned()),
+            ],
+            body: b"b=c".to_vec(),
+        };
+        let json = Exploit {
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            body: br#"{"u": {"n": ["x", 7]}}"#.to_vec(),
+            ..form.clone()
+        };
+        for request in [form, json] {
+            // Of another type, the body would have other parts.
+            let is_type = |part: &Part| part.place == Place::Header("Content-Type".to_owned());
+            for part in parts(&request).into_iter().filter(|part| !is_type(part)) {
+                let changed = with(&request, &part.place, "/new").expect("it stands there");
+                assert!(
+                    parts(&changed).iter().any(|p| p.place == part.place && p.value == b"/new"),
+                    "{part:?}"
+                );
+                assert_eq!(parts(&changed).len(), parts(&request).len());
+            }
+        }
+    }
+
+    #[test]
+    fn broken_escapes_stay() {
+        assert_eq!(decode("%zz%4+a%41"), b"%zz%4 aA");
+    }
+}

@@ -1,0 +1,460 @@
+//! Raw requests, curl commands, HAR files and nuclei templates → requests.
+
+use serde_json::Value;
+
+/// A request as a client would send it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Exploit {
+    pub(super) method: String,
+    /// The target, from the first slash on.
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Exploit {
+    /// The value of the header `name`.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a source says about the flaw itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) title: Option<String>,
+    pub(super) product: Option<String>,
+    pub(super) severity: Option<String>,
+    pub(super) cve: Vec<String>,
+    pub(super) references: Vec<String>,
+}
+
+/// Everything that one source holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) requests: Vec<Exploit>,
+    pub(super) about: About,
+    /// What was guessed, for the person who reads the patch.
+    pub(super) guesses: Vec<String>,
+}
+
+/// Reads `text`, whatever of the four it is.
+pub(super) fn read(text: &str) -> Result<Source, String> {
+    let start = text.trim_start();
+    if start.starts_with("curl ") || start.starts_with("curl\t") {
+        return curl(start).map(|request| Source { requests: vec![request], ..Source::default() });
+    }
+    if start.starts_with(['{', '[']) {
+        let value: Value =
+            serde_json::from_str(start).map_err(|error| format!("this is not JSON: {error}"))?;
+        return har(&value);
+    }
+    let first = start.lines().next().unwrap_or("");
+    let mut words = first.split_whitespace();
+    let is_method = words.next().is_some_and(|m| !m.is_empty() && m.bytes().all(|b| b.is_ascii_uppercase()));
+    if is_method && words.next().is_some_and(|target| target.starts_with('/') || target.contains("://")) {
+        return raw(start).map(|request| Source { requests: vec![request], ..Source::default() });
+    }
+    nuclei(text)
+}
+
+/// A request as text: a request line, headers, an empty line, a body.
+fn raw(text: &str) -> Result<Exploit, String> {
+    let mut rest = text;
+    let mut line = || {
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        rest = after;
+        line.strip_suffix('\r').unwrap_or(line)
+    };
+    let first = line();
+    let (method, target) = first.split_once(' ').ok_or("a request begins with method and target")?;
+    let target = target.rsplit_once(" HTTP/").map_or(target, |(target, _)| target).trim();
+    let mut headers = Vec::new();
+    loop {
+        let field = line();
+        let Some((name, value)) = field.split_once(':') else { break };
+        if !name.eq_ignore_ascii_case("content-length") {
+            headers.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+    let body = rest.strip_suffix('\n').unwrap_or(rest).as_bytes().to_vec();
+    Ok(Exploit { method: method.to_owned(), target: path_of(target), headers, body })
+}
+
+/// The part of a URL from its path on.
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = match (rest.len() == url.len(), rest.find(['/', '?'])) {
+        (true, _) => rest,
+        (false, Some(at)) => rest.get(at..).unwrap_or("/"),
+        (false, None) => "/",
+    };
+    let path = path.split('#').next().unwrap_or(path);
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+/// A command line of curl, as a shell would read it.
+fn curl(text: &str) -> Result<Exploit, String> {
+    let words = words(text)?;
+    let mut request = Exploit::default();
+    let mut url = None;
+    let (mut data, mut form): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let (mut as_query, mut is_json) = (false, false);
+    let mut rest = words.into_iter().skip(1);
+    while let Some(word) = rest.next() {
+        let (flag, attached) = match word.strip_prefix("--") {
+            Some(long) => match long.split_once('=') {
+                Some((flag, value)) => (format!("--{flag}"), Some(value.to_owned())),
+                None => (word.clone(), None),
+            },
+            // -XPOST, -H'a: b'
+            None if word.starts_with('-')
+                && word.len() > 2
+                && "XHdFbAeu".contains(word.chars().nth(1).unwrap_or(' ')) =>
+            {
+                (word.chars().take(2).collect(), Some(word.chars().skip(2).collect()))
+            }
+            None => (word.clone(), None),
+        };
+        let mut value = || attached.clone().or_else(|| rest.next()).ok_or(format!("{flag} needs a value"));
+        match flag.as_str() {
+            "-X" | "--request" => request.method = value()?,
+            "-H" | "--header" => {
+                let header = value()?;
+                if let Some((name, value)) = header.split_once(':') {
+                    request.headers.push((name.trim().to_owned(), value.trim().to_owned()));
+                }
+            }
+            "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-ascii" => data.push(value()?),
+            "--data-urlencode" => {
+                let value = value()?;
+                let (name, content) = value.split_once('=').unwrap_or(("", &value));
+                let encoded = encode(content.as_bytes());
+                data.push(if name.is_empty() { encoded } else { format!("{name}={encoded}") });
+            }
+            "--json" => {
+                is_json = true;
+                data.push(value()?);
+            }
+            "-F" | "--form" | "--form-string" => form.push(value()?),
+            "-A" | "--user-agent" => request.headers.push(("User-Agent".to_owned(), value()?)),
+            "-e" | "--referer" => request.headers.push(("Referer".to_owned(), value()?)),
+            "-b" | "--cookie" => request.headers.push(("Cookie".to_owned(), value()?)),
+            "--url" => url = Some(value()?),
+            "-G" | "--get" => as_query = true,
+            "-I" | "--head" => request.method = "HEAD".to_owned(),
+            "-u" | "--user" | "-o" | "--output" | "-x" | "--proxy" | "-m" | "--max-time"
+            | "--connect-timeout" | "--retry" | "-w" | "--write-out" | "--cacert" | "-E" | "--cert"
+            | "--key" | "--resolve" => {
+                value()?;
+            }
+            other if other.starts_with('-') => {}
+            _ => url = Some(word),
+        }
+    }
+    request.target = path_of(&url.ok_or("the command names no URL")?);
+    let body = data.join("&");
+    if as_query {
+        let separator = if request.target.contains('?') { '&' } else { '?' };
+        if !body.is_empty() {
+            request.target = format!("{}{separator}{body}", request.target);
+        }
+    } else if !form.is_empty() {
+        let mut text = String::new();
+        for part in &form {
+            let (name, content) = part.split_once('=').unwrap_or((part, ""));
+            let content = content.strip_prefix('@').map_or(content, |_| "x");
+            text.push_str(&format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n"
+            ));
+        }
+        text.push_str("--b--\r\n");
+        request.headers.push(("Content-Type".to_owned(), "multipart/form-data; boundary=b".to_owned()));
+        request.body = text.into_bytes();
+    } else if !data.is_empty() {
+        request.body = body.into_bytes();
+        if request.header("Content-Type").is_none() {
+            let kind = if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
+            request.headers.push(("Content-Type".to_owned(), kind.to_owned()));
+        }
+    }
+    if request.method.is_empty() {
+        request.method = if request.body.is_empty() { "GET" } else { "POST" }.to_owned();
+    }
+    Ok(request)
+}
+
+/// The words of a command line: quotes, `$'…'`, backslashes, continued lines.
+fn words(text: &str) -> Result<Vec<String>, String> {
+    let mut out = Vec::new();
+    let mut word: Option<String> = None;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match rest.next() {
+                        Some('\'') => break,
+                        Some(c) => word.push(c),
+                        None => return Err("a quote in the command has no end".to_owned()),
+                    }
+                }
+            }
+            '$' if rest.peek() == Some(&'\'') => {
+                rest.next();
+                let word = word.get_or_insert_default();
+                loop {
+                    match rest.next() {
+                        Some('\'') => break,
+                        Some('\\') => match rest.next() {
+                            Some('n') => word.push('\n'),
+                            Some('r') => word.push('\r'),
+                            Some('t') => word.push('\t'),
+                            Some(c @ ('x' | 'u')) => {
+                                let most = if c == 'x' { 2 } else { 4 };
+                                let mut digits = String::new();
+                                while digits.len() < most {
+                                    match rest.next_if(char::is_ascii_hexdigit) {
+                                        Some(digit) => digits.push(digit),
+                                        None => break,
+                                    }
+                                }
+                                word.extend(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32));
+                            }
+                            Some(c) => word.push(c),
+                            None => return Err("a quote in the command has no end".to_owned()),
+                        },
+                        Some(c) => word.push(c),
+                        None => return Err("a quote in the command has no end".to_owned()),
+                    }
+                }
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match rest.next() {
+                        Some('"') => break,
+                        Some('\\') => match rest.next() {
+                            Some(c @ ('"' | '\\' | '$' | '`')) => word.push(c),
+                            Some('\n') => {}
+                            Some(c) => word.extend(['\\', c]),
+                            None => return Err("a quote in the command has no end".to_owned()),
+                        },
+                        Some(c) => word.push(c),
+                        None => return Err("a quote in the command has no end".to_owned()),
+                    }
+                }
+            }
+            '\\' => match rest.next() {
+                Some('\n') | None => {}
+                Some('\r') => {
+                    rest.next_if_eq(&'\n');
+                }
+                Some(c) => word.get_or_insert_default().push(c),
+            },
+            c if c.is_whitespace() => out.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    out.extend(word);
+    Ok(out)
+}
+
+/// The requests of a HAR file (HTTP Archive 1.2), of one of its entries, or one request of it.
+fn har(value: &Value) -> Result<Source, String> {
+    let entries: Vec<&Value> = match (&value["log"]["entries"], value) {
+        (Value::Array(entries), _) | (_, Value::Array(entries)) => entries.iter().collect(),
+        _ => vec![value],
+    };
+    let mut source = Source::default();
+    for entry in entries {
+        let request = if entry["request"].is_object() { &entry["request"] } else { entry };
+        let (Some(method), Some(url)) = (request["method"].as_str(), request["url"].as_str()) else {
+            continue;
+        };
+        let pairs = |list: &Value| -> Vec<(String, String)> {
+            let pair =
+                |one: &Value| Some((one["name"].as_str()?.to_owned(), one["value"].as_str()?.to_owned()));
+            list.as_array().into_iter().flatten().filter_map(pair).collect()
+        };
+        let mut headers = pairs(&request["headers"]);
+        headers.retain(|(name, _)| !name.starts_with(':') && !name.eq_ignore_ascii_case("content-length"));
+        let posted = &request["postData"];
+        let body = match posted["text"].as_str() {
+            Some(text) => text.to_owned(),
+            None => {
+                let encoded = pairs(&posted["params"]).into_iter();
+                encoded.map(|(n, v)| format!("{n}={}", encode(v.as_bytes()))).collect::<Vec<_>>().join("&")
+            }
+        };
+        let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let (Some(kind), false) = (posted["mimeType"].as_str(), has_type) {
+            headers.push(("Content-Type".to_owned(), kind.to_owned()));
+        }
+        let target = path_of(url);
+        source.requests.push(Exploit { method: method.to_owned(), target, headers, body: body.into_bytes() });
+    }
+    if source.requests.is_empty() {
+        return Err("there is no request in this JSON; a HAR file has log.entries[].request".to_owned());
+    }
+    Ok(source)
+}
+
+/// The requests of a template of nuclei, with what stands for something replaced.
+fn nuclei(text: &str) -> Result<Source, String> {
+    let value: Value = serde_yaml::from_str(text)
+        .map_err(|error| format!("this is no request, curl command, HAR file or nuclei template: {error}"))?;
+    let blocks = [&value["http"], &value["requests"]].into_iter().filter_map(Value::as_array).flatten();
+    let mut source = Source { about: about(&value["info"]), ..Source::default() };
+    for block in blocks {
+        let fill = |text: &str, guesses: &mut Vec<String>| {
+            fill(text, &block["payloads"], &value["variables"], guesses)
+        };
+        for raw_text in block["raw"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let text = fill(raw_text.trim_start_matches('@').trim_start(), &mut source.guesses);
+            source.requests.extend(raw(&text));
+        }
+        let body = block["body"].as_str().map(|body| fill(body, &mut source.guesses)).unwrap_or_default();
+        let headers: Vec<_> = block["headers"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
+        for path in block["path"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let target = path_of(&fill(path, &mut source.guesses));
+            let headers = headers.iter().map(|(n, v)| (n.clone(), fill(v, &mut source.guesses))).collect();
+            let method = block["method"].as_str().unwrap_or("GET").to_owned();
+            source.requests.push(Exploit { method, target, headers, body: body.clone().into_bytes() });
+        }
+    }
+    source.guesses.dedup();
+    if source.requests.is_empty() {
+        return Err(
+            "this is no request, curl command, HAR file or nuclei template with an HTTP request".to_owned()
+        );
+    }
+    Ok(source)
+}
+
+fn about(info: &Value) -> About {
+    let text = |value: &Value| value.as_str().map(|text| text.trim().to_owned());
+    let list = |value: &Value| -> Vec<String> {
+        match value {
+            Value::Array(list) => list.iter().filter_map(&text).collect(),
+            Value::String(text) => {
+                text.lines().flat_map(|line| line.split(',')).map(|t| t.trim().to_owned()).collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    About {
+        title: text(&info["name"]),
+        product: text(&info["metadata"]["product"]),
+        severity: text(&info["severity"]),
+        cve: list(&info["classification"]["cve-id"])
+            .into_iter()
+            .map(|one| one.to_ascii_uppercase())
+            .collect(),
+        references: list(&info["reference"]),
+    }
+}
+
+/// `text` with `{{…}}` replaced.
+fn fill(text: &str, payloads: &Value, variables: &Value, guesses: &mut Vec<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.push_str(before);
+        let Some((inner, after)) = after.split_once("}}") else {
+            out.push_str("{{");
+            rest = after;
+            continue;
+        };
+        rest = after;
+        let name = inner.trim();
+        let known =
+            [&payloads[name][0], &payloads[name], &variables[name]].into_iter().find_map(Value::as_str);
+        match (name, known) {
+            ("BaseURL" | "RootURL" | "Path", _) => {}
+            ("Hostname" | "Host", _) => out.push_str("app.example"),
+            (_, Some(value)) if !value.contains("{{") => out.push_str(value),
+            (name, _) if name.contains("interactsh") => out.push_str("evil.example"),
+            (name, _) => {
+                guesses.push(format!("{{{{{name}}}}} of the template is written as `x1`"));
+                out.push_str("x1");
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Percent-encodes what a form would.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            out.push(char::from(*byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curl_is_read_as_a_shell_reads_it() {
+        let source = read(
+            "curl -k 'https://a.example/x?y=1' \\\n  -XPUT -H \"A: b\\\"c\" --data-urlencode 'q=a b' -d $'z=\\x41' --user-agent=u",
+        )
+        .expect("it is sound");
+        let one = &source.requests[0];
+        assert_eq!((one.method.as_str(), one.target.as_str()), ("PUT", "/x?y=1"));
+        assert_eq!(one.header("a"), Some("b\"c"));
+        assert_eq!(one.header("user-agent"), Some("u"));
+        assert_eq!(one.body, b"q=a%20b&z=A");
+        assert!(read("curl 'x").is_err() && read("curl -k").is_err());
+    }
+
+    #[test]
+    fn raw_requests_lose_their_length_and_keep_their_body() {
+        let text = "POST http://h/a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx=1\r\ny=2\n";
+        let one = &read(text).expect("it is sound").requests[0];
+        assert_eq!((one.target.as_str(), one.headers.len()), ("/a?b", 1));
+        assert_eq!(one.body, b"x=1\r\ny=2");
+    }
+
+    #[test]
+    fn archives_and_templates_hold_several() {
+        let har = r#"{"log": {"entries": [
+            {"request": {"method": "GET", "url": "http://h/a", "headers": [{"name": ":path", "value": "/a"}]}},
+            {"request": {"method": "POST", "url": "http://h/b", "headers": [],
+             "postData": {"mimeType": "application/x-www-form-urlencoded", "params": [{"name": "c", "value": "d e"}]}}}]}}"#;
+        let source = read(har).expect("it is sound");
+        assert_eq!(source.requests[0].headers, []);
+        assert_eq!(source.requests[1].body, b"c=d%20e");
+        let template = "id: CVE-2024-1\ninfo:\n  name: A flaw\n  severity: high\n  classification: {cve-id: cve-2024-1}\n\
+                        http:\n  - method: GET\n    path: ['{{BaseURL}}/a?b={{randstr}}']\n  - raw:\n      - |\n        \
+                        POST /c HTTP/1.1\n        Host: {{Hostname}}\n\n        d=1\n";
+        let source = read(template).expect("it is sound");
+        assert_eq!(source.requests.iter().map(|r| r.target.as_str()).collect::<Vec<_>>(), ["/a?b=x1", "/c"]);
+        assert_eq!(source.about.cve, ["CVE-2024-1"]);
+        assert_eq!(source.guesses.len(), 1);
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_refused() {
+        for text in ["", "hello", "{}", "[]", "a: b", "{{{", "- x"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
