@@ -84,8 +84,9 @@ const BODY: &str = "
 
 Answers must not depend on how the engine works or how a request arrives. The whole suite is run
 
-- in process, and again without prefilters, without keeping transformed values, and with bodies given byte by byte: the status, the rules in their order, and all that the log says of each (values, messages, data) must be
-  the same as in the first run;
+- in process, and again without prefilters, without keeping transformed values, and with bodies given byte by byte: the
+  status, the rules in their order, and all that the log says of each (values, messages, data) must be the same as in
+  the first run;
 - through the proxy with a worker for each core, and with one worker: the rules in their order must be those of the
   first run in process;
 - over TLS and HTTP/2. {absent} tests have no request in HTTP/2: malformed heads, other versions, `CONNECT`, absolute
