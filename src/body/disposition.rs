@@ -62,6 +62,19 @@ impl Disposition {
         self.error.get_or_insert(code);
     }
 
+    /// Adds one more name. Beyond a few they are one together, so that a header of nothing but names does not grow
+    /// into many files.
+    fn add(others: &mut Vec<Vec<u8>>, name: Vec<u8>) {
+        let is_full = others.len() >= MAX_OTHERS;
+        match others.last_mut() {
+            Some(last) if is_full => {
+                last.push(b'\n');
+                last.extend_from_slice(&name);
+            }
+            _ => others.push(name),
+        }
+    }
+
     fn join_pieces(&mut self) {
         let [name, filename] = std::mem::take(&mut self.pieces);
         for (whole, first, others) in [
@@ -73,7 +86,7 @@ impl Disposition {
             }
             match first {
                 None => *first = Some(whole),
-                Some(_) => others.push(whole),
+                Some(_) => Self::add(others, whole),
             }
         }
     }
@@ -102,7 +115,7 @@ impl Disposition {
         let is_taken = first.as_ref().is_some_and(|n| !n.is_empty());
         match star {
             [b'*', b'0'..=b'9', ..] => pieces.extend_from_slice(&value),
-            _ if is_taken => others.push(value),
+            _ if is_taken => Self::add(others, value),
             _ => *first = Some(value),
         }
         if is_taken && is_plain {
@@ -215,6 +228,9 @@ fn decode_extended(value: &[u8]) -> Vec<u8> {
     crate::http::percent_decode(text).into_owned()
 }
 
+/// Further names of one part, and further file names, that are kept apart.
+const MAX_OTHERS: usize = 3;
+
 fn skip_blanks(input: &[u8]) -> &[u8] {
     let at = input.iter().position(|b| !matches!(b, b'\t' | b' ')).unwrap_or(input.len());
     input.get(at..).unwrap_or_default()
@@ -263,6 +279,11 @@ mod tests {
         let d = read_disposition(br#"form-data; name="O'Neil"; filename="C:\a\"b\\c""#);
         assert!(!d.invalid_quoting && d.error.is_none());
         assert_eq!(d.filename.as_deref(), Some(&br#"C:\a"b\c"#[..]));
+        let d = read_disposition(
+            b"form-data; name=a; name=b; name=c; name=d; name=e; filename*0=x; filename*1*=%2Ephp; filename=y",
+        );
+        assert_eq!(d.other_names, [&b"b"[..], b"c", b"d\ne"]);
+        assert_eq!((d.filename.as_deref(), d.other_filenames), (Some(&b"y"[..]), vec![b"x.php".to_vec()]));
         assert!(read_disposition(b"form-data; name=file'data").invalid_quoting);
         assert!(read_disposition(b"form-data; name='a'").invalid_quoting);
     }

@@ -46,7 +46,8 @@ pub(super) fn decode_words(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text;
     let mut found = false;
-    while let Some(at) = memchr::memmem::find(rest, b"=?") {
+    for _ in 0..MAX_WORDS {
+        let Some(at) = memchr::memmem::find(rest, b"=?") else { break };
         let (plain, word) = rest.split_at(at);
         match decode_word(word) {
             Some((decoded, after)) => {
@@ -135,6 +136,8 @@ fn decode_quoted_printable(content: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Encoded words, and what looks like the beginning of one, in one text.
+const MAX_WORDS: usize = 256;
 /// Bytes of one encoded word that are looked at.
 const MAX_WORD: usize = 4_096;
 

@@ -442,20 +442,20 @@ impl MultipartParser {
             self.out.part_headers.push(&part.name, part.headers.get(start..end).unwrap_or_default());
             start = end;
         }
-        let part = std::mem::take(&mut self.part);
-        let charsets = charsets(part.header(b"content-type").unwrap_or_default());
-        let transfer =
-            TransferEncoding::from_header(part.header(b"content-transfer-encoding").unwrap_or_default());
+        let mut part = std::mem::take(&mut self.part);
+        let charsets = part.header(b"content-type").map(charsets).unwrap_or_default();
+        let transfer = part.header(b"content-transfer-encoding").map(TransferEncoding::from_header);
+        let transfer = transfer.unwrap_or(TransferEncoding::Plain);
         if transfer == TransferEncoding::Unknown {
             self.fail("Unknown Content-Transfer-Encoding.");
         }
-        match part.file {
+        match part.file.take() {
             Some(mut file) => {
                 if let Some(decoded) = transfer.decode(&file.content) {
                     file.content.push(b'\n');
                     file.content.extend_from_slice(&decoded);
                 }
-                for filename in part.other_filenames {
+                for filename in std::mem::take(&mut part.other_filenames) {
                     let field = file.field.clone();
                     let content_type = file.content_type.clone();
                     self.out.files.push(FilePart { field, filename, content_type, ..FilePart::default() });
@@ -482,6 +482,15 @@ impl MultipartParser {
                 }
             }
         }
+        // A million parts share one part's buffers.
+        part.headers.clear();
+        part.header_ends.clear();
+        part.can_fold = false;
+        part.name.clear();
+        part.value.clear();
+        part.other_names.clear();
+        part.other_filenames.clear();
+        self.part = part;
     }
 
     /// Adds an argument. Those beyond the limit become the value of one more with an empty name, so that the limit

@@ -165,8 +165,9 @@ fn decode_each(charsets: &[Charset], limits: &BodyLimits, out: &mut ParsedBody) 
 fn merge(out: &mut ParsedBody, other: ParsedBody, limits: &BodyLimits) {
     append(out, &other.args, limits);
     for file in other.files {
-        let is_known = out.files.iter().any(|f| (&f.field, &f.filename) == (&file.field, &file.filename));
-        if !is_known && out.files.len() < limits.files {
+        // Below the limit there are few to compare with.
+        let is_known = || out.files.iter().any(|f| (&f.field, &f.filename) == (&file.field, &file.filename));
+        if out.files.len() < limits.files && !is_known() {
             out.files.push(file);
         }
     }

@@ -30,7 +30,7 @@ pub static CTL_OPTIONS: &[CtlRow] = &[
     row("auditEngine", "`On`, `Off` or `RelevantOnly`."),
     row("auditLogParts", "Letters to add (`+E`), take away (`-E`) or set (`ABC`)."),
     without(row("debugLogLevel", "Accepted and ignored: the log level is the process's, not a transaction's."), LOG_LEVEL),
-    row("forceRequestBodyVariable", "`On`: fills `REQUEST_BODY` although no processor does."),
+    row("forceRequestBodyVariable", "`On`: fills `REQUEST_BODY` for JSON, XML and bodies that no processor reads. Never for multipart bodies."),
     row("forceResponseBodyVariable", "`On`: inspects the response body whatever its type."),
     without(row("hashEnforcement", "Accepted and ignored: links are not signed here."), NOT_SIGNED),
     without(row("hashEngine", "Accepted and ignored: links are not signed here."), NOT_SIGNED),

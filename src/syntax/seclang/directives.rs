@@ -41,7 +41,13 @@ pub const DIRECTIVES: &[DirectiveRow] = &[
     but(row("IncludeOptional", 1, 1, Implemented, "Reads other rule files here, if there are any."), BESIDE),
     row("SecAction", 1, 1, Implemented, "Performs its actions without looking at anything."),
     row("SecArgumentSeparator", 1, 1, Implemented, "The character between the arguments of a form body."),
-    row("SecArgumentsLimit", 1, 1, Implemented, "How many arguments of a request are looked at."),
+    row(
+        "SecArgumentsLimit",
+        1,
+        1,
+        Implemented,
+        "How many arguments of the query, and of the body, are looked at one by one. Those beyond it are one more, together, with an empty name; in JSON and XML they are an error of the body.",
+    ),
     unset(
         row(
             "SecAuditEngine",
