@@ -4,6 +4,7 @@ use super::reader::Section;
 use super::schema;
 use super::site::path;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
+use crate::syntax::yaml::{is_name, stable_id};
 use std::fmt::Write;
 
 /// SecLang text that says what the exclusions of a site say.
@@ -100,8 +101,14 @@ fn below(out: &mut String, id: &mut u64, path: &str, rules: &[String], tags: &[S
 }
 
 fn id_or_range(text: &str) -> Result<String, String> {
-    let id =
-        |t: &str| t.trim().parse::<u64>().map_err(|_| "expected an id or a range `first-last`".to_owned());
+    if is_name(text) {
+        return Ok(stable_id(text).to_string());
+    }
+    let id = |t: &str| {
+        t.trim()
+            .parse::<u64>()
+            .map_err(|_| "expected an id, a range `first-last` or the id of a rule in YAML".to_owned())
+    };
     match text.split_once('-') {
         None => id(text).map(|n| n.to_string()),
         Some((first, last)) => {

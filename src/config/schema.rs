@@ -269,7 +269,12 @@ pub const EXCLUSION: Table = Table {
     about: "Without `targets` the named rules are switched off; with `targets` they stop looking at those. \
             With `paths` that holds only for requests below these path prefixes.",
     keys: &[
-        key("rules", "list of ids or ranges (`942100-942199`)", "[]", "Rules by id."),
+        key(
+            "rules",
+            "list of ids or ranges (`942100-942199`)",
+            "[]",
+            "Rules by id. Ids of rules in YAML may be texts.",
+        ),
         key("tags", "list of tags", "[]", "Rules by tag."),
         key("targets", "list of targets (`ARGS:comment`)", "[]", "What they must not look at."),
         key("paths", "list of path prefixes", "[]", "Where it holds; everywhere without it."),

@@ -1,0 +1,103 @@
+//! The real binary on rule files in YAML: from an exploit to a tested patch that blocks, conversion, the schema, and
+//! what `check` says about tests and dates.
+
+#![cfg(feature = "server")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn portcullis(directory: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PORTCULLIS_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(directory).args(args).output().expect("the binary runs")
+}
+
+fn good(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn an_exploit_becomes_a_patch_that_passes_its_tests() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    std::fs::write(
+        here.join("exploit.txt"),
+        "curl 'http://shop.example/view?file=../../etc/passwd' -b 'sid=s3cret'",
+    )
+    .expect("it is writable");
+    good(&portcullis(
+        here,
+        &["patch", "new", "--from", "exploit.txt", "--output", "shop-view.yaml", "--owner", "me"],
+    ));
+    let written = std::fs::read_to_string(here.join("shop-view.yaml")).expect("it was written");
+    assert!(!written.contains("s3cret") && written.contains("ARGS:file"), "{written}");
+    assert!(good(&portcullis(here, &["test", "shop-view.yaml"])).contains("(100.00 %)"));
+    good(&portcullis(here, &["check", "--strict", "shop-view.yaml"]));
+    let config = "sites: [{name: a, upstreams: ['http://127.0.0.1:9'], patches: [./shop-view.yaml, {patch: 'cve-2021-*', mode: DetectionOnly}]}]";
+    std::fs::write(here.join("c.yaml"), config).expect("it is writable");
+    let told = good(&portcullis(here, &["check", "-c", "c.yaml"]));
+    assert!(told.contains("3 virtual, 2 of them in DetectionOnly"), "{told}");
+    assert!(good(&portcullis(here, &["patch", "list"])).contains("log4shell"));
+    let nothing = portcullis(here, &["patch", "new", "--from", "c.yaml"]);
+    assert_eq!(nothing.status.code(), Some(1));
+}
+
+#[test]
+fn a_patch_past_its_date_goes_on_and_warns() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let patch = "patch: {title: t, product: p, blocks: b, severity: critical, owner: me, created: 2020-01-01, review_by: 2020-02-01}\n\
+                 rules: [{when: {variables: ARGS, operator: '@contains evil'}, matches: [GET /?a=evil], passes: [GET /?a=b]}]\n";
+    std::fs::write(here.join("old.yaml"), patch).expect("it is writable");
+    let output = portcullis(here, &["check", "old.yaml"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && told.contains("patch-review") && told.contains("it goes on"),
+        "{told}"
+    );
+    assert_eq!(portcullis(here, &["check", "--strict", "old.yaml"]).status.code(), Some(1));
+    good(&portcullis(here, &["test", "old.yaml"]));
+    let config = "sites: [{name: a, upstreams: ['http://127.0.0.1:9'], patches: [cve-1999-1]}]";
+    std::fs::write(here.join("c.yaml"), config).expect("it is writable");
+    let missing = portcullis(here, &["check", "-c", "c.yaml"]);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no virtual patch"));
+}
+
+#[test]
+fn strict_wants_both_kinds_of_tests() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let rule = |tests: &str| {
+        format!(
+            "settings: {{SecRuleEngine: On, SecRequestBodyAccess: On}}\nrules: [{{id: a, {tests}actions: deny, when: {{variables: ARGS, operator: '@contains x'}}}}]\n"
+        )
+    };
+    for (tests, code) in
+        [("", 1), ("matches: [GET /?a=x], ", 1), ("matches: [GET /?a=x], passes: [GET /], ", 0)]
+    {
+        std::fs::write(here.join("r.yaml"), rule(tests)).expect("it is writable");
+        let output = portcullis(here, &["check", "--strict", "r.yaml"]);
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        good(&portcullis(here, &["check", "r.yaml"]));
+    }
+}
+
+#[test]
+fn files_are_converted_and_the_schema_is_json() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let rules = "# Why.\nSecRule ARGS \"@contains x\" \"id:1,phase:2,deny,status:403,t:none,log\"\n";
+    std::fs::write(here.join("a.conf"), rules).expect("it is writable");
+    good(&portcullis(here, &["convert", "--output", ".", "a.conf"]));
+    let yaml = std::fs::read_to_string(here.join("a.yaml")).expect("it was written");
+    assert!(yaml.contains("# Why.") && yaml.contains("operator: '@contains x'"), "{yaml}");
+    let back = good(&portcullis(here, &["convert", "a.yaml"]));
+    assert!(back.contains("# Why.") && back.contains("@contains x"), "{back}");
+    assert_eq!(portcullis(here, &["convert", "--to", "yaml", "a.yaml"]).status.code(), Some(1));
+    let schema = good(&portcullis(here, &["schema", "rules"]));
+    assert!(serde_json::from_str::<serde_json::Value>(&schema).expect("JSON")["$defs"]["rule"].is_object());
+}
