@@ -257,6 +257,12 @@ impl Transaction {
             Outcome::NoMatch => scan.negated,
             Outcome::Exceeded => {
                 self.pcre_limit_exceeded = true;
+                // ModSecurity 2 says it in TX, where its recommended rules look (`TX:/^MSC_/`).
+                let flag =
+                    self.tx.find_mut(&ruleset.slots, b"MSC_PCRE_LIMITS_EXCEEDED", limits::TX_DYNAMIC_NAMES);
+                if let Some(flag) = flag {
+                    *flag = super::tx::TxValue::Int(1);
+                }
                 self.note(
                     EventKind::OperatorLimit,
                     &format!("rule {} gave up on {}", rule.id, at.variable.name()),

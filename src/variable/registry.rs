@@ -422,7 +422,7 @@ static ROWS: &[Row] = &[
     row(V::MatchedVarName, "MATCHED_VAR_NAME", Scalar, true, 1, "The name of the variable that matched last, e.g. `ARGS:id`."),
     row(V::ModsecBuild, "MODSEC_BUILD", Scalar, false, 1, "A number that tells versions apart, as ModSecurity computes it from its version."),
     row(V::MscPcreError, "MSC_PCRE_ERROR", Scalar, true, 1, "1 when a regular expression failed in this transaction for another reason than its limit."),
-    row(V::MscPcreLimitsExceeded, "MSC_PCRE_LIMITS_EXCEEDED", Scalar, true, 1, "1 when a regular expression gave up at its limit in this transaction."),
+    row(V::MscPcreLimitsExceeded, "MSC_PCRE_LIMITS_EXCEEDED", Scalar, true, 1, "1 when a regular expression gave up at its limit in this transaction. `TX:MSC_PCRE_LIMITS_EXCEEDED` is 1 as well, as in ModSecurity 2."),
     row(V::MultipartBoundaryQuoted, "MULTIPART_BOUNDARY_QUOTED", Scalar, false, 2, "1 when the boundary was written in quotes."),
     row(V::MultipartBoundaryWhitespace, "MULTIPART_BOUNDARY_WHITESPACE", Scalar, false, 2, "1 when the boundary holds white space."),
     row(V::MultipartCrlfLfLines, "MULTIPART_CRLF_LF_LINES", Scalar, false, 2, "1 when a multipart body mixes CRLF and LF line ends."),
