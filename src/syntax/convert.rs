@@ -50,12 +50,11 @@ pub fn to_yaml(name: &str, text: &str, loader: &dyn Loader) -> Result<Converted,
     for group in groups(&document.statements) {
         let Some(span) = whole(group) else { continue };
         let range = span.range();
-        let gap = comments(text.get(at..range.start).unwrap_or(""), "  ");
+        let gap = text.get(at..range.start).unwrap_or("");
         // What stands before the first rule is about the file.
-        if out.converted == 0 {
-            out.text.push_str(&comments(text.get(at..range.start).unwrap_or(""), ""))
-        } else {
-            body.push_str(&gap)
+        match out.converted {
+            0 => out.text.push_str(&comments(gap, "")),
+            _ => body.push_str(&comments(gap, "  ")),
         }
         at = range.end;
         out.converted += 1;

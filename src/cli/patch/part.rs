@@ -172,7 +172,7 @@ fn leaves(value: &serde_json::Value, name: &str, depth: usize, out: &mut Vec<Par
             out.push(Part { place: Place::Json(name.to_owned()), value: text.clone().into_bytes() });
         }
         other => {
-            out.push(Part { place: Place::Json(name.to_owned()), value: other.to_string().into_bytes() })
+            out.push(Part { place: Place::Json(name.to_owned()), value: other.to_string().into_bytes() });
         }
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn read(load: &mut Load<'_>, name: &str, file: FileId, text: &str, re
             },
             "rules" => steps(node, (name, file, text), patch.as_ref(), load),
             "only" => {
-                members("only", list(node, "only", load.diagnostics), only::lower, patch.as_ref(), load)
+                members("only", list(node, "only", load.diagnostics), only::lower, patch.as_ref(), load);
             }
             _ => {}
         }

@@ -369,7 +369,7 @@ fn escape(text: &str) -> String {
             '%' => out.push_str(r"\x25"),
             // Beyond ASCII a pattern speaks of bytes, and means these.
             c if c.is_ascii_alphanumeric() || !c.is_ascii() || c == '_' || c == '/' || c == '-' => {
-                out.push(c)
+                out.push(c);
             }
             c if c.is_ascii_graphic() => out.extend(['\\', c]),
             c => out.push_str(&format!(r"\x{:02x}", u32::from(c))),

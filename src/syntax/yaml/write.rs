@@ -94,7 +94,7 @@ fn rule(links: &[Link<'_>]) -> Option<String> {
         }
     }
     let is_chain = links.len() > 1;
-    let rest: Vec<_> = head.actions.iter().filter(|a| !has_a_key(a) && !(is_chain && changes(a))).collect();
+    let rest: Vec<_> = head.actions.iter().filter(|a| !(has_a_key(a) || (is_chain && changes(a)))).collect();
     // What native rules do by themselves need not be said.
     let blocks = rest.iter().filter(|a| DISRUPTIVE.iter().any(|name| is(a, name))).count();
     let rest: Vec<_> = rest.into_iter().filter(|a| !(blocks == 1 && is(a, "block"))).collect();
