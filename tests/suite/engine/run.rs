@@ -145,8 +145,9 @@ fn differences(first: &[Observed], second: &[Observed], configuration: &Configur
         if configuration.detecting {
             b.mode.clone_from(&a.mode);
         }
-        // How much has been looked at when a coding proves broken depends on how much came at once.
-        let is_cut = ["content_coding", "request_body_refused", "request_body_truncated"];
+        // How much was received when a coding proves broken, or inflates beyond its limit, depends on how much came at once.
+        let is_cut =
+            ["content_coding", "request_body_refused", "request_body_truncated", "response_body_truncated"];
         if a.events.iter().any(|(kind, _)| is_cut.contains(&kind.as_str())) {
             b.inspected.clone_from(&a.inspected);
         }
