@@ -1,5 +1,7 @@
 //! The data suite of the engine: rules, a request and its response, and what must come of them. Each case runs
-//! under every configuration that may not change the answer (`run.rs`); each file is about one subject.
+//! under every configuration that may not change the answer (`run.rs`). Each file of `suite/engine` is about one
+//! subject; in `suite/directive`, `suite/variable`, `suite/action` and `suite/ctl`, each row of the tables has a file
+//! with its name.
 
 #[path = "suite/engine/case.rs"]
 mod case;
@@ -9,8 +11,10 @@ mod run;
 mod world;
 
 use case::Case;
+use portcullis::syntax::seclang::DIRECTIVES;
 use run::Coverage;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn every_case_in_every_configuration() {
@@ -18,7 +22,7 @@ fn every_case_in_every_configuration() {
     let mut faults = Vec::new();
     let only = std::env::var("PORTCULLIS_CASES").unwrap_or_default();
     for path in files() {
-        let subject = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        let subject = subject(&path);
         if !only.is_empty() && !subject.contains(&only) {
             continue;
         }
@@ -41,15 +45,41 @@ fn every_case_in_every_configuration() {
     }
 }
 
+/// Every row has a file, and every file a row.
+#[test]
+fn every_row_has_a_case_file() {
+    let mut rows: BTreeSet<String> = BTreeSet::new();
+    let mut expect = |directory: &str, names: &mut dyn Iterator<Item = &'static str>| {
+        rows.extend(names.map(|name| format!("{directory}/{name}")));
+    };
+    expect("directive", &mut DIRECTIVES.iter().map(|row| row.name));
+    expect("variable", &mut portcullis::variable::all().iter().map(|row| row.name));
+    expect("action", &mut portcullis::compile::ACTIONS.iter().map(|row| row.name));
+    expect("ctl", &mut portcullis::compile::CTL_OPTIONS.iter().map(|row| row.name));
+    let files: BTreeSet<String> =
+        files().iter().map(|path| subject(path)).filter(|subject| !subject.starts_with("engine/")).collect();
+    let missing: Vec<_> = rows.difference(&files).collect();
+    let homeless: Vec<_> = files.difference(&rows).collect();
+    assert!(missing.is_empty() && homeless.is_empty(), "no file for {missing:?}; no row for {homeless:?}");
+}
+
 fn files() -> Vec<PathBuf> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/engine");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
-        .expect("the suite is there")
-        .map(|entry| entry.expect("the directory is readable").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
-        .collect();
+    let suite = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
+    let mut files = Vec::new();
+    for directory in ["engine", "directive", "variable", "action", "ctl"] {
+        let entries = std::fs::read_dir(suite.join(directory)).expect("the suite is there");
+        let paths = entries.map(|entry| entry.expect("the directory is readable").path());
+        files.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "yaml")));
+    }
     files.sort();
     files
+}
+
+/// `directory/name` of a case file.
+fn subject(path: &Path) -> String {
+    let name = path.file_stem().expect("a file has a name").to_string_lossy();
+    let directory = path.parent().and_then(Path::file_name).expect("it stands in a directory");
+    format!("{}/{name}", directory.to_string_lossy())
 }
 
 /// Whatever the tables know occurs in the suite.

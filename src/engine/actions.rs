@@ -15,6 +15,14 @@ use std::time::Duration;
 impl Transaction {
     /// Carries out what a link does for each value that matches.
     pub(super) fn on_match(&mut self, ruleset: &Ruleset, rule: &Rule) {
+        if !rule.set.is_empty() {
+            // What an assignment of the same rule changes has to be open by then. A second opening says nothing.
+            let opens =
+                |a: &&RuleAction| matches!(a, RuleAction::InitCollection(..) | RuleAction::SetResource(..));
+            for action in rule.actions.iter().filter(opens) {
+                self.act(ruleset, action);
+            }
+        }
         for set in &rule.set {
             self.assign(ruleset, set);
         }

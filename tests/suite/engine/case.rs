@@ -13,6 +13,8 @@ pub struct Case {
     pub rules: String,
     /// Overrides `SecRuleEngine`.
     pub mode: Option<String>,
+    /// A part of the message with which the rules are refused; then nothing is sent.
+    pub refused: Option<String>,
     /// Files that the rules name.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
@@ -63,6 +65,8 @@ pub struct Request {
     pub line: Option<String>,
     /// `Name: value`
     pub headers: Vec<String>,
+    /// What stands behind `uri`, for what is long.
+    pub query: Body,
     pub body: Body,
     pub client: String,
 }
@@ -75,6 +79,7 @@ impl Default for Request {
             protocol: "HTTP/1.1".into(),
             line: None,
             headers: Vec::new(),
+            query: Body::default(),
             body: Body::default(),
             client: "192.0.2.7:40000".into(),
         }

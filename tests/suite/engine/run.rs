@@ -66,6 +66,18 @@ pub fn run(case: &Case, coverage: &mut Coverage) -> Vec<String> {
     coverage.cases += 1;
     coverage.text.push_str(&case.rules);
     let loaded = load(&case.rules, case);
+    if let Some(part) = &case.refused {
+        let told =
+            loaded.diagnostics.iter().any(|d| d.severity == Severity::Error && d.message.contains(part));
+        return match (told, loaded.ruleset) {
+            (true, None) => Vec::new(),
+            _ => vec![format!(
+                "{}: not refused with {part}\n{}",
+                case.name,
+                render(&loaded.diagnostics, &loaded.sources, false)
+            )],
+        };
+    }
     let Some(ruleset) = loaded.ruleset.clone() else {
         return vec![format!(
             "{}: the rules do not compile\n{}",
@@ -224,7 +236,7 @@ fn request(
 ) -> Result<(), Interruption> {
     let client = request.client.parse().expect("a case's client has an address and a port");
     transaction.process_connection(client, ([198, 51, 100, 1], 8080).into());
-    let target = unescaped(&request.uri);
+    let target = [unescaped(&request.uri), request.query.bytes()].concat();
     transaction.process_uri(&unescaped(&request.method), &target, request.protocol.as_bytes());
     if let Some(line) = &request.line {
         transaction.set_request_line(&unescaped(line));
