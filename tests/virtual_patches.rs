@@ -1,5 +1,7 @@
 //! The catalogue of virtual patches: each blocks what its tests say, and lets pass what its own and all others' say.
 
+#![cfg(feature = "server")]
+
 use portcullis::cli::ftw::{InProcess, Selection, run_native, transact_native};
 use portcullis::compile::{EMBEDDED, Input, Loaded, load};
 use portcullis::engine::{Decision, NoWorld};
