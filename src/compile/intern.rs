@@ -1,9 +1,11 @@
 //! What rules share: steps, chains, lanes and names.
 
 use crate::ruleset::prefilter::mask_of_set;
-use crate::ruleset::{Chain, ChainId, Lane, LaneId, SlotNames, Step, TargetId, TargetSet};
+use crate::ruleset::{Chain, ChainId, Lane, LaneId, Selector, Slot, SlotNames, Step, TargetId, TargetSet};
 use crate::transform::TransformId;
+use crate::variable::Variable;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Names, steps, chains and lanes of a ruleset.
 pub(super) struct Interned {
@@ -79,7 +81,15 @@ impl Intern {
     }
 
     /// Gives everything away.
-    pub(super) fn finish(self) -> Interned {
+    pub(super) fn finish(mut self) -> Interned {
+        // Only now are all slots known.
+        for target in self.lanes.iter_mut().flat_map(|lane| lane.targets.included.iter_mut()) {
+            if let (Variable::Tx, Selector::Regex(pattern)) = (target.variable, &target.selector) {
+                let selects = |slot: &Slot| target.selector.selects(self.slots.name(*slot).as_bytes());
+                let slots = (0..self.slots.len() as u16).map(Slot).filter(selects).collect();
+                target.selector = Selector::SlotRegex(Arc::clone(pattern), slots);
+            }
+        }
         Interned {
             slots: self.slots,
             steps: self.steps.into(),

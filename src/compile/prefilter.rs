@@ -5,21 +5,24 @@
 
 use crate::operator::Operator;
 use crate::ruleset::prefilter::{
-    ALL_CLASSES, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case, class_of,
-    frequency, mask_of_set,
+    ALL_CLASSES, ALPHABETS, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case, class_of, frequency, mask_of_set,
 };
 use crate::transform::ByteSet;
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 /// A condition among [`Conditions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ConditionId(pub(super) u32);
 
+/// What is necessary in values of each of the alphabets.
+pub(super) type Conditioned = [Condition; ALPHABETS.len()];
+
 /// Conditions in the making.
 #[derive(Default)]
 pub(super) struct Conditions {
-    pub(super) all: Vec<Condition>,
+    pub(super) all: Vec<Conditioned>,
     known: HashMap<String, Option<ConditionId>>,
 }
 
@@ -30,7 +33,7 @@ impl Conditions {
             if let Some(known) = self.known.get(pattern) {
                 return *known;
             }
-            let id = of_pattern(pattern).and_then(|condition| self.add(condition));
+            let id = of_pattern(pattern).and_then(|conditions| self.add(conditions));
             self.known.insert(pattern.to_owned(), id);
             return id;
         }
@@ -41,41 +44,118 @@ impl Conditions {
         self.add(condition)
     }
 
-    fn add(&mut self, condition: Condition) -> Option<ConditionId> {
+    fn add(&mut self, condition: Conditioned) -> Option<ConditionId> {
         let id = u32::try_from(self.all.len()).ok().map(ConditionId)?;
         self.all.push(condition);
         Some(id)
     }
 }
 
-fn of_pattern(pattern: &str) -> Option<Condition> {
+fn of_pattern(pattern: &str) -> Option<Conditioned> {
     let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
-    let min_len = hir.properties().minimum_len()?;
-    let literals = best_lists(necessary(&hir));
-    let condition = Condition { min_len, classes: class_clauses(&Needs::of(&hir)), literals };
-    is_useful(&condition).then_some(condition)
-}
-
-fn of_literals(literals: &[Vec<u8>]) -> Option<Condition> {
-    let min_len = literals.iter().map(Vec::len).min()?;
-    if min_len == 0 {
+    let whole = of_hir(&hir);
+    if !is_useful(&whole) {
         return None;
     }
-    let needs = Needs::Either(literals.iter().map(|l| Needs::literal(l)).collect());
-    let lower: Set = literals.iter().map(|l| l.to_ascii_lowercase()).collect();
-    let mut lists: [Vec<Vec<u8>>; LITERAL_CLAUSES] = Default::default();
-    if min_len >= MIN_LITERAL {
-        lists[0] = shortest(lower).into_iter().collect();
+    Some(ALPHABETS.map(|alphabet| {
+        if alphabet == ALL_CLASSES {
+            return whole.clone();
+        }
+        match restricted(&hir, alphabet) {
+            None => never(),
+            Some(part) if part == hir => whole.clone(),
+            Some(part) => of_hir(&part),
+        }
+    }))
+}
+
+fn of_hir(hir: &Hir) -> Condition {
+    // No match at all, as `[^\x00-\xff]` has none, is no match of any length.
+    let Some(min_len) = hir.properties().minimum_len() else { return never() };
+    Condition { min_len, classes: class_clauses(&Needs::of(hir)), literals: best_lists(necessary(hir)) }
+}
+
+/// The condition that no value meets.
+fn never() -> Condition {
+    Condition { min_len: 0, classes: [0; CLASS_CLAUSES], literals: Default::default() }
+}
+
+/// The pattern that matches what `hir` matches in values of `alphabet`; `None` when that is nothing.
+fn restricted(hir: &Hir, alphabet: ClassMask) -> Option<Hir> {
+    let permits = |byte: u8| alphabet >> class_of(byte) & 1 == 1;
+    Some(match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => hir.clone(),
+        HirKind::Literal(literal) => literal.0.iter().all(|b| permits(*b)).then(|| hir.clone())?,
+        HirKind::Class(Class::Bytes(class)) => {
+            let mut rest = class.clone();
+            rest.intersect(alphabet_class(alphabet));
+            if rest.ranges().is_empty() {
+                return None;
+            }
+            Hir::class(Class::Bytes(rest))
+        }
+        HirKind::Class(Class::Unicode(_)) => hir.clone(),
+        HirKind::Capture(capture) => restricted(&capture.sub, alphabet)?,
+        HirKind::Repetition(repetition) => match restricted(&repetition.sub, alphabet) {
+            Some(sub) => Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() }),
+            None if repetition.min == 0 => Hir::empty(),
+            None => return None,
+        },
+        HirKind::Concat(parts) => {
+            Hir::concat(parts.iter().map(|p| restricted(p, alphabet)).collect::<Option<Vec<_>>>()?)
+        }
+        HirKind::Alternation(parts) => {
+            let parts: Vec<Hir> = parts.iter().filter_map(|p| restricted(p, alphabet)).collect();
+            if parts.is_empty() {
+                return None;
+            }
+            Hir::alternation(parts)
+        }
+    })
+}
+
+/// The bytes of an alphabet, as a class.
+fn alphabet_class(alphabet: ClassMask) -> &'static ClassBytes {
+    static CLASSES: LazyLock<[ClassBytes; ALPHABETS.len()]> = LazyLock::new(|| {
+        ALPHABETS.map(|alphabet| {
+            let bytes = (0..=u8::MAX).filter(|b| alphabet >> class_of(*b) & 1 == 1);
+            ClassBytes::new(bytes.map(|b| ClassBytesRange::new(b, b)))
+        })
+    });
+    let at = ALPHABETS.iter().position(|a| *a == alphabet).unwrap_or(ALPHABETS.len() - 1);
+    &CLASSES[at]
+}
+
+fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
+    if literals.iter().any(Vec::is_empty) || literals.is_empty() {
+        return None;
     }
-    let condition = Condition { min_len, classes: class_clauses(&needs), literals: lists };
-    is_useful(&condition).then_some(condition)
+    Some(ALPHABETS.map(|alphabet| {
+        let permitted: Vec<&Vec<u8>> =
+            literals.iter().filter(|l| l.iter().all(|b| alphabet >> class_of(*b) & 1 == 1)).collect();
+        let Some(min_len) = permitted.iter().map(|l| l.len()).min() else { return never() };
+        let needs = Needs::Either(permitted.iter().map(|l| Needs::literal(l)).collect());
+        let lower: Set = permitted.iter().map(|l| l.to_ascii_lowercase()).collect();
+        let mut lists: [Vec<Vec<u8>>; LITERAL_CLAUSES] = Default::default();
+        if min_len >= MIN_LITERAL {
+            lists[0] = shortest(lower).into_iter().collect();
+        }
+        Condition { min_len, classes: class_clauses(&needs), literals: lists }
+    }))
 }
 
 /// The condition of an operator that needs one byte of `bytes`.
-fn of_bytes(bytes: &ByteSet) -> Condition {
-    let mut classes = [ALL_CLASSES; CLASS_CLAUSES];
-    classes[0] = any_case(mask_of_set(bytes));
-    Condition { min_len: 1, classes, literals: Default::default() }
+fn of_bytes(bytes: &ByteSet) -> Conditioned {
+    ALPHABETS.map(|alphabet| {
+        let classes = mask_of_set(bytes) & alphabet;
+        let mut condition = never();
+        if classes != 0 {
+            condition.classes = [ALL_CLASSES; CLASS_CLAUSES];
+            condition.classes[0] = any_case(classes);
+            condition.min_len = 1;
+        }
+        condition
+    })
 }
 
 fn is_useful(condition: &Condition) -> bool {
@@ -390,11 +470,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn may_match(pattern: &str, value: &[u8]) -> bool {
-        let Some(condition) = of_pattern(pattern) else { return true };
-        let prefilter = Prefilter::new(&[&condition]);
-        let mut out = vec![1; prefilter.words()];
-        prefilter.retain_permitted(mask_of(value), value.len(), &mut out)
-            && prefilter.retain_found(value, &mut out)
+        let Some(conditions) = of_pattern(pattern) else { return true };
+        // By every alphabet that the value fits in: each must say the same of what matches.
+        let fitting = ALPHABETS.iter().zip(&conditions).filter(|(a, _)| mask_of(value) & !**a == 0);
+        fitting.into_iter().all(|(_, condition)| {
+            let prefilter = Prefilter::new(&[condition]);
+            let mut out = vec![1; prefilter.words()];
+            prefilter.retain_permitted(mask_of(value), value.len(), &mut out)
+                && prefilter.retain_found(value, &mut out)
+        })
     }
 
     #[test]

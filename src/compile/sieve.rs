@@ -1,7 +1,7 @@
 //! Rules of a phase → groups that are sieved together.
 
-use super::prefilter::ConditionId;
-use crate::ruleset::prefilter::{ClassMask, Condition, Prefilter, any_case, mask_of_set};
+use super::prefilter::{ConditionId, Conditioned};
+use crate::ruleset::prefilter::{ClassMask, Prefilter, any_case, mask_of_set};
 use crate::ruleset::{
     Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Operand, Phase, Rule, RuleIndex, Scan,
     Slot, Step, Target, View,
@@ -14,7 +14,7 @@ pub(super) struct Sieves<'a> {
     pub(super) lanes: &'a [Lane],
     pub(super) chains: &'a [Chain],
     pub(super) steps: &'a [Step],
-    pub(super) conditions: &'a [Condition],
+    pub(super) conditions: &'a [Conditioned],
     /// For each rule, the condition of its operator.
     pub(super) condition_of: &'a [Option<ConditionId>],
 }
@@ -73,7 +73,7 @@ impl Sieves<'_> {
     }
 
     /// The scan and condition of a rule that a group may decide about.
-    fn guarded(&self, index: RuleIndex) -> Option<(&Scan, &Condition)> {
+    fn guarded(&self, index: RuleIndex) -> Option<(&Scan, &Conditioned)> {
         let Matcher::Scan(scan) = &self.rules[index.0 as usize].matcher else { return None };
         let ConditionId(condition) = (*self.condition_of.get(index.0 as usize)?)?;
         let lane = &self.lanes[usize::from(scan.lane.0)];
@@ -91,6 +91,8 @@ impl Sieves<'_> {
         let mut targets: Vec<GroupTarget> = Vec::new();
         let mut views: Vec<View> = Vec::new();
         let mut by_steps: HashMap<Vec<u8>, usize> = HashMap::new();
+        // The views of each rule.
+        let mut seen_in: Vec<Vec<usize>> = vec![Vec::new(); positions.len()];
         let mut by_target: HashMap<_, usize> = HashMap::new();
         for (number, position) in positions.iter().enumerate() {
             let Some((scan, condition)) = self.guarded(rules[*position]) else { continue };
@@ -114,22 +116,23 @@ impl Sieves<'_> {
                     views.len() - 1
                 });
                 views[at].guards[word] |= bit;
+                if !seen_in[number].contains(&at) {
+                    seen_in[number].push(at);
+                }
             }
         }
-        let triggers = views.iter().filter_map(|v| v.trigger).fold(0, |all, t| all | t);
-        let mut restless = vec![0; words];
-        for view in views.iter().filter(|v| v.trigger.is_none()) {
-            for (all, guards) in restless.iter_mut().zip(&view.guards) {
-                *all |= guards;
-            }
+        for (number, seen) in seen_in.iter().enumerate().filter(|(_, seen)| seen.len() == 1) {
+            views[seen[0]].only[number >> 6] |= 1 << (number & 63);
         }
+        let adds = views.iter().filter_map(|v| v.adds).fold(0, |all, adds| all | adds);
         Group {
-            prefilter: Prefilter::new(&conditions),
+            prefilters: std::array::from_fn(|alphabet| {
+                Prefilter::new(&conditions.iter().map(|c| &c[alphabet]).collect::<Vec<_>>())
+            }),
             positions: positions.iter().map(|p| *p as u32).collect(),
             targets: targets.into(),
             views: views.into(),
-            triggers,
-            restless: restless.into(),
+            adds,
         }
     }
 
@@ -162,6 +165,7 @@ impl Sieves<'_> {
                 .map(|c| step(c).transform.adds().map(|set| any_case(mask_of_set(&set))))
                 .collect()),
             guards: vec![0; words].into(),
+            only: vec![0; words].into(),
         }
     }
 }

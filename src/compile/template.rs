@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str, intern: &mut Intern, unknown: &mut Vec<std::ops:
     if !plain.is_empty() {
         pieces.push(Piece::Text(plain.into_bytes().into()));
     }
-    Template { pieces: pieces.into() }
+    Template::new(pieces)
 }
 
 /// Whether `text` has a macro that names a variable.

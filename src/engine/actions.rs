@@ -55,7 +55,7 @@ impl Transaction {
         match &set.target {
             SetTarget::Tx(TxName::Slot(slot)) => match &set.operation {
                 SetOperation::Unset => *self.tx.get_mut(*slot) = TxValue::Unset,
-                SetOperation::Assign(template) => match number_of(template) {
+                SetOperation::Assign(template) => match template.number {
                     Some(number) => *self.tx.get_mut(*slot) = TxValue::Int(number),
                     None => {
                         let text = self.expand(ruleset, template);
@@ -122,6 +122,9 @@ impl Transaction {
     fn amount(&mut self, ruleset: &Ruleset, template: &Template) -> i64 {
         if let [crate::ruleset::Piece::Slot(slot)] = &*template.pieces {
             return self.tx.get(*slot).number();
+        }
+        if let Some(number) = template.number {
+            return number;
         }
         let text = self.expand(ruleset, template);
         let number = parse_number(&text);
@@ -335,14 +338,6 @@ fn excerpt(value: &[u8], range: Option<std::ops::Range<usize>>) -> (Vec<u8>, Opt
     let range =
         range.map(|r| r.start.saturating_sub(start).min(limit)..r.end.saturating_sub(start).min(limit));
     (cut, range)
-}
-
-/// The number that a text without macros is, when it is written the way numbers print, so that storing the number
-/// loses nothing.
-fn number_of(template: &Template) -> Option<i64> {
-    let text = std::str::from_utf8(template.as_text()?).ok()?;
-    let number: i64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
 }
 
 fn applied(operation: &SetOperation, old: i64, amount: i64) -> i64 {

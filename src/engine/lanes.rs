@@ -198,7 +198,7 @@ fn excludes(target: &Target, value: &LaneValue, values: &super::values::Values) 
     }
     match &target.selector {
         Selector::All => true,
-        Selector::Key(_) | Selector::Regex(_) => {
+        Selector::Key(_) | Selector::Regex(_) | Selector::SlotRegex(..) => {
             value.name.is_some() && target.selector.selects(values.get(value.name))
         }
         // Members of TX are named by their lower-case names; XPath expressions are compared as written.

@@ -146,7 +146,15 @@ impl Transaction {
             return;
         }
         let mut selected = Vec::new();
-        for (name, value) in self.tx.iter(&ruleset.slots) {
+        if let Selector::SlotRegex(_, slots) = &target.selector {
+            for slot in slots.iter().filter(|slot| self.tx.get(**slot).is_set()) {
+                let mut text = Vec::new();
+                self.tx.get(*slot).append_to(&mut text);
+                selected.push((ruleset.slots.name(*slot).as_bytes().to_vec(), text));
+            }
+        }
+        let known = matches!(target.selector, Selector::SlotRegex(..));
+        for (name, value) in self.tx.iter(&ruleset.slots, known) {
             if target.selector.selects(name) {
                 let mut text = Vec::new();
                 value.append_to(&mut text);

@@ -122,12 +122,14 @@ impl Tx {
         Some(&mut self.dynamic[at].1)
     }
 
-    /// All members that are set.
+    /// All members that are set, without those that have slots if `made_up` ones only are asked for.
     pub(super) fn iter<'a>(
         &'a self,
         names: &'a SlotNames,
+        made_up: bool,
     ) -> impl Iterator<Item = (&'a [u8], &'a TxValue)> + 'a {
-        let slots = self.slots.iter().enumerate().map(|(i, v)| (names.name(Slot(i as u16)).as_bytes(), v));
+        let slots = if made_up { &[][..] } else { &self.slots[..] };
+        let slots = slots.iter().enumerate().map(|(i, v)| (names.name(Slot(i as u16)).as_bytes(), v));
         let dynamic = self.dynamic.iter().map(|(n, v)| (n.as_slice(), v));
         slots.chain(dynamic).filter(|(_, v)| v.is_set())
     }
@@ -156,6 +158,6 @@ mod tests {
         *tx.find_mut(&names, b"Made-Up", 1).expect("room") = TxValue::Bytes(b"x".to_vec());
         assert!(tx.find(&names, b"made-up").is_some());
         assert!(tx.find_mut(&names, b"another", 1).is_none());
-        assert_eq!(tx.iter(&names).count(), 2);
+        assert_eq!(tx.iter(&names, false).count(), 2);
     }
 }

@@ -244,52 +244,51 @@ impl Values {
         let at = self.entries[id.0 as usize].guards as usize;
         let looking = GuardSet::from_slice(&self.guards[at..at + words]);
         let mask = self.mask(id);
-        // The value as it is: what looks at it through a view that changes it is taken away.
+        // What looks at the value as it is: all but the rules whose only view changes it.
         let mut same = looking.clone();
         let mut left: GuardSet = smallvec::smallvec![0; words];
-        let changes = mask & group.triggers != 0;
-        if changes || group.restless.iter().zip(&looking).any(|(restless, looking)| restless & looking != 0) {
-            let mut forms = smallvec::SmallVec::<[(ValueId, GuardSet); 6]>::new();
-            let mut plain: GuardSet = smallvec::smallvec![0; words];
-            for view in &group.views {
-                let mut guards = GuardSet::new();
-                let mut any = 0;
-                for (looking, view) in looking.iter().zip(&view.guards) {
-                    guards.push(looking & view);
-                    any |= looking & view;
-                }
-                if any == 0 {
+        // What may match a value that nothing was decoded from; computed when it is first needed.
+        let mut permitted: Option<GuardSet> = None;
+        let mut forms = smallvec::SmallVec::<[(ValueId, GuardSet); 4]>::new();
+        for view in &group.views {
+            if view.trigger.is_some_and(|trigger| mask & trigger == 0) {
+                continue;
+            }
+            let mut guards: GuardSet = looking.clone();
+            if !intersect(&mut guards, &view.guards) {
+                continue;
+            }
+            if view.adds.is_some() {
+                let permitted = permitted.get_or_insert_with(|| {
+                    let mut all = looking.clone();
+                    let mask = any_case(mask | group.adds);
+                    group.prefilter(mask).retain_permitted(mask, usize::MAX, &mut all);
+                    all
+                });
+                if !intersect(&mut guards, permitted) {
+                    // Whatever it looks like: none of them can match it.
+                    remove(&mut same, &view.only);
                     continue;
-                }
-                let triggered = view.trigger.is_none_or(|trigger| mask & trigger != 0);
-                if !triggered {
-                    unite(&mut plain, &guards);
-                    continue;
-                }
-                // What the result cannot contain, no pattern need be asked about.
-                if let Some(adds) = view.adds
-                    && !group.prefilter.retain_permitted(any_case(mask | adds), usize::MAX, &mut guards)
-                {
-                    continue;
-                }
-                let form = self.chain(ruleset, id, &view.steps);
-                if form == id {
-                    unite(&mut plain, &guards);
-                } else if !form.is_lasting() {
-                    // It is gone with the next transformation.
-                    self.retain(group, form, &mut guards);
-                    unite(&mut left, &guards);
-                } else if let Some((_, set)) = forms.iter_mut().find(|(known, _)| *known == form) {
-                    unite(set, &guards);
-                } else {
-                    forms.push((form, guards));
                 }
             }
-            for (form, mut guards) in forms {
+            let form = self.chain(ruleset, id, &view.steps);
+            if form == id {
+                continue;
+            }
+            remove(&mut same, &view.only);
+            if !form.is_lasting() {
+                // It is gone with the next transformation.
                 self.retain(group, form, &mut guards);
                 unite(&mut left, &guards);
+            } else if let Some((_, set)) = forms.iter_mut().find(|(known, _)| *known == form) {
+                unite(set, &guards);
+            } else {
+                forms.push((form, guards));
             }
-            same = plain;
+        }
+        for (form, mut guards) in forms {
+            self.retain(group, form, &mut guards);
+            unite(&mut left, &guards);
         }
         self.retain(group, id, &mut same);
         unite(&mut left, &same);
@@ -300,8 +299,9 @@ impl Values {
     fn retain(&mut self, group: &Group, id: ValueId, guards: &mut [u64]) {
         let mask = self.mask(id);
         let value = self.get(id);
-        if group.prefilter.retain_permitted(mask, value.len(), guards) {
-            group.prefilter.retain_found(value, guards);
+        let prefilter = group.prefilter(mask);
+        if prefilter.retain_permitted(mask, value.len(), guards) {
+            prefilter.retain_found(value, guards);
         }
     }
 
@@ -314,6 +314,22 @@ impl Values {
 
 /// A set of guards.
 pub(super) type GuardSet = smallvec::SmallVec<[u64; 8]>;
+
+/// Leaves what is in both; whether that is anything.
+fn intersect(set: &mut [u64], other: &[u64]) -> bool {
+    let mut left = 0;
+    for (set, other) in set.iter_mut().zip(other) {
+        *set &= other;
+        left |= *set;
+    }
+    left != 0
+}
+
+fn remove(set: &mut [u64], taken: &[u64]) {
+    for (set, taken) in set.iter_mut().zip(taken) {
+        *set &= !taken;
+    }
+}
 
 fn unite(all: &mut [u64], more: &[u64]) {
     for (all, more) in all.iter_mut().zip(more) {

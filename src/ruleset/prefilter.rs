@@ -293,6 +293,30 @@ const LOWER: u8 = 0;
 const UPPER: u8 = 43;
 const CLASSES: usize = 44;
 
+/// Alphabets that common values are made of, smallest first; the last is everything. Within an alphabet a pattern
+/// often needs much more than without: what it may have between its letters to evade detection falls away.
+pub const ALPHABETS: [ClassMask; 5] = {
+    const WORD: ClassMask =
+        any_case(1 << LOWER) | 1 << class_of(b'0') | 1 << class_of(b'_') | 1 << class_of(b'-') | 1 << class_of(b'.');
+    [
+        WORD,
+        WORD | classes(b"/:?=&%+@~,"),
+        WORD | classes(b" ,'!?:/\n\r\x80\xa0"),
+        WORD | classes(b" ;()/:,=%+*\""),
+        ALL_CLASSES,
+    ]
+};
+
+const fn classes(bytes: &[u8]) -> ClassMask {
+    let mut mask = 0;
+    let mut rest = bytes;
+    while let [byte, tail @ ..] = rest {
+        mask |= 1 << class_of(*byte);
+        rest = tail;
+    }
+    mask
+}
+
 /// All classes.
 pub const ALL_CLASSES: ClassMask = (1 << CLASSES) - 1;
 

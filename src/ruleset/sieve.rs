@@ -5,24 +5,21 @@
 //! no value can match. A group's rules are those of one phase that the same jumps lead past, such as those of a
 //! paranoia level: what is jumped over is never asked about.
 
-use super::prefilter::{ClassMask, Prefilter};
+use super::prefilter::{ALL_CLASSES, ALPHABETS, ClassMask, Prefilter};
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
 #[derive(Debug)]
 pub struct Group {
-    /// What the rules' patterns need.
-    pub prefilter: Prefilter,
+    /// What the rules' patterns need, in values of each of [`ALPHABETS`].
+    pub prefilters: [Prefilter; ALPHABETS.len()],
     /// For each guard the rule's position in the phase.
     pub positions: Box<[u32]>,
     /// What the rules look at.
     pub targets: Box<[GroupTarget]>,
     /// How values look to the rules.
     pub views: Box<[View]>,
-    /// The classes of bytes of which one must occur for any view but those that change all values to differ from
-    /// the value itself.
-    pub triggers: ClassMask,
-    /// The guards of views that may change any value.
-    pub restless: Box<[u64]>,
+    /// What views add that do not decode anything: to values without anything to decode, nothing else is added.
+    pub adds: ClassMask,
 }
 
 /// A target, and which rules look at it.
@@ -46,6 +43,8 @@ pub struct View {
     pub adds: Option<ClassMask>,
     /// The guards of the rules that look at values so.
     pub guards: Box<[u64]>,
+    /// Those of them that look at values in no other way.
+    pub only: Box<[u64]>,
 }
 
 /// The place of a rule in a [`Group`].
@@ -60,6 +59,13 @@ pub struct Guard {
 impl Group {
     /// Words of a set of guards.
     pub fn words(&self) -> usize {
-        self.prefilter.words()
+        self.prefilters[0].words()
+    }
+
+    /// What the rules' patterns need in a value of these classes of bytes.
+    pub fn prefilter(&self, mask: ClassMask) -> &Prefilter {
+        let mask = mask & ALL_CLASSES;
+        let fits = ALPHABETS.iter().position(|alphabet| mask & !alphabet == 0);
+        &self.prefilters[fits.unwrap_or(ALPHABETS.len() - 1)]
     }
 }

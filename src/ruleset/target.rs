@@ -21,6 +21,8 @@ pub enum Selector {
     Slot(Slot),
     /// Those whose name matches (without regard to case, as in ModSecurity).
     Regex(Arc<dyn Operator>),
+    /// The members of `TX` whose name matches: of those that have slots, these.
+    SlotRegex(Arc<dyn Operator>, Box<[Slot]>),
     /// An XPath expression and the namespaces of `xmlns` actions, prefix and URI.
     XPath(Box<str>, Box<[(Box<str>, Box<str>)]>),
 }
@@ -31,7 +33,7 @@ impl Selector {
         match self {
             Selector::All => true,
             Selector::Key(key) => key.eq_ignore_ascii_case(name),
-            Selector::Regex(pattern) => {
+            Selector::Regex(pattern) | Selector::SlotRegex(pattern, _) => {
                 pattern.evaluate(name, b"", &NoLookup, &mut Found::default()) == Outcome::Match
             }
             Selector::Slot(_) | Selector::XPath(..) => false,

@@ -84,6 +84,9 @@ pub enum Piece {
 pub struct Template {
     /// The parts in order. Two texts never stand side by side.
     pub pieces: Box<[Piece]>,
+    /// The number that it is, when it is a text written the way numbers print, so that storing the number loses
+    /// nothing.
+    pub number: Option<i64>,
 }
 
 impl Template {
@@ -93,7 +96,20 @@ impl Template {
         if text.is_empty() {
             return Self::default();
         }
-        Self { pieces: Box::new([Piece::Text(text.into_boxed_slice())]) }
+        Self::new(vec![Piece::Text(text.into_boxed_slice())])
+    }
+
+    /// A template of these parts.
+    pub fn new(pieces: Vec<Piece>) -> Self {
+        let number = match &*pieces {
+            [Piece::Text(text)] => std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| Some((text, text.parse::<i64>().ok()?)))
+                .filter(|(text, number)| number.to_string() == *text)
+                .map(|(_, number)| number),
+            _ => None,
+        };
+        Self { pieces: pieces.into(), number }
     }
 
     /// The text, when there are no macros in it.
