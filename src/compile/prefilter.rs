@@ -5,7 +5,8 @@
 
 use crate::operator::Operator;
 use crate::ruleset::prefilter::{
-    ALL_CLASSES, ALPHABETS, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case, class_of, frequency, mask_of_set,
+    ALL_CLASSES, ALPHABETS, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case,
+    class_of, frequency, mask_of_set,
 };
 use crate::transform::ByteSet;
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
@@ -476,7 +477,8 @@ mod tests {
         fitting.into_iter().all(|(_, condition)| {
             let prefilter = Prefilter::new(&[condition]);
             let mut out = vec![1; prefilter.words()];
-            prefilter.retain_permitted(mask_of(value), value.len(), &mut out)
+            prefilter.retain_long(value.len(), &mut out)
+                && prefilter.retain_permitted(mask_of(value), &mut out)
                 && prefilter.retain_found(value, &mut out)
         })
     }

@@ -1,10 +1,11 @@
 //! Rules of a phase → groups that are sieved together.
 
 use super::prefilter::{ConditionId, Conditioned};
-use crate::ruleset::prefilter::{ClassMask, Prefilter, any_case, mask_of_set};
+use crate::ruleset::plan::Plans;
+use crate::ruleset::prefilter::{ClassMask, Prefilter, any_case, class_of, mask_of_set};
 use crate::ruleset::{
     Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Operand, Phase, Rule, RuleIndex, Scan,
-    Slot, Step, Target, View,
+    Slot, Step, Target, View, ViewStep,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -124,7 +125,6 @@ impl Sieves<'_> {
         for (number, seen) in seen_in.iter().enumerate().filter(|(_, seen)| seen.len() == 1) {
             views[seen[0]].only[number >> 6] |= 1 << (number & 63);
         }
-        let adds = views.iter().filter_map(|v| v.adds).fold(0, |all, adds| all | adds);
         Group {
             prefilters: std::array::from_fn(|alphabet| {
                 Prefilter::new(&conditions.iter().map(|c| &c[alphabet]).collect::<Vec<_>>())
@@ -132,7 +132,7 @@ impl Sieves<'_> {
             positions: positions.iter().map(|p| *p as u32).collect(),
             targets: targets.into(),
             views: views.into(),
-            adds,
+            plans: Plans::default(),
         }
     }
 
@@ -153,22 +153,24 @@ impl Sieves<'_> {
     }
 
     fn view(&self, steps: &[u8], words: usize) -> View {
-        let step = |column: &u8| &self.steps[usize::from(*column)];
-        let any = |masks: Vec<Option<ClassMask>>| {
-            masks.into_iter().try_fold(0, |all: ClassMask, mask| mask.map(|mask| all | mask))
-        };
-        View {
-            steps: steps.into(),
-            trigger: any(steps.iter().map(|c| step(c).trigger).collect()),
-            adds: any(steps
-                .iter()
-                .map(|c| step(c).transform.adds().map(|set| any_case(mask_of_set(&set))))
-                .collect()),
-            guards: vec![0; words].into(),
-            only: vec![0; words].into(),
+        let mut blind = true;
+        let mut view: Vec<ViewStep> = Vec::new();
+        for &column in steps.iter().rev() {
+            let Step { transform, trigger } = self.steps[usize::from(column)];
+            // Prefilters do not see that letters become lower case, where nothing after it minds.
+            let trigger =
+                if blind && transform.only_lowers() { trigger.map(|t| t & !UPPER_CASE) } else { trigger };
+            blind &= transform.ignores_case();
+            let adds = transform.adds().map(|set| any_case(mask_of_set(&set)));
+            view.push(ViewStep { column, trigger, adds, transform });
         }
+        view.reverse();
+        View { steps: view.into(), guards: vec![0; words].into(), only: vec![0; words].into() }
     }
 }
+
+/// The class of upper-case letters.
+const UPPER_CASE: ClassMask = 1 << class_of(b'A');
 
 /// A jump: which comparison, over which positions.
 struct Jump {

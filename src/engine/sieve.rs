@@ -1,7 +1,8 @@
 //! The walk through a phase: which rules are left once values have been sieved.
 
 use super::transaction::Transaction;
-use super::values::{Epoch, GuardSet};
+use super::values::Epoch;
+use crate::ruleset::plan::GuardSet;
 use crate::ruleset::{Guard, Phase, Ruleset};
 
 /// The rules of the present phase that are still to be evaluated.

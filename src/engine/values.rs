@@ -5,7 +5,8 @@
 //! any rule shares what is known of it.
 
 use crate::limits;
-use crate::ruleset::prefilter::{ClassMask, any_case, mask_of};
+use crate::ruleset::plan::{GuardSet, intersect, remove, unite};
+use crate::ruleset::prefilter::{ClassMask, mask_of};
 use crate::ruleset::{Group, Guard, Ruleset};
 
 /// A value in [`Values`].
@@ -242,40 +243,25 @@ impl Values {
     pub(super) fn sieve(&mut self, ruleset: &Ruleset, group: &Group, id: ValueId, candidates: &mut [u64]) {
         let words = group.words();
         let at = self.entries[id.0 as usize].guards as usize;
-        let looking = GuardSet::from_slice(&self.guards[at..at + words]);
         let mask = self.mask(id);
+        let length = self.entries[id.0 as usize].len as usize;
+        let plan = group.plans.of(group, mask);
         // What looks at the value as it is: all but the rules whose only view changes it.
-        let mut same = looking.clone();
-        let mut left: GuardSet = smallvec::smallvec![0; words];
-        // What may match a value that nothing was decoded from; computed when it is first needed.
-        let mut permitted: Option<GuardSet> = None;
+        let mut same = self.guard_set(at, words);
         let mut forms = smallvec::SmallVec::<[(ValueId, GuardSet); 4]>::new();
-        for view in &group.views {
-            if view.trigger.is_some_and(|trigger| mask & trigger == 0) {
+        let mut left: GuardSet = smallvec::smallvec![0; words];
+        for look in &plan.looks {
+            let mut guards = self.guard_set(at, words);
+            let any = intersect(&mut guards, &look.guards);
+            if !any || !group.prefilter(ALL).retain_long(look.longest(length), &mut guards) {
+                remove(&mut same, &look.only);
                 continue;
             }
-            let mut guards: GuardSet = looking.clone();
-            if !intersect(&mut guards, &view.guards) {
-                continue;
-            }
-            if view.adds.is_some() {
-                let permitted = permitted.get_or_insert_with(|| {
-                    let mut all = looking.clone();
-                    let mask = any_case(mask | group.adds);
-                    group.prefilter(mask).retain_permitted(mask, usize::MAX, &mut all);
-                    all
-                });
-                if !intersect(&mut guards, permitted) {
-                    // Whatever it looks like: none of them can match it.
-                    remove(&mut same, &view.only);
-                    continue;
-                }
-            }
-            let form = self.chain(ruleset, id, &view.steps);
+            let form = self.chain(ruleset, id, &look.steps);
             if form == id {
                 continue;
             }
-            remove(&mut same, &view.only);
+            remove(&mut same, &look.only);
             if !form.is_lasting() {
                 // It is gone with the next transformation.
                 self.retain(group, form, &mut guards);
@@ -290,17 +276,23 @@ impl Values {
             self.retain(group, form, &mut guards);
             unite(&mut left, &guards);
         }
-        self.retain(group, id, &mut same);
-        unite(&mut left, &same);
+        if intersect(&mut same, &plan.same) && group.prefilter(mask).retain_long(length, &mut same) {
+            group.prefilter(mask).retain_found(self.get(id), &mut same);
+            unite(&mut left, &same);
+        }
         self.guards[at..at + words].copy_from_slice(&left);
         unite(candidates, &left);
+    }
+
+    fn guard_set(&self, at: usize, words: usize) -> GuardSet {
+        GuardSet::from_slice(&self.guards[at..at + words])
     }
 
     fn retain(&mut self, group: &Group, id: ValueId, guards: &mut [u64]) {
         let mask = self.mask(id);
         let value = self.get(id);
         let prefilter = group.prefilter(mask);
-        if prefilter.retain_permitted(mask, value.len(), guards) {
+        if prefilter.retain_long(value.len(), guards) && prefilter.retain_permitted(mask, guards) {
             prefilter.retain_found(value, guards);
         }
     }
@@ -312,27 +304,5 @@ impl Values {
     }
 }
 
-/// A set of guards.
-pub(super) type GuardSet = smallvec::SmallVec<[u64; 8]>;
-
-/// Leaves what is in both; whether that is anything.
-fn intersect(set: &mut [u64], other: &[u64]) -> bool {
-    let mut left = 0;
-    for (set, other) in set.iter_mut().zip(other) {
-        *set &= other;
-        left |= *set;
-    }
-    left != 0
-}
-
-fn remove(set: &mut [u64], taken: &[u64]) {
-    for (set, taken) in set.iter_mut().zip(taken) {
-        *set &= !taken;
-    }
-}
-
-fn unite(all: &mut [u64], more: &[u64]) {
-    for (all, more) in all.iter_mut().zip(more) {
-        *all |= more;
-    }
-}
+/// All classes of bytes.
+const ALL: ClassMask = crate::ruleset::prefilter::ALL_CLASSES;

@@ -137,16 +137,24 @@ impl Prefilter {
         self.words
     }
 
-    /// Takes from `set` the patterns that need other classes of bytes than `mask`, or a longer value than `length`.
-    /// Returns whether any are left.
-    pub fn retain_permitted(&self, mask: ClassMask, length: usize, set: &mut [u64]) -> bool {
+    /// Takes from `set` the patterns that need a longer value than `length`. Returns whether any are left.
+    pub fn retain_long(&self, length: usize, set: &mut [u64]) -> bool {
         let row = length.min(LONGEST) * self.words;
+        let mut left = 0;
+        for (patterns, long) in set.iter_mut().zip(&self.by_length[row..]) {
+            *patterns &= long;
+            left |= *patterns;
+        }
+        left != 0
+    }
+
+    /// Takes from `set` the patterns that need other classes of bytes than `mask`. Returns whether any are left.
+    pub fn retain_permitted(&self, mask: ClassMask, set: &mut [u64]) -> bool {
         let mut left = 0;
         for (word, patterns) in set.iter_mut().enumerate() {
             if *patterns == 0 {
                 continue;
             }
-            *patterns &= self.by_length[row + word];
             for clause in 0..CLASS_CLAUSES {
                 let mut met = self.classless[clause][word];
                 let mut rest = mask & ALL_CLASSES;
@@ -296,8 +304,11 @@ const CLASSES: usize = 44;
 /// Alphabets that common values are made of, smallest first; the last is everything. Within an alphabet a pattern
 /// often needs much more than without: what it may have between its letters to evade detection falls away.
 pub const ALPHABETS: [ClassMask; 5] = {
-    const WORD: ClassMask =
-        any_case(1 << LOWER) | 1 << class_of(b'0') | 1 << class_of(b'_') | 1 << class_of(b'-') | 1 << class_of(b'.');
+    const WORD: ClassMask = any_case(1 << LOWER)
+        | 1 << class_of(b'0')
+        | 1 << class_of(b'_')
+        | 1 << class_of(b'-')
+        | 1 << class_of(b'.');
     [
         WORD,
         WORD | classes(b"/:?=&%+@~,"),
@@ -417,7 +428,8 @@ mod tests {
     fn candidates(conditions: &[Condition], value: &[u8]) -> Vec<usize> {
         let prefilter = Prefilter::new(&conditions.iter().collect::<Vec<_>>());
         let mut out = vec![u64::MAX; prefilter.words()];
-        prefilter.retain_permitted(mask_of(value), value.len(), &mut out);
+        prefilter.retain_long(value.len(), &mut out);
+        prefilter.retain_permitted(mask_of(value), &mut out);
         prefilter.retain_found(value, &mut out);
         (0..conditions.len()).filter(|n| out[n >> 6] >> (n & 63) & 1 == 1).collect()
     }

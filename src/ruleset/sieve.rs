@@ -5,7 +5,9 @@
 //! no value can match. A group's rules are those of one phase that the same jumps lead past, such as those of a
 //! paranoia level: what is jumped over is never asked about.
 
+use super::plan::Plans;
 use super::prefilter::{ALL_CLASSES, ALPHABETS, ClassMask, Prefilter};
+use crate::transform::TransformId;
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
 #[derive(Debug)]
@@ -16,10 +18,10 @@ pub struct Group {
     pub positions: Box<[u32]>,
     /// What the rules look at.
     pub targets: Box<[GroupTarget]>,
+    /// How to sieve values of each mixture of bytes.
+    pub plans: Plans,
     /// How values look to the rules.
     pub views: Box<[View]>,
-    /// What views add that do not decode anything: to values without anything to decode, nothing else is added.
-    pub adds: ClassMask,
 }
 
 /// A target, and which rules look at it.
@@ -35,16 +37,25 @@ pub struct GroupTarget {
 /// letters only are left out where nothing after them minds.
 #[derive(Debug)]
 pub struct View {
-    /// Positions in the ruleset's list of steps.
-    pub steps: Box<[u8]>,
-    /// Values without any of these classes look as they are; `None` when any value may change.
-    pub trigger: Option<ClassMask>,
-    /// The classes that the result may have beside those of the value; `None` when it may have any.
-    pub adds: Option<ClassMask>,
+    /// The steps.
+    pub steps: Box<[ViewStep]>,
     /// The guards of the rules that look at values so.
     pub guards: Box<[u64]>,
     /// Those of them that look at values in no other way.
     pub only: Box<[u64]>,
+}
+
+/// One step of a [`View`].
+#[derive(Clone, Copy, Debug)]
+pub struct ViewStep {
+    /// Position in the ruleset's list of steps.
+    pub column: u8,
+    /// Values without any of these classes look as they are; `None` when any value may change.
+    pub trigger: Option<ClassMask>,
+    /// The classes that the result may have beside those of the value; `None` when it may have any.
+    pub adds: Option<ClassMask>,
+    /// What the step is.
+    pub transform: TransformId,
 }
 
 /// The place of a rule in a [`Group`].

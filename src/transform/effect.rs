@@ -38,6 +38,20 @@ impl TransformId {
         matches!(self.row().name, "lowercase" | "uppercase")
     }
 
+    /// Whether it does nothing to upper-case letters but make them lower case.
+    pub fn only_lowers(self) -> bool {
+        matches!(self.row().name, "cmdLine" | "lowercase")
+    }
+
+    /// The most bytes that its result has for a value of `length` bytes, where that is no more than the value has.
+    pub fn longest(self, length: usize) -> Option<usize> {
+        match self.row().name {
+            "base64Decode" | "base64DecodeExt" => Some(length / 4 * 3 + 3),
+            "base64Encode" | "hexEncode" | "length" | "md5" | "sha1" | "urlEncode" | "utf8toUnicode" => None,
+            _ => Some(length),
+        }
+    }
+
     /// The bytes that its result may contain beside those of the value (letters of either case count as one);
     /// `None` when it may contain any.
     pub fn adds(self) -> Option<ByteSet> {
@@ -94,6 +108,23 @@ mod tests {
                     let (a, b) = (applied(id, &value), applied(id, &other));
                     prop_assert!(a.eq_ignore_ascii_case(&b), "{} of {value:?}: {a:?}, {b:?}", id.row().name);
                 }
+            }
+        }
+
+        #[test]
+        fn results_are_no_longer_than_said(value in values()) {
+            for id in ids() {
+                let Some(longest) = id.longest(value.len()) else { continue };
+                let result = applied(id, &value);
+                prop_assert!(result.len() <= longest, "{} of {value:?}: {result:?}", id.row().name);
+            }
+        }
+
+        #[test]
+        fn what_only_lowers_does(value in values()) {
+            for id in ids().filter(|id| id.only_lowers()) {
+                let (result, of_lower) = (applied(id, &value), applied(id, &value.to_ascii_lowercase()));
+                prop_assert_eq!(result, of_lower);
             }
         }
 
