@@ -143,7 +143,7 @@ fn the_crate_may_err(value: &[u8]) -> Option<&'static str> {
     if value.contains(&0) {
         return Some("it stops or goes on at NUL where C's strchr does not");
     }
-    if has("INTO") && memchr::memmem::find(value, b"INTO").is_none() {
+    if memchr::memmem::find_iter(&text, b"INTO").any(|at| &value[at..at + 4] != b"INTO") {
         return Some("it compares INTO with regard to case");
     }
     if has("@") && has("(") {
