@@ -100,7 +100,7 @@ impl Sample {
         let all = ranges.iter().flat_map(|r| r.start()..=r.end());
         let readable: Vec<u8> = all.filter(u8::is_ascii_graphic).collect();
         match readable.as_slice() {
-            [] => ranges.first().map(|r| r.start()),
+            [] => ranges.first().map(regex_syntax::hir::ClassBytesRange::start),
             some => some.get(self.seed * 11 % some.len()).copied(),
         }
     }

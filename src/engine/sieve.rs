@@ -22,7 +22,7 @@ impl Sieve {
         self.active.clear();
         self.active.resize(rules.div_ceil(64), u64::MAX);
         if let Some(last) = self.active.last_mut()
-            && rules % 64 != 0
+            && !rules.is_multiple_of(64)
         {
             *last = (1 << (rules % 64)) - 1;
         }

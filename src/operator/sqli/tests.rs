@@ -109,7 +109,9 @@ fn differs_from_the_crate_where_that_differs_from_c() {
     const PASSWORD: &str = "it compares sp_password without regard to case, and in UTF-8 only";
     const COLLATION: &str = "it looks for _ in collations in UTF-8 only";
     const NAME: &str = "it does not merge phrases which are names";
-    let cases: &[(&[u8], Option<&str>, Option<&str>, &str)] = &[
+    /// A value, the fingerprints that we and the crate give it, and why they differ.
+    type Case = (&'static [u8], Option<&'static str>, Option<&'static str>, &'static str);
+    let cases: &[Case] = &[
         (b"1 or 0x\0=0x41", Some("1&1"), None, NUL),
         (b"1 union select @\0a", Some("1UEvn"), Some("1UEv"), NUL),
         (b"1 into outfile 'x'", Some("1ks"), None, INTO),
