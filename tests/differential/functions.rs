@@ -206,7 +206,7 @@ impl<'a> Ledger<'a> {
         for (deviation, ..) in
             self.listed.iter().filter(|(d, ..)| d.names[0] == name && concerns(d, name, argument))
         {
-            for [input, should, they] in deviation.examples.iter().map(|e| e.bytes()) {
+            for [input, should, they] in deviation.examples.iter().map(super::deviations::Example::bytes) {
                 if input == value && (should != ours || they != theirs) {
                     self.wrong.push(format!(
                         "{name}: the example {} gives {} here and {} there",
