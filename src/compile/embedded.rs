@@ -45,9 +45,19 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
     ("@portcullis-core/90-responses.conf", core!("90-responses.conf")),
     ("@portcullis-core/95-decide-response.conf", core!("95-decide-response.conf")),
+    patch!("cve-2015-8562-joomla-session"),
     patch!("cve-2017-5638-struts-ognl"),
+    patch!("cve-2019-16759-vbulletin-widget-php"),
+    patch!("cve-2019-9670-zimbra-xxe"),
+    patch!("cve-2020-10148-solarwinds-orion"),
+    patch!("cve-2020-17496-vbulletin-subwidgets"),
+    patch!("cve-2021-3129-laravel-ignition"),
     patch!("cve-2021-41773-apache-path-traversal"),
     patch!("cve-2021-44228-log4shell"),
+    patch!("cve-2022-24086-magento-template"),
+    patch!("cve-2023-23752-joomla-api"),
+    patch!("cve-2024-28995-serv-u-traversal"),
+    patch!("cve-2024-34102-magento-xxe"),
 ];
 
 #[cfg(test)]
