@@ -37,10 +37,10 @@ fn an_exploit_becomes_a_patch_that_passes_its_tests() {
     assert!(!written.contains("s3cret") && written.contains("ARGS:file"), "{written}");
     assert!(good(&portcullis(here, &["test", "shop-view.yaml"])).contains("(100.00 %)"));
     good(&portcullis(here, &["check", "--strict", "shop-view.yaml"]));
-    let config = "sites: [{name: a, upstreams: ['http://127.0.0.1:9'], patches: [./shop-view.yaml, {patch: 'cve-2021-*', mode: DetectionOnly}]}]";
+    let config = "sites: [{name: a, upstreams: ['http://127.0.0.1:9'], patches: [./shop-view.yaml, {patch: '*-log4shell', mode: DetectionOnly}]}]";
     std::fs::write(here.join("c.yaml"), config).expect("it is writable");
     let told = good(&portcullis(here, &["check", "-c", "c.yaml"]));
-    assert!(told.contains("3 virtual, 2 of them in DetectionOnly"), "{told}");
+    assert!(told.contains("2 virtual, 1 of them in DetectionOnly"), "{told}");
     assert!(good(&portcullis(here, &["patch", "list"])).contains("log4shell"));
     let nothing = portcullis(here, &["patch", "new", "--from", "c.yaml"]);
     assert_eq!(nothing.status.code(), Some(1));
