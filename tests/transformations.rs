@@ -2,8 +2,9 @@
 //! ModSecurity and Coraza, and against what the table promises of all rows.
 //!
 //! A case file is a list of `name`, `input`, `output` and, optionally, `repeat`, which repeats both that many
-//! times. Without `output` the value must stay as it is. In `input` and `output`, `\xHH` is a byte and `\\` a
-//! backslash.
+//! times, and `repeat_output`, which says another number for the output. Without `output` the value must stay as it
+//! is. In `input` and `output`, `\xHH` is a byte and `\\` a backslash. Which kinds of values every file must have is
+//! said by [`Edge`].
 
 use portcullis::transform::{self, ByteSet, Transformation, Trigger};
 use proptest::prelude::*;
@@ -21,26 +22,42 @@ struct Case {
     output: Option<String>,
     #[serde(default = "once")]
     repeat: usize,
+    repeat_output: Option<usize>,
+}
+
+impl Case {
+    fn input(&self) -> Vec<u8> {
+        unescape(&self.input).repeat(self.repeat)
+    }
+
+    /// `None` when the value must stay as it is.
+    fn expected(&self) -> Option<Vec<u8>> {
+        let output = self.output.as_ref();
+        assert!(output.is_some() || self.repeat_output.is_none(), "{}: repeats no output", self.name);
+        output.map(|o| unescape(o).repeat(self.repeat_output.unwrap_or(self.repeat)))
+    }
 }
 
 fn once() -> usize {
     1
 }
 
+fn cases_of(row: &Transformation) -> Vec<Case> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/transform");
+    let file = directory.join(format!("{}.yaml", row.name));
+    let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
 #[test]
 fn case_files() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/transform");
     let mut failures = Vec::new();
     for row in transform::all() {
-        let file = directory.join(format!("{}.yaml", row.name));
-        let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let cases: Vec<Case> =
-            serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let cases = cases_of(row);
         let mut names = BTreeSet::new();
         for case in &cases {
-            assert!(names.insert(&case.name), "{}: two cases are called {}", file.display(), case.name);
-            let input = unescape(&case.input).repeat(case.repeat);
-            let expected = case.output.as_ref().map(|o| unescape(o).repeat(case.repeat));
+            assert!(names.insert(&case.name), "{}: two cases are called {}", row.name, case.name);
+            let (input, expected) = (case.input(), case.expected());
             let got = apply(row, &input);
             if got != expected {
                 let [input, expected, got] =
@@ -48,10 +65,126 @@ fn case_files() {
                 failures.push(format!("{}: {}\n  {input}\n  {got}\n  {expected}", row.name, case.name));
             }
         }
-        assert!(cases.iter().any(|c| c.output.is_some()), "{}: nothing changes", file.display());
-        assert!(cases.iter().any(|c| c.input.is_empty()), "{}: no case for the empty value", file.display());
     }
     assert!(failures.is_empty(), "input, result and expectation:\n{}", failures.join("\n"));
+}
+
+/// The kinds of values that every case file must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edge {
+    Empty,
+    OneByte,
+    Nul,
+    NotUtf8,
+    /// Of at least [`LARGE`] bytes.
+    Large,
+    /// Not empty, and stays as it is.
+    Unchanged,
+    /// Not empty, and becomes something else.
+    Changed,
+    /// Ends within an escape; each of the ends in [`CUT_SHORT`].
+    CutShort,
+}
+
+const EDGES: [Edge; 8] = [
+    Edge::Empty,
+    Edge::OneByte,
+    Edge::Nul,
+    Edge::NotUtf8,
+    Edge::Large,
+    Edge::Unchanged,
+    Edge::Changed,
+    Edge::CutShort,
+];
+
+/// In bytes.
+const LARGE: usize = 100_000;
+
+/// The edges that a transformation cannot have, and why.
+const WITHOUT_EDGE: &[(&str, Edge, &str)] = &[
+    ("base64Decode", Edge::Unchanged, "three bytes of four at most are left"),
+    ("base64DecodeExt", Edge::Unchanged, "three bytes of four at most are left"),
+    ("base64Encode", Edge::Unchanged, "four bytes of each three, or part of them"),
+    ("hexDecode", Edge::Unchanged, "half of the bytes are left"),
+    ("hexEncode", Edge::Unchanged, "twice as many bytes"),
+    ("md5", Edge::Unchanged, "nobody knows a value that is its own digest"),
+    ("sha1", Edge::Unchanged, "nobody knows a value that is its own digest"),
+];
+
+/// For each transformation that reads more than a byte at a time, how its sequences may be cut short at the end of a
+/// value. All decoders are here; of the others, there is nothing to cut short.
+const CUT_SHORT: &[(&str, &[&[u8]])] = &[
+    ("base64Decode", &[b"Y", b"YWJjY", b"YWJjYW"]),
+    ("base64DecodeExt", &[b"Y", b"Y=", b"YWJjY"]),
+    ("cssDecode", &[b"\\", b"\\6", b"\\ff1"]),
+    ("escapeSeqDecode", &[b"\\", b"\\x", b"\\x6", b"\\6"]),
+    ("hexDecode", &[b"4", b"41424"]),
+    ("htmlEntityDecode", &[b"&", b"&#", b"&#x", b"&#6", b"&#x3", b"&quo"]),
+    ("jsDecode", &[b"\\", b"\\x", b"\\x6", b"\\u", b"\\u006", b"\\1"]),
+    ("phpArgsNames", &[b"a[", b"a[b][c"]),
+    ("removeComments", &[b"/", b"/*", b"-", b"<!-", b"<!--"]),
+    ("removeCommentsChar", &[b"/", b"-", b"<!-"]),
+    ("replaceComments", &[b"/", b"/*"]),
+    ("sqlHexDecode", &[b"0x", b"0x4", b"0x414"]),
+    ("urlDecode", &[b"%", b"%4", b"%41%4"]),
+    ("urlDecodeUni", &[b"%", b"%4", b"%u", b"%u004", b"%u0041%u004"]),
+    ("utf8toUnicode", &[b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98"]),
+];
+
+impl Edge {
+    /// Whether one of `cases`, inputs and outputs of `row`, shows it.
+    fn is_covered(self, row: &Transformation, cases: &[(Vec<u8>, Vec<u8>)]) -> bool {
+        let any = |is: &dyn Fn(&[u8], &[u8]) -> bool| cases.iter().any(|(input, output)| is(input, output));
+        match self {
+            Self::Empty => any(&|input, _| input.is_empty()),
+            Self::OneByte => any(&|input, _| input.len() == 1),
+            Self::Nul => any(&|input, _| input.contains(&0)),
+            Self::NotUtf8 => any(&|input, _| std::str::from_utf8(input).is_err()),
+            Self::Large => any(&|input, _| input.len() >= LARGE),
+            Self::Unchanged => any(&|input, output| !input.is_empty() && output == input),
+            Self::Changed => any(&|input, output| !input.is_empty() && output != input),
+            Self::CutShort => {
+                let ends = CUT_SHORT.iter().find(|(name, _)| *name == row.name).map(|(_, ends)| *ends);
+                // A backslash behind a backslash begins no escape.
+                let cut = |input: &[u8], end: &[u8]| {
+                    input.strip_suffix(end).is_some_and(|before| !before.ends_with(b"\\"))
+                };
+                match ends {
+                    Some(ends) => ends.iter().all(|end| any(&|input, _| cut(input, end))),
+                    None => !row.name.contains("Decode"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_transformation_has_its_edges() {
+    let mut failures = Vec::new();
+    for row in transform::all() {
+        let cases: Vec<_> = cases_of(row)
+            .iter()
+            .map(|case| {
+                let input = case.input();
+                let output = case.expected().unwrap_or_else(|| input.clone());
+                (input, output)
+            })
+            .collect();
+        for edge in EDGES {
+            let exempt = WITHOUT_EDGE.iter().find(|(name, e, _)| *name == row.name && *e == edge);
+            match (edge.is_covered(row, &cases), exempt) {
+                (false, None) => failures.push(format!("{}: no case for {edge:?}", row.name)),
+                (true, Some((_, _, reason))) => {
+                    failures.push(format!("{}: {edge:?} has a case, though {reason}", row.name));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    for name in CUT_SHORT.iter().map(|(name, _)| name).chain(WITHOUT_EDGE.iter().map(|(name, ..)| name)) {
+        assert!(transform::all().iter().any(|t| t.name == *name), "{name} has no row");
+    }
 }
 
 #[test]
