@@ -46,6 +46,14 @@ fn an_exploit_becomes_a_patch_that_passes_its_tests() {
     assert_eq!(nothing.status.code(), Some(1));
 }
 
+/// With the engine's own settings, which a patch does not bring along: else it would see no bodies.
+#[test]
+fn the_catalogue_passes_its_tests_file_by_file() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let told = good(&portcullis(here, &["test", "rulesets/virtual-patches"]));
+    assert!(told.contains("(100.00 %)"), "{told}");
+}
+
 #[test]
 fn a_patch_past_its_date_goes_on_and_warns() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -18,7 +18,7 @@ pub(super) fn load(files: &[String]) -> Loaded {
 /// alone they would see no bodies.
 pub(super) fn load_alone(files: &[String]) -> Loaded {
     let loaded = load(files);
-    if loaded.posture.mode.is_some() || loaded.document.notes.is_empty() || !sets_nothing(&loaded) {
+    if loaded.document.notes.is_empty() || !sets_nothing(&loaded) {
         return loaded;
     }
     let base = [ENGINE_SETTINGS.to_owned()];
