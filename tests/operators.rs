@@ -1,7 +1,12 @@
 //! Every operator against its case file, against the published cases of ModSecurity and Coraza, against CRS's
 //! patterns, and against bytes of no meaning.
 
+use portcullis::compile;
+use portcullis::dialect::Status;
+use portcullis::engine::{Collections, Decision, NoWorld, Options, Transaction, World};
 use portcullis::operator::{self, Argument, Capture, Found, Lookup, Operator, Outcome, Resources};
+use portcullis::syntax::diagnostic::render;
+use portcullis::syntax::seclang::Loader;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,14 +15,23 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// One argument and what comes of it. Strings may hold `\xHH`, `\n`, `\r`, `\t` and `\\`.
-#[derive(Debug, Deserialize)]
+///
+/// Negation and macros are not the operator's business: groups with either are asked by a rule in the engine, and
+/// `match` is the rule's answer.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Group {
     #[serde(default)]
     argument: Option<String>,
+    /// Written with `!`.
+    #[serde(default)]
+    negated: bool,
+    /// What `%{ARGS.…}` in the argument expands to.
+    #[serde(default)]
+    macros: BTreeMap<String, String>,
     /// Part of the message with which it is refused; then there are no cases.
     #[serde(default)]
     refused: Option<String>,
@@ -40,7 +54,7 @@ struct Group {
     cases: Vec<Case>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     input: String,
@@ -69,6 +83,20 @@ struct Case {
 
 fn once() -> usize {
     1
+}
+
+impl Case {
+    fn bytes(&self) -> Vec<u8> {
+        let mut input = bytes(&self.input).repeat(self.repeat);
+        input.extend(bytes(&self.then));
+        input
+    }
+}
+
+impl Group {
+    fn has_macros(&self, row: &operator::OperatorRow) -> bool {
+        row.argument == Argument::Macro && self.argument.as_ref().is_some_and(|a| a.contains("%{"))
+    }
 }
 
 impl Resources for Group {
@@ -104,10 +132,7 @@ fn every_operator_keeps_to_its_case_file() {
     for row in operator::all() {
         let path = directory.join(format!("{}.yaml", row.name));
         expected_files.insert(path.clone());
-        let text = std::fs::read_to_string(&path)
-            .unwrap_or_else(|e| panic!("@{} has no case file {}: {e}", row.name, path.display()));
-        let groups: Vec<Group> =
-            serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let groups = groups_of(row);
         assert!(
             groups.iter().any(|g| !g.cases.is_empty() || g.refused.is_some()),
             "{} tests nothing",
@@ -134,6 +159,121 @@ fn every_operator_keeps_to_its_case_file() {
     assert!(faults.is_empty(), "\n{faults}");
 }
 
+/// The case file of an operator.
+fn groups_of(row: &operator::OperatorRow) -> Vec<Group> {
+    let path = root().join(format!("tests/suite/operator/{}.yaml", row.name));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|e| panic!("@{} has no case file {}: {e}", row.name, path.display()));
+    serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// What is at the edge of what an operator is asked; each must have a case for each.
+const EDGES: &[&str] = &[EMPTY, BYTE, NUL, NOT_UTF8, LARGE, MACRO, NEGATED, FOUND];
+
+const EMPTY: &str = "an empty value";
+const BYTE: &str = "a value of one byte";
+const NUL: &str = "a NUL in the value";
+const NOT_UTF8: &str = "a value that is not UTF-8";
+const LARGE: &str = "a value of 100,000 bytes";
+const MACRO: &str = "a macro in the argument, with both answers";
+const NEGATED: &str = "negation, with both answers";
+const FOUND: &str = "captures or the matched bytes";
+
+/// Edges that an operator cannot have, and why.
+const EXEMPT: &[(&str, &str, &str)] = &[
+    ("eq", FOUND, "compares numbers, which are no part of the value"),
+    ("ge", FOUND, "compares numbers, which are no part of the value"),
+    ("gt", FOUND, "compares numbers, which are no part of the value"),
+    ("le", FOUND, "compares numbers, which are no part of the value"),
+    ("lt", FOUND, "compares numbers, which are no part of the value"),
+    ("noMatch", FOUND, "finds nothing"),
+    ("noMatch", NEGATED, "has one answer, negated or not"),
+    ("unconditionalMatch", FOUND, "does not look at the value"),
+    ("unconditionalMatch", NEGATED, "has one answer, negated or not"),
+];
+
+#[test]
+fn every_operator_has_its_edges() {
+    let mut faults = String::new();
+    for row in operator::all() {
+        let groups = groups_of(row);
+        if matches!(row.status, Status::Refused(_)) {
+            if !groups.iter().all(|g| g.refused.is_some()) {
+                _ = writeln!(faults, "@{} is refused, and has cases", row.name);
+            }
+            continue;
+        }
+        let covered = edges(row, &groups);
+        for edge in EDGES {
+            let applies = *edge != MACRO || row.argument == Argument::Macro;
+            let exempt = EXEMPT.iter().any(|(name, exempt, _)| *name == row.name && exempt == edge);
+            match (covered.contains(edge), exempt) {
+                (false, false) if applies => _ = writeln!(faults, "@{} lacks {edge}", row.name),
+                (true, true) => _ = writeln!(faults, "@{} has {edge}, and is exempt", row.name),
+                _ => {}
+            }
+        }
+    }
+    for (name, ..) in EXEMPT {
+        assert!(operator::all().iter().any(|row| row.name == *name), "there is no @{name}");
+    }
+    assert!(faults.is_empty(), "\n{faults}");
+}
+
+/// The edges that `groups` cover.
+fn edges(row: &operator::OperatorRow, groups: &[Group]) -> BTreeSet<&'static str> {
+    let mut covered = BTreeSet::new();
+    for group in groups {
+        let answers: BTreeSet<bool> = group.cases.iter().map(|c| c.matches).collect();
+        if group.negated && answers.len() == 2 {
+            covered.insert(NEGATED);
+        }
+        if group.has_macros(row) && !group.macros.is_empty() && answers.len() == 2 {
+            covered.insert(MACRO);
+        }
+        for case in &group.cases {
+            let input = case.bytes();
+            let found = case.captures.as_ref().is_some_and(|c| !c.is_empty())
+                || case.matched.as_ref().is_some_and(|m| !m.is_empty());
+            let kinds = [
+                (EMPTY, input.is_empty()),
+                (BYTE, input.len() == 1),
+                (NUL, input.contains(&0)),
+                (NOT_UTF8, std::str::from_utf8(&input).is_err()),
+                (LARGE, input.len() >= 100_000),
+                (FOUND, case.matches && found),
+            ];
+            covered.extend(kinds.iter().filter(|(_, is)| *is).map(|(kind, _)| *kind));
+        }
+    }
+    covered
+}
+
+#[test]
+fn a_missing_edge_is_missed() {
+    let row = operator::find("streq").expect("it is in the table");
+    let covered = |text: &str| edges(row, &serde_yaml::from_str::<Vec<Group>>(text).expect("valid"));
+    let only = |edge: &'static str| BTreeSet::from([edge]);
+    assert_eq!(covered("[{cases: [{input: '', match: true, captures: [], matched: ''}]}]"), only(EMPTY));
+    assert_eq!(covered("[{cases: [{input: a, match: true}]}]"), only(BYTE));
+    assert_eq!(covered(r"[{cases: [{input: 'a\x00', match: true}]}]"), only(NUL));
+    assert_eq!(covered(r"[{cases: [{input: 'a\xff', match: true}]}]"), only(NOT_UTF8));
+    assert_eq!(covered("[{cases: [{input: ab, repeat: 49999, then: c, match: true}]}]"), BTreeSet::new());
+    assert_eq!(covered("[{cases: [{input: ab, repeat: 50000, match: true}]}]"), only(LARGE));
+    assert_eq!(covered("[{cases: [{input: ab, match: true, matched: ab}]}]"), only(FOUND));
+    assert_eq!(covered("[{cases: [{input: ab, match: false, matched: ab}]}]"), BTreeSet::new());
+    let unset = "[{argument: '%{ARGS.m}', cases: [{input: ab, match: true}, {input: cd, match: false}]}]";
+    assert_eq!(covered(unset), BTreeSet::new());
+    let one = "[{argument: '%{ARGS.m}', macros: {m: ab}, cases: [{input: ab, match: true}]}]";
+    assert_eq!(covered(one), BTreeSet::new());
+    let both = "[{argument: '%{ARGS.m}', macros: {m: ab}, cases: [{input: ab, match: true}, {input: cd, match: false}]}]";
+    assert_eq!(covered(both), only(MACRO));
+    let one = "[{negated: true, cases: [{input: ab, match: true}]}]";
+    assert_eq!(covered(one), BTreeSet::new());
+    let both = "[{negated: true, cases: [{input: ab, match: true}, {input: cd, match: false}]}]";
+    assert_eq!(covered(both), only(NEGATED));
+}
+
 fn check_group(row: &'static operator::OperatorRow, group: &Group, faults: &mut String) {
     let name = row.name;
     let argument = group.argument.as_deref();
@@ -154,6 +294,11 @@ fn check_group(row: &'static operator::OperatorRow, group: &Group, faults: &mut 
         assert!(group.cases.is_empty(), "@{name} {argument:?}: refused, and has cases");
         return;
     }
+    if group.negated || group.has_macros(row) {
+        check_in_engine(row, group, faults);
+        return;
+    }
+    assert!(group.macros.is_empty(), "@{name} {argument:?}: nothing expands");
     let built = match built {
         Ok(built) => built,
         Err(e) => {
@@ -168,8 +313,7 @@ fn check_group(row: &'static operator::OperatorRow, group: &Group, faults: &mut 
     }
     for case in &group.cases {
         for (form, operator) in &forms {
-            let mut input = bytes(&case.input).repeat(case.repeat);
-            input.extend(bytes(&case.then));
+            let input = case.bytes();
             for want_captures in [false, true] {
                 let mut found = Found { want_captures, ..Found::default() };
                 let text = argument.unwrap_or_default().as_bytes();
@@ -190,6 +334,96 @@ fn check_group(row: &'static operator::OperatorRow, group: &Group, faults: &mut 
                 compare_hints(operator.as_ref(), outcome, &input, &mut fault);
             }
         }
+    }
+}
+
+/// Asks a rule: its operator is negated or its argument holds macros.
+fn check_in_engine(row: &operator::OperatorRow, group: &Group, faults: &mut String) {
+    let argument = group.argument.as_deref().unwrap_or_default();
+    let place = format!("@{} {argument:?}, negated {}, in the engine", row.name, group.negated);
+    let mut rules = "SecRuleEngine On\n".to_owned();
+    if group.geo {
+        rules.push_str("SecGeoLookupDb geo.mmdb\n");
+    }
+    if let Some(key) = &group.http_bl_key {
+        _ = writeln!(rules, "SecHttpBlKey {key}");
+    }
+    for (name, entries) in &group.datasets {
+        _ = writeln!(rules, "SecDataset {name} `\n{}\n`", entries.join("\n"));
+    }
+    let sign = if group.negated { "!" } else { "" };
+    let written = format!("{sign}@{} {argument}", row.name).trim_end().replace('"', "\\\"");
+    _ = writeln!(rules, "SecRule ARGS:value \"{written}\" \"id:1,phase:1,pass\"");
+    let loaded = compile::load(&[compile::Input::Text { name: "case.conf".into(), text: rules }], group);
+    let Some(ruleset) = loaded.ruleset else {
+        _ = writeln!(faults, "{place}: {}", render(&loaded.diagnostics, &loaded.sources, false));
+        return;
+    };
+    for case in &group.cases {
+        let more = case.exceeded || case.captures.is_some() || case.matched.is_some();
+        assert!(!more && case.members.is_empty() && case.path.is_empty(), "{place}: not compared");
+        let mut target = b"/?value=".to_vec();
+        encode(&case.bytes(), &mut target);
+        for (name, value) in &group.macros {
+            target.extend(format!("&{name}=").bytes());
+            encode(&bytes(value), &mut target);
+        }
+        for prefilters in [true, false] {
+            let world = Arc::new(group.clone());
+            let mut transaction =
+                Transaction::new(Arc::clone(&ruleset), Options { id: "1".into(), mode: None, world });
+            transaction.set_prefilters(prefilters);
+            transaction.process_connection(([192, 0, 2, 1], 40000).into(), ([192, 0, 2, 2], 80).into());
+            transaction.process_uri(b"GET", &target, b"HTTP/1.1");
+            assert_eq!(transaction.process_request_headers(), Decision::Pass, "{place}");
+            let matched = transaction.process_logging(200).rules.iter().any(|hit| hit.id == 1);
+            if matched != case.matches {
+                let input = &case.input;
+                _ = writeln!(faults, "{place}, prefilters {prefilters} on {input:?}: {matched}");
+            }
+        }
+    }
+}
+
+/// Every byte as `%HH`.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.extend(format!("%{byte:02x}").bytes());
+    }
+}
+
+impl Loader for Group {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        if self.geo && path == "geo.mmdb" {
+            return Ok(database());
+        }
+        self.files.get(path).map(|content| bytes(content)).ok_or_else(|| "there is no such file".to_owned())
+    }
+
+    fn expand(&self, pattern: &str) -> Result<Vec<String>, String> {
+        Ok(self.files.keys().filter(|name| *name == pattern).cloned().collect())
+    }
+
+    fn identity(&self, path: &str) -> Option<String> {
+        self.files.contains_key(path).then(|| path.to_owned())
+    }
+}
+
+impl World for Group {
+    fn now(&self) -> SystemTime {
+        NoWorld.now()
+    }
+
+    fn collections(&self) -> &dyn Collections {
+        &NoWorld
+    }
+
+    fn random(&self) -> u64 {
+        NoWorld.random()
+    }
+
+    fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
+        self.names.get(name).cloned()
     }
 }
 
