@@ -14,7 +14,7 @@ const fn refused(why: &'static str, instead: &'static str) -> Status {
 }
 
 pub(super) const FUZZY_HASH: Status = refused(
-    "fuzzy hashes are not supported: ssdeep and its ports are under the GPL",
+    "fuzzy hashes are not supported: ssdeep and its maintained ports are under the GPL",
     "scan uploads behind the proxy, or match known content with `@pmFromFile`",
 );
 

@@ -286,7 +286,7 @@ static ROWS: &[OperatorRow] = &[
     OperatorRow {
         name: "fuzzyHash",
         aliases: &[],
-        doc: "Not supported: compares with ssdeep hashes, whose implementations are under the GPL.",
+        doc: "Not supported: compares with ssdeep hashes, whose maintained implementations are under the GPL.",
         status: refused::FUZZY_HASH,
         differs: &[],
         argument: Argument::Static,
