@@ -1,6 +1,6 @@
 //! What rules share: steps, chains, lanes and names.
 
-use crate::ruleset::prefilter::mask_of_set;
+use crate::ruleset::classes::mask_of_set;
 use crate::ruleset::{Chain, ChainId, Lane, LaneId, Selector, Slot, SlotNames, Step, TargetId, TargetSet};
 use crate::transform::TransformId;
 use crate::variable::Variable;

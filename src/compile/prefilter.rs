@@ -4,10 +4,11 @@
 //! is passed over, which only weakens it.
 
 use crate::operator::Operator;
-use crate::ruleset::prefilter::{
-    ALL_CLASSES, ALPHABETS, CLASS_CLAUSES, ClassMask, Condition, LITERAL_CLAUSES, MIN_LITERAL, any_case,
-    class_of, frequency, mask_of_set,
+use crate::ruleset::classes::{
+    ALL_CLASSES, ALPHABETS, ClassMask, any_case, class_of, frequency, likelihood, mask_of_set,
 };
+use crate::ruleset::literals::MIN_LITERAL;
+use crate::ruleset::prefilter::{AnyOf, CLASS_CLAUSES, Condition, LISTS};
 use crate::transform::ByteSet;
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -16,6 +17,11 @@ use std::sync::LazyLock;
 /// A condition among [`Conditions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ConditionId(pub(super) u32);
+
+impl ConditionId {
+    /// No condition.
+    pub(super) const NONE: ConditionId = ConditionId(u32::MAX);
+}
 
 /// What is necessary in values of each of the alphabets.
 pub(super) type Conditioned = [Condition; ALPHABETS.len()];
@@ -63,7 +69,7 @@ fn of_pattern(pattern: &str) -> Option<Conditioned> {
             return whole.clone();
         }
         match restricted(&hir, alphabet) {
-            None => never(),
+            None => Condition::NEVER,
             Some(part) if part == hir => whole.clone(),
             Some(part) => of_hir(&part),
         }
@@ -72,13 +78,8 @@ fn of_pattern(pattern: &str) -> Option<Conditioned> {
 
 fn of_hir(hir: &Hir) -> Condition {
     // No match at all, as `[^\x00-\xff]` has none, is no match of any length.
-    let Some(min_len) = hir.properties().minimum_len() else { return never() };
-    Condition { min_len, classes: class_clauses(&Needs::of(hir)), literals: best_lists(necessary(hir)) }
-}
-
-/// The condition that no value meets.
-fn never() -> Condition {
-    Condition { min_len: 0, classes: [0; CLASS_CLAUSES], literals: Default::default() }
+    let Some(min_len) = hir.properties().minimum_len() else { return Condition::NEVER };
+    Condition { min_len, classes: class_clauses(&Needs::of(hir)), lists: best_lists(necessary(hir)) }
 }
 
 /// The pattern that matches what `hir` matches in values of `alphabet`; `None` when that is nothing.
@@ -134,14 +135,12 @@ fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
     Some(ALPHABETS.map(|alphabet| {
         let permitted: Vec<&Vec<u8>> =
             literals.iter().filter(|l| l.iter().all(|b| alphabet >> class_of(*b) & 1 == 1)).collect();
-        let Some(min_len) = permitted.iter().map(|l| l.len()).min() else { return never() };
+        let Some(min_len) = permitted.iter().map(|l| l.len()).min() else { return Condition::NEVER };
         let needs = Needs::Either(permitted.iter().map(|l| Needs::literal(l)).collect());
-        let lower: Set = permitted.iter().map(|l| l.to_ascii_lowercase()).collect();
-        let mut lists: [Vec<Vec<u8>>; LITERAL_CLAUSES] = Default::default();
-        if min_len >= MIN_LITERAL {
-            lists[0] = shortest(lower).into_iter().collect();
-        }
-        Condition { min_len, classes: class_clauses(&needs), literals: lists }
+        let clause = Clause::of(permitted.iter().map(|l| l.to_ascii_lowercase()));
+        let mut lists = [const { None }; LISTS];
+        lists[0] = clause.map(|clause| clause.shortest().into());
+        Condition { min_len, classes: class_clauses(&needs), lists }
     }))
 }
 
@@ -149,7 +148,7 @@ fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
 fn of_bytes(bytes: &ByteSet) -> Conditioned {
     ALPHABETS.map(|alphabet| {
         let classes = mask_of_set(bytes) & alphabet;
-        let mut condition = never();
+        let mut condition = Condition::NEVER;
         if classes != 0 {
             condition.classes = [ALL_CLASSES; CLASS_CLAUSES];
             condition.classes[0] = any_case(classes);
@@ -161,7 +160,7 @@ fn of_bytes(bytes: &ByteSet) -> Conditioned {
 
 fn is_useful(condition: &Condition) -> bool {
     condition.min_len > 0
-        || condition.literals.iter().any(|list| !list.is_empty())
+        || condition.lists.iter().any(Option::is_some)
         || condition.classes.iter().any(|c| *c != ALL_CLASSES)
 }
 
@@ -275,8 +274,57 @@ const MAX_CLAUSE: usize = 4_000;
 struct Known {
     /// All strings that it matches, in lower case, when they are few.
     exact: Option<Set>,
-    /// Conditions: of each, one string must occur.
-    clauses: Vec<Set>,
+    /// Conditions, each of which must hold.
+    clauses: Vec<Clause>,
+}
+
+/// One of these strings occurs, or a byte of one of these classes.
+#[derive(Clone, Default)]
+struct Clause {
+    classes: ClassMask,
+    strings: Set,
+}
+
+impl Clause {
+    /// What the occurrence of one of `strings` says; `None` when that is nothing or too much to say.
+    fn of(strings: impl IntoIterator<Item = Vec<u8>>) -> Option<Self> {
+        let mut clause = Self::default();
+        for string in strings {
+            match string.as_slice() {
+                [] => return None,
+                // A single byte is its class.
+                [byte] => clause.classes |= any_case(1 << class_of(*byte)),
+                _ => {
+                    clause.strings.insert(string);
+                }
+            }
+        }
+        (clause.strings.len() <= MAX_CLAUSE).then_some(clause).filter(|c| !c.is_empty())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.classes == 0 && self.strings.is_empty()
+    }
+
+    /// Without the strings that contain another, or a byte of the classes: where they occur, that does too.
+    fn shortest(mut self) -> Self {
+        let listed = self.classes;
+        self.strings.retain(|s| s.iter().all(|b| listed >> class_of(*b) & 1 == 0));
+        Self { classes: listed, strings: shortest(self.strings) }
+    }
+
+    /// How likely an ordinary value meets it, if that is rare enough to be worth a look.
+    fn cost(&self) -> Option<f64> {
+        let (classes, strings) =
+            (likelihood(self.classes), self.strings.iter().map(|s| frequency(s)).sum::<f64>());
+        (classes < RARE_CLASSES && strings < RARE_STRINGS).then_some(classes + strings)
+    }
+}
+
+impl From<Clause> for AnyOf {
+    fn from(clause: Clause) -> Self {
+        AnyOf { classes: clause.classes, literals: clause.strings.into_iter().collect() }
+    }
 }
 
 impl Known {
@@ -289,15 +337,13 @@ impl Known {
     }
 
     /// Its conditions alone.
-    fn into_clauses(mut self) -> Vec<Set> {
-        if let Some(exact) = self.exact {
-            add_clause(&mut self.clauses, exact);
-        }
+    fn into_clauses(mut self) -> Vec<Clause> {
+        self.clauses.extend(self.exact.and_then(Clause::of));
         self.clauses
     }
 }
 
-fn necessary(hir: &Hir) -> Vec<Set> {
+fn necessary(hir: &Hir) -> Vec<Clause> {
     known(hir).into_clauses()
 }
 
@@ -307,7 +353,11 @@ fn known(hir: &Hir) -> Known {
         HirKind::Literal(literal) => Known::exact([literal.0.to_ascii_lowercase()]),
         HirKind::Class(class) => match few_bytes(class) {
             Some(bytes) => Known::exact(bytes.into_iter().map(|b| vec![b])),
-            None => Known::nothing(),
+            None => {
+                let classes = any_case(class_mask(class));
+                let clause = Clause { classes, strings: Set::new() };
+                Known { exact: None, clauses: vec![clause] }
+            }
         },
         HirKind::Capture(capture) => known(&capture.sub),
         HirKind::Repetition(repetition) => {
@@ -318,14 +368,21 @@ fn known(hir: &Hir) -> Known {
                     Known { exact: Some(exact), clauses: Vec::new() }
                 }
                 (0, ..) => Known::nothing(),
-                (min, Some(max), Known { exact: Some(exact), .. }) if min == max && min <= 4 => {
+                (min, max, Known { exact: Some(exact), .. }) => {
                     let mut product = Some(exact.clone());
-                    for _ in 1..min {
+                    for _ in 1..min.min(MAX_REPEATED) {
                         product = product.and_then(|p| multiplied(&p, &exact));
                     }
                     match product {
-                        Some(product) => Known { exact: Some(product), clauses: Vec::new() },
-                        None => Known { exact: None, clauses: Known::exact(exact).into_clauses() },
+                        Some(product) if max == Some(min) && min <= MAX_REPEATED => {
+                            Known { exact: Some(product), clauses: Vec::new() }
+                        }
+                        Some(product) => Known { exact: None, clauses: Known::exact(product).into_clauses() },
+                        None => {
+                            let mut clauses = Known::exact(exact.clone()).into_clauses();
+                            clauses.extend(seam(&exact, &exact));
+                            Known { exact: None, clauses }
+                        }
                     }
                 }
                 (_, _, sub) => Known { exact: None, clauses: sub.into_clauses() },
@@ -343,21 +400,21 @@ fn alternation(parts: &[Hir]) -> Known {
         if all.len() <= MAX_EXACT {
             return Known { exact: Some(all), clauses: Vec::new() };
         }
-        let mut clauses = Vec::new();
-        add_clause(&mut clauses, all);
-        return Known { exact: None, clauses };
+        return Known { exact: None, clauses: Clause::of(all).into_iter().collect() };
     }
-    // One of the parts matches: one string of the best condition of each.
-    let mut union = Set::new();
+    // One of the parts matches, and so the best condition of one of them holds.
+    let mut union = Clause::default();
     for part in known {
         match best(part.into_clauses()) {
-            Some(strings) => union.extend(strings),
+            Some(Clause { classes, strings }) => {
+                union.classes |= classes;
+                union.strings.extend(strings);
+            }
             None => return Known::nothing(),
         }
     }
-    let mut clauses = Vec::new();
-    add_clause(&mut clauses, union);
-    Known { exact: None, clauses }
+    let usable = union.strings.len() <= MAX_CLAUSE;
+    Known { exact: None, clauses: usable.then_some(union).into_iter().collect() }
 }
 
 fn concat(parts: &[Hir]) -> Known {
@@ -372,7 +429,8 @@ fn concat(parts: &[Hir]) -> Known {
                 Some(product) => Some(product),
                 None => {
                     whole = false;
-                    add_clause(&mut clauses, run);
+                    clauses.extend(seam(&run, &exact));
+                    clauses.extend(Clause::of(run));
                     Some(exact)
                 }
             },
@@ -380,7 +438,7 @@ fn concat(parts: &[Hir]) -> Known {
             (run, None) => {
                 whole = false;
                 if let Some(run) = run {
-                    add_clause(&mut clauses, run);
+                    clauses.extend(Clause::of(run));
                 }
                 None
             }
@@ -390,7 +448,7 @@ fn concat(parts: &[Hir]) -> Known {
         return Known { exact: run, clauses };
     }
     if let Some(run) = run {
-        add_clause(&mut clauses, run);
+        clauses.extend(Clause::of(run));
     }
     Known { exact: None, clauses }
 }
@@ -402,20 +460,32 @@ fn multiplied(left: &Set, right: &Set) -> Option<Set> {
     Some(left.iter().flat_map(|l| right.iter().map(move |r| [l.as_slice(), r].concat())).collect())
 }
 
+/// Where a string of `left` stands before one of `right`, and they are too many to be multiplied: what there is at
+/// the seam.
+fn seam(left: &Set, right: &Set) -> Option<Clause> {
+    (1..=SEAM).rev().find_map(|most| {
+        let ends: Set = left.iter().map(|l| l[l.len().saturating_sub(most)..].to_vec()).collect();
+        let beginnings: Set = right.iter().map(|r| r[..r.len().min(most)].to_vec()).collect();
+        if ends.len() * beginnings.len() > MAX_SEAM {
+            return None;
+        }
+        Clause::of(ends.iter().flat_map(|l| beginnings.iter().map(move |r| [l.as_slice(), r].concat())))
+    })
+}
+
+/// Bytes of either side of a seam.
+const SEAM: usize = 3;
+/// Strings at a seam.
+const MAX_SEAM: usize = 1_024;
+/// Repetitions that are multiplied out.
+const MAX_REPEATED: u32 = 4;
+
 /// The bytes of a class, in lower case, when they are few.
 fn few_bytes(class: &Class) -> Option<BTreeSet<u8>> {
     let Class::Bytes(class) = class else { return None };
     let bytes: BTreeSet<u8> =
         class.ranges().iter().flat_map(|r| r.start()..=r.end()).map(|b| b.to_ascii_lowercase()).collect();
     (bytes.len() <= 16).then_some(bytes)
-}
-
-fn add_clause(clauses: &mut Vec<Set>, strings: Set) {
-    let usable =
-        !strings.is_empty() && strings.len() <= MAX_CLAUSE && strings.iter().all(|s| s.len() >= MIN_LITERAL);
-    if usable {
-        clauses.push(strings);
-    }
 }
 
 /// Without the strings that contain another: where they occur, the other does too.
@@ -436,28 +506,38 @@ fn shortest(strings: Set) -> Set {
 const LONGEST_PART: usize = 24;
 
 /// The condition that ordinary values meet least often, if it is rare enough to be worth looking for.
-fn best(clauses: Vec<Set>) -> Option<Vec<Vec<u8>>> {
-    ranked(clauses).into_iter().next().map(|set| set.into_iter().collect())
+fn best(clauses: Vec<Clause>) -> Option<Clause> {
+    ranked(clauses).into_iter().next()
 }
 
 /// The conditions worth looking for, best first.
-fn ranked(clauses: Vec<Set>) -> Vec<Set> {
-    let cost = |strings: &Set| strings.iter().map(|s| frequency(s)).sum::<f64>();
-    let mut ranked: Vec<(f64, Set)> =
-        clauses.into_iter().map(shortest).map(|set| (cost(&set), set)).filter(|(c, _)| *c < 0.02).collect();
+fn ranked(clauses: Vec<Clause>) -> Vec<Clause> {
+    let mut ranked: Vec<(f64, Clause)> = clauses
+        .into_iter()
+        .map(Clause::shortest)
+        .filter_map(|clause| Some((clause.cost()?, clause)))
+        .collect();
     ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    ranked.into_iter().map(|(_, set)| set).collect()
+    ranked.into_iter().map(|(_, clause)| clause).collect()
 }
 
+/// Strings that are likelier to occur are not worth looking for.
+const RARE_STRINGS: f64 = 0.02;
+/// Classes cost nothing to look for.
+const RARE_CLASSES: f64 = 0.05;
+
 /// The best conditions, none of which shares a string with another.
-fn best_lists(clauses: Vec<Set>) -> [Vec<Vec<u8>>; LITERAL_CLAUSES] {
-    let mut lists: [Vec<Vec<u8>>; LITERAL_CLAUSES] = Default::default();
+fn best_lists(clauses: Vec<Clause>) -> [Option<AnyOf>; LISTS] {
+    let mut lists = [const { None }; LISTS];
     let mut ranked = ranked(clauses).into_iter();
     let Some(first) = ranked.next() else { return lists };
-    if let Some(second) = ranked.find(|set| set.len() <= MAX_SECOND && set.is_disjoint(&first)) {
-        lists[1] = second.into_iter().collect();
-    }
-    lists[0] = first.into_iter().collect();
+    let second = ranked.find(|clause| {
+        clause.strings.len() <= MAX_SECOND
+            && clause.strings.is_disjoint(&first.strings)
+            && clause.classes & first.classes == 0
+    });
+    lists[0] = Some(first.into());
+    lists[1] = second.map(AnyOf::from);
     lists
 }
 
@@ -467,7 +547,8 @@ const MAX_SECOND: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::prefilter::{Prefilter, mask_of};
+    use crate::ruleset::classes::mask_of;
+    use crate::ruleset::prefilter::Prefilter;
     use proptest::prelude::*;
 
     fn may_match(pattern: &str, value: &[u8]) -> bool {
@@ -479,7 +560,10 @@ mod tests {
             let mut out = vec![1; prefilter.words()];
             prefilter.retain_long(value.len(), &mut out)
                 && prefilter.retain_permitted(mask_of(value), &mut out)
-                && prefilter.retain_found(value, &mut out)
+                && {
+                    prefilter.retain_found(value, &mut prefilter.met_by(mask_of(value)), &mut out);
+                    out != [0]
+                }
         })
     }
 

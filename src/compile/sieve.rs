@@ -1,12 +1,14 @@
 //! Rules of a phase → groups that are sieved together.
 
 use super::prefilter::{ConditionId, Conditioned};
-use crate::ruleset::plan::Plans;
-use crate::ruleset::prefilter::{ClassMask, Prefilter, any_case, class_of, mask_of_set};
+use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of_set};
+use crate::ruleset::plan::{Length, Plans};
+use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
-    Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Operand, Phase, Rule, RuleIndex, Scan,
-    Slot, Step, Target, View, ViewStep,
+    Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule, RuleIndex,
+    Scan, Slot, Step, Target,
 };
+use crate::transform::TransformId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What groups are made from.
@@ -41,7 +43,9 @@ impl Sieves<'_> {
         for positions in members.into_values().take(MAX_GROUPS) {
             let positions: Vec<usize> = positions.into_iter().take(MAX_GUARDS).collect();
             for (number, position) in positions.iter().enumerate() {
-                guards[*position] = Some(Guard { group: groups.len() as u8, number: number as u16 });
+                let Some(guarded) = self.guarded(rules[*position]) else { continue };
+                let (group, number) = (groups.len() as u8, number as u16);
+                guards[*position] = Some(Guard { group, number, link: guarded.link });
             }
             groups.push(self.group(&rules, &positions));
         }
@@ -73,31 +77,59 @@ impl Sieves<'_> {
         jumps
     }
 
-    /// The scan and condition of a rule that a group may decide about.
-    fn guarded(&self, index: RuleIndex) -> Option<(&Scan, &Conditioned)> {
-        let Matcher::Scan(scan) = &self.rules[index.0 as usize].matcher else { return None };
-        let ConditionId(condition) = (*self.condition_of.get(index.0 as usize)?)?;
+    /// The link of a rule that a group may decide about: the first whose operator says what it needs, or else the
+    /// first. Links before it must leave nothing behind when they match, since they are not evaluated when it cannot.
+    fn guarded(&self, index: RuleIndex) -> Option<Guarded<'_>> {
+        let mut first = None;
+        let mut next = Some(index);
+        for link in 0..MAX_LINKS {
+            let Some(at) = next else { break };
+            let rule = &self.rules[at.0 as usize];
+            if let Matcher::Scan(scan) = &rule.matcher
+                && self.is_decidable(scan)
+            {
+                let ConditionId(condition) =
+                    (*self.condition_of.get(at.0 as usize)?).unwrap_or(ConditionId::NONE);
+                // A negated operator matches what cannot match.
+                let condition = self.conditions.get(condition as usize).filter(|_| !scan.negated);
+                let guarded = Guarded { scan, condition, link };
+                if condition.is_some() {
+                    return Some(guarded);
+                }
+                first.get_or_insert(guarded);
+            }
+            let traceless = rule.set.is_empty()
+                && rule.sanitise.is_empty()
+                && match &rule.matcher {
+                    Matcher::Scan(scan) => !scan.capture && !scan.operator.backtracks(),
+                    Matcher::Slot { .. } | Matcher::Always => true,
+                };
+            if !traceless {
+                break;
+            }
+            next = rule.next;
+        }
+        first
+    }
+
+    fn is_decidable(&self, scan: &Scan) -> bool {
         let lane = &self.lanes[usize::from(scan.lane.0)];
         let known = lane.targets.included.iter().all(|t| t.id.is_some() && !t.count);
-        let decidable = known && !lane.volatile && !scan.negated && scan.argument.is_none();
-        if !decidable {
-            return None;
-        }
-        Some((scan, self.conditions.get(condition as usize)?))
+        known && !lane.volatile && scan.argument.is_none() && scan.operator.is_pure()
     }
 
     fn group(&self, rules: &[RuleIndex], positions: &[usize]) -> Group {
         let words = positions.len().div_ceil(64);
         let mut conditions = Vec::new();
         let mut targets: Vec<GroupTarget> = Vec::new();
-        let mut views: Vec<View> = Vec::new();
-        let mut by_steps: HashMap<Vec<u8>, usize> = HashMap::new();
-        // The views of each rule.
-        let mut seen_in: Vec<Vec<usize>> = vec![Vec::new(); positions.len()];
         let mut by_target: HashMap<_, usize> = HashMap::new();
+        let mut tree = Tree::new(words);
+        let mut blind = vec![0; words];
+        let mut members = vec![0; rules.len().div_ceil(64)];
         for (number, position) in positions.iter().enumerate() {
-            let Some((scan, condition)) = self.guarded(rules[*position]) else { continue };
+            let Some(Guarded { scan, condition, .. }) = self.guarded(rules[*position]) else { continue };
             let (word, bit) = (number >> 6, 1 << (number & 63));
+            members[position >> 6] |= 1 << (position & 63);
             conditions.push(condition);
             let lane = &self.lanes[usize::from(scan.lane.0)];
             for target in &lane.targets.included {
@@ -107,31 +139,32 @@ impl Sieves<'_> {
                 });
                 targets[at].guards[word] |= bit;
             }
+            if condition.is_none() {
+                // Whatever a value looks like, nothing can be told from it.
+                blind[word] |= bit;
+                tree.nodes[0].here[word] |= bit;
+                continue;
+            }
             let chain = &self.chains[usize::from(scan.steps.unwrap_or(lane.chain).0)].0;
             // With multiMatch, every step's result is looked at.
             let from = if scan.steps.is_some() { 0 } else { chain.len() };
             for end in from..=chain.len() {
-                let steps = self.visible(&chain[..end]);
-                let at = *by_steps.entry(steps).or_insert_with_key(|steps| {
-                    views.push(self.view(steps, words));
-                    views.len() - 1
-                });
-                views[at].guards[word] |= bit;
-                if !seen_in[number].contains(&at) {
-                    seen_in[number].push(at);
-                }
+                let node = tree.node(&self.view(&self.visible(&chain[..end])));
+                tree.nodes[usize::from(node)].here[word] |= bit;
             }
         }
-        for (number, seen) in seen_in.iter().enumerate().filter(|(_, seen)| seen.len() == 1) {
-            views[seen[0]].only[number >> 6] |= 1 << (number & 63);
-        }
+        tree.bound(0);
         Group {
             prefilters: std::array::from_fn(|alphabet| {
-                Prefilter::new(&conditions.iter().map(|c| &c[alphabet]).collect::<Vec<_>>())
+                let of_alphabet: Vec<&Condition> =
+                    conditions.iter().map(|c| c.map_or(&Condition::ALWAYS, |c| &c[alphabet])).collect();
+                Prefilter::new(&of_alphabet)
             }),
             positions: positions.iter().map(|p| *p as u32).collect(),
+            members: members.into(),
             targets: targets.into(),
-            views: views.into(),
+            nodes: tree.nodes.into_iter().map(Branching::into_node).collect(),
+            blind: blind.into(),
             plans: Plans::default(),
         }
     }
@@ -152,7 +185,8 @@ impl Sieves<'_> {
         seen
     }
 
-    fn view(&self, steps: &[u8], words: usize) -> View {
+    /// The steps of a chain, each with what is known of it in its place.
+    fn view(&self, steps: &[u8]) -> Vec<ViewStep> {
         let mut blind = true;
         let mut view: Vec<ViewStep> = Vec::new();
         for &column in steps.iter().rev() {
@@ -161,13 +195,126 @@ impl Sieves<'_> {
             let trigger =
                 if blind && transform.only_lowers() { trigger.map(|t| t & !UPPER_CASE) } else { trigger };
             blind &= transform.ignores_case();
-            let adds = transform.adds().map(|set| any_case(mask_of_set(&set)));
-            view.push(ViewStep { column, trigger, adds, transform });
+            view.push(ViewStep { column, trigger, transform });
         }
         view.reverse();
-        View { steps: view.into(), guards: vec![0; words].into(), only: vec![0; words].into() }
+        view
     }
 }
+
+/// What a group may know of a rule.
+struct Guarded<'a> {
+    scan: &'a Scan,
+    condition: Option<&'a Conditioned>,
+    link: u8,
+}
+
+/// One step of a chain of transformations.
+struct ViewStep {
+    column: u8,
+    trigger: Option<ClassMask>,
+    transform: TransformId,
+}
+
+/// A tree of views in the making.
+struct Tree {
+    nodes: Vec<Branching>,
+    words: usize,
+}
+
+/// A [`Node`] in the making.
+struct Branching {
+    column: u8,
+    trigger: Option<ClassMask>,
+    transform: Option<TransformId>,
+    length: Length,
+    path: Vec<u8>,
+    here: Vec<u64>,
+    children: Vec<u16>,
+}
+
+impl Tree {
+    fn new(words: usize) -> Self {
+        let root = Branching {
+            column: 0,
+            trigger: None,
+            transform: None,
+            length: Length::Kept,
+            path: Vec::new(),
+            here: vec![0; words],
+            children: Vec::new(),
+        };
+        Self { nodes: vec![root], words }
+    }
+
+    /// The node at the end of a view, made if need be.
+    fn node(&mut self, view: &[ViewStep]) -> u16 {
+        let mut at = 0;
+        for step in view {
+            let known = self.nodes[usize::from(at)].children.iter().copied().find(|child| {
+                let child = &self.nodes[usize::from(*child)];
+                child.column == step.column && child.trigger == step.trigger
+            });
+            at = known.unwrap_or_else(|| self.add(at, step));
+        }
+        at
+    }
+
+    fn add(&mut self, parent: u16, step: &ViewStep) -> u16 {
+        let new = self.nodes.len() as u16;
+        let mut path = self.nodes[usize::from(parent)].path.clone();
+        path.push(step.column);
+        let length = match step.transform.longest(PROBE) {
+            Some(PROBE) => Length::Kept,
+            Some(_) => Length::Shrunk,
+            None => Length::Any,
+        };
+        self.nodes.push(Branching {
+            column: step.column,
+            trigger: step.trigger,
+            transform: Some(step.transform),
+            length,
+            path,
+            here: vec![0; self.words],
+            children: Vec::new(),
+        });
+        self.nodes[usize::from(parent)].children.push(new);
+        new
+    }
+
+    /// Lets nodes say what is true of all that becomes of a value behind them.
+    fn bound(&mut self, at: u16) -> bool {
+        let mut bounded = self.nodes[usize::from(at)].length != Length::Any;
+        for child in self.nodes[usize::from(at)].children.clone() {
+            bounded &= self.bound(child);
+        }
+        if !bounded {
+            self.nodes[usize::from(at)].length = Length::Any;
+        }
+        bounded
+    }
+}
+
+impl Branching {
+    fn into_node(self) -> Node {
+        Node {
+            column: self.column,
+            trigger: self.trigger,
+            adds: self.transform.and_then(TransformId::adds).map(|set| any_case(mask_of_set(&set))),
+            length: self.length,
+            transform: self.transform,
+            path: self.path.into(),
+            here: self.here.into(),
+            children: self.children.into(),
+        }
+    }
+}
+
+/// A length by which transformations show whether they keep lengths.
+const PROBE: usize = 1_000;
+
+/// Links of a chain that are considered.
+const MAX_LINKS: u8 = 8;
 
 /// The class of upper-case letters.
 const UPPER_CASE: ClassMask = 1 << class_of(b'A');

@@ -98,6 +98,7 @@ impl Transaction {
     /// out as they match, whatever comes of the rest of the chain; so do ModSecurity 2 and 3.
     fn evaluate(&mut self, ruleset: &Ruleset, head: RuleIndex, guard: Option<Guard>) -> bool {
         let mut link = Some(head);
+        let mut number = 0;
         self.rule_matches.clear();
         while let Some(index) = link {
             let rule = ruleset.rule(index);
@@ -124,7 +125,7 @@ impl Transaction {
                     })
                 }
                 Matcher::Scan(scan) => {
-                    self.scan(ruleset, index, rule, is_head, scan, guard.filter(|_| is_head))
+                    self.scan(ruleset, index, rule, is_head, scan, guard.filter(|guard| guard.link == number))
                 }
             };
             if !matched {
@@ -132,6 +133,7 @@ impl Transaction {
                 return false;
             }
             link = rule.next;
+            number = number.saturating_add(1);
         }
         true
     }

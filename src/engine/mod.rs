@@ -17,6 +17,7 @@ mod request_body;
 mod resolve;
 mod response_body;
 mod sieve;
+mod sift;
 mod transaction;
 mod tx;
 mod values;

@@ -1,8 +1,8 @@
 //! The walk through a phase: which rules are left once values have been sieved.
 
+use super::sift::Sifter;
 use super::transaction::Transaction;
 use super::values::Epoch;
-use crate::ruleset::plan::GuardSet;
 use crate::ruleset::{Guard, Phase, Ruleset};
 
 /// The rules of the present phase that are still to be evaluated.
@@ -13,6 +13,9 @@ pub(super) struct Sieve {
     /// For each group of the phase, when its values were sieved; 0 while they have not been.
     epochs: Vec<Epoch>,
     last: Epoch,
+    sifter: Sifter,
+    /// The rules of a group that may match any of the values.
+    candidates: Vec<u64>,
 }
 
 impl Sieve {
@@ -89,15 +92,25 @@ impl Transaction {
                 }
             }
         }
-        let mut candidates: GuardSet = smallvec::smallvec![0; group.words()];
+        let words = group.words();
+        let mut candidates = std::mem::take(&mut self.sieve.candidates);
+        candidates.clear();
+        candidates.resize(words, 0);
         for &raw in &seen {
-            self.values.sieve(ruleset, group, raw, &mut candidates);
+            self.sieve.sifter.sift(&mut self.values, ruleset, group, raw, &mut candidates);
         }
         self.sieved_values = seen;
-        for (number, position) in group.positions.iter().enumerate() {
-            if candidates[number >> 6] >> (number & 63) & 1 == 0 {
-                self.sieve.active[*position as usize / 64] &= !(1 << (position % 64));
+        for (active, members) in self.sieve.active.iter_mut().zip(&group.members) {
+            *active &= !members;
+        }
+        for (word, candidates) in candidates.iter().enumerate() {
+            let mut rest = *candidates;
+            while rest != 0 {
+                let position = group.positions[word * 64 + rest.trailing_zeros() as usize] as usize;
+                self.sieve.active[position / 64] |= 1 << (position % 64);
+                rest &= rest - 1;
             }
         }
+        self.sieve.candidates = candidates;
     }
 }

@@ -5,9 +5,8 @@
 //! any rule shares what is known of it.
 
 use crate::limits;
-use crate::ruleset::plan::{GuardSet, intersect, remove, unite};
-use crate::ruleset::prefilter::{ClassMask, mask_of};
-use crate::ruleset::{Group, Guard, Ruleset};
+use crate::ruleset::classes::{ClassMask, mask_of};
+use crate::ruleset::{Guard, Ruleset};
 
 /// A value in [`Values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,7 +209,7 @@ impl Values {
     }
 
     /// The classes of the bytes of `id`.
-    fn mask(&mut self, id: ValueId) -> ClassMask {
+    pub(super) fn mask(&mut self, id: ValueId) -> ClassMask {
         if !id.is_lasting() {
             return mask_of(self.get(id));
         }
@@ -239,62 +238,16 @@ impl Values {
         false
     }
 
-    /// Of the rules that look at `id`, leaves those that may match it, and adds them to `candidates`.
-    pub(super) fn sieve(&mut self, ruleset: &Ruleset, group: &Group, id: ValueId, candidates: &mut [u64]) {
-        let words = group.words();
+    /// The rules that look at `id`, as [`Self::look`] was told, or what has been left of them.
+    pub(super) fn guards(&self, id: ValueId, words: usize) -> &[u64] {
         let at = self.entries[id.0 as usize].guards as usize;
-        let mask = self.mask(id);
-        let length = self.entries[id.0 as usize].len as usize;
-        let plan = group.plans.of(group, mask);
-        // What looks at the value as it is: all but the rules whose only view changes it.
-        let mut same = self.guard_set(at, words);
-        let mut forms = smallvec::SmallVec::<[(ValueId, GuardSet); 4]>::new();
-        let mut left: GuardSet = smallvec::smallvec![0; words];
-        for look in &plan.looks {
-            let mut guards = self.guard_set(at, words);
-            let any = intersect(&mut guards, &look.guards);
-            if !any || !group.prefilter(ALL).retain_long(look.longest(length), &mut guards) {
-                remove(&mut same, &look.only);
-                continue;
-            }
-            let form = self.chain(ruleset, id, &look.steps);
-            if form == id {
-                continue;
-            }
-            remove(&mut same, &look.only);
-            if !form.is_lasting() {
-                // It is gone with the next transformation.
-                self.retain(group, form, &mut guards);
-                unite(&mut left, &guards);
-            } else if let Some((_, set)) = forms.iter_mut().find(|(known, _)| *known == form) {
-                unite(set, &guards);
-            } else {
-                forms.push((form, guards));
-            }
-        }
-        for (form, mut guards) in forms {
-            self.retain(group, form, &mut guards);
-            unite(&mut left, &guards);
-        }
-        if intersect(&mut same, &plan.same) && group.prefilter(mask).retain_long(length, &mut same) {
-            group.prefilter(mask).retain_found(self.get(id), &mut same);
-            unite(&mut left, &same);
-        }
-        self.guards[at..at + words].copy_from_slice(&left);
-        unite(candidates, &left);
+        &self.guards[at..at + words]
     }
 
-    fn guard_set(&self, at: usize, words: usize) -> GuardSet {
-        GuardSet::from_slice(&self.guards[at..at + words])
-    }
-
-    fn retain(&mut self, group: &Group, id: ValueId, guards: &mut [u64]) {
-        let mask = self.mask(id);
-        let value = self.get(id);
-        let prefilter = group.prefilter(mask);
-        if prefilter.retain_long(value.len(), guards) && prefilter.retain_permitted(mask, guards) {
-            prefilter.retain_found(value, guards);
-        }
+    /// The same, to change.
+    pub(super) fn guards_mut(&mut self, id: ValueId, words: usize) -> &mut [u64] {
+        let at = self.entries[id.0 as usize].guards as usize;
+        &mut self.guards[at..at + words]
     }
 
     /// Whether the rule of this guard cannot match `id`, as far as that was asked in this epoch.
@@ -303,6 +256,3 @@ impl Values {
         self.guards[entry.guards as usize + usize::from(number >> 6)] >> (number & 63) & 1 == 0
     }
 }
-
-/// All classes of bytes.
-const ALL: ClassMask = crate::ruleset::prefilter::ALL_CLASSES;

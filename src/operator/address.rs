@@ -164,6 +164,10 @@ struct BlockList {
 }
 
 impl Operator for BlockList {
+    fn is_pure(&self) -> bool {
+        false
+    }
+
     fn evaluate(&self, input: &[u8], _: &[u8], lookup: &dyn Lookup, found: &mut Found) -> Outcome {
         let Some(prefix) = &self.prefix else { return Outcome::NoMatch };
         let host = match address(input) {

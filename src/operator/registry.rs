@@ -199,6 +199,11 @@ pub trait Operator: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether its answer is a matter of the value and the argument alone, so that it may be remembered.
+    fn is_pure(&self) -> bool {
+        true
+    }
+
     /// Why it can never match as it was built, when something that it needs was not given. `portcullis check` warns.
     fn inert(&self) -> Option<&'static str> {
         None

@@ -4,6 +4,8 @@
 //! Must not know rule text: only [`crate::compile`] makes rulesets, and [`crate::engine`] runs them.
 
 mod action;
+pub mod classes;
+pub mod literals;
 pub mod plan;
 pub mod prefilter;
 mod program;
@@ -20,6 +22,6 @@ pub use action::{
 pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
-pub use sieve::{Group, GroupTarget, Guard, View, ViewStep};
+pub use sieve::{Group, GroupTarget, Guard, Node};
 pub use target::{Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetId, TargetSet};
 pub use template::{Piece, Slot, SlotNames, Template};

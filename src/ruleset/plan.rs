@@ -1,53 +1,69 @@
 //! What values made of the same classes of bytes have in common when they are sieved: which transformations can
 //! change them, and which rules their bytes cannot meet.
 
-use super::prefilter::{ALL_CLASSES, ClassMask, any_case};
-use super::sieve::Group;
-use crate::transform::TransformId;
-use arc_swap::ArcSwapOption;
+use super::classes::{ALL_CLASSES, ClassMask, any_case};
+use super::sieve::{Group, Node};
+use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
-
-/// A set of guards of a group.
-pub type GuardSet = smallvec::SmallVec<[u64; 4]>;
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
 /// slot, so that clients who send all of them cost others no more than the making of a plan.
 pub struct Plans(Box<[ArcSwapOption<Plan>]>);
 
-/// How to sieve a value.
+/// How to sieve a value that stands at a node of the group's tree of views.
 #[derive(Debug)]
 pub struct Plan {
+    node: u16,
     mask: ClassMask,
-    /// The rules that may match the value as it is, going by its bytes.
-    pub same: GuardSet,
+    /// Which of the group's prefilters speaks of values of these classes.
+    pub alphabet: u8,
+    /// The rules that see the value as it is here and may match it, going by its bytes.
+    pub here: Box<[u64]>,
+    /// Those of them whose literals have to be looked for.
+    pub sought: Box<[u64]>,
+    /// For each list the rules for which its bytes have met it.
+    pub met: Box<[u64]>,
     /// What else the value may look like.
-    pub looks: Vec<Look>,
+    pub children: Box<[Branch]>,
 }
 
-/// Transformations that can change the value, and the rules which see it so.
+/// A transformation that can change the value.
 #[derive(Debug)]
-pub struct Look {
-    /// Positions in the ruleset's list of steps.
-    pub steps: smallvec::SmallVec<[u8; 8]>,
-    /// Those of them that change lengths for sure.
-    shrinking: Box<[TransformId]>,
-    /// The rules that may match the result, going by the bytes that it can have.
-    pub guards: GuardSet,
-    /// Rules that do not see the value as it is.
-    pub only: GuardSet,
+pub struct Branch {
+    /// Where the result stands.
+    pub node: u16,
+    /// The transformation, as a position in the ruleset's list of steps.
+    pub column: u8,
+    /// What the length of the value says about the result's.
+    pub length: Length,
+    /// The rules that see the result or what becomes of it, and may match that as far as can be told beforehand.
+    pub guards: Box<[u64]>,
+}
+
+/// How long what becomes of a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Not longer than the value.
+    Kept,
+    /// Not longer than the transformation says.
+    Shrunk,
+    /// Any length.
+    Any,
 }
 
 impl Plans {
-    /// The plan for values of these classes.
-    pub fn of(&self, group: &Group, mask: ClassMask) -> Arc<Plan> {
+    /// The plan for values of these classes at `node`.
+    pub fn get(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
         let mask = mask & ALL_CLASSES;
-        let slot = &self.0[(mask.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOT_BITS)) as usize];
-        if let Some(plan) = slot.load().as_ref().filter(|plan| plan.mask == mask) {
-            return Arc::clone(plan);
+        let mixed = (mask ^ u64::from(node) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let slot = &self.0[(mixed >> (64 - SLOT_BITS)) as usize];
+        let known = slot.load();
+        if known.as_ref().is_some_and(|plan| plan.mask == mask && plan.node == node) {
+            return known;
         }
-        let plan = Arc::new(Plan::new(group, mask));
-        slot.store(Some(Arc::clone(&plan)));
-        plan
+        let plan = Some(Arc::new(Plan::new(group, node, mask)));
+        slot.store(plan.clone());
+        Guard::from_inner(plan)
     }
 }
 
@@ -64,79 +80,78 @@ impl std::fmt::Debug for Plans {
 }
 
 impl Plan {
-    fn new(group: &Group, mask: ClassMask) -> Self {
-        let words = group.words();
-        let mut same: GuardSet = smallvec::smallvec![u64::MAX; words];
-        group.prefilter(mask).retain_permitted(mask, &mut same);
-        let mut looks: Vec<Look> = Vec::new();
-        for view in &group.views {
-            let mut present = mask & ALL_CLASSES;
-            let mut steps = smallvec::SmallVec::<[u8; 8]>::new();
-            let mut shrinking = Vec::new();
-            for step in &view.steps {
-                if step.trigger.is_none_or(|trigger| present & trigger != 0) {
-                    present = step.adds.map_or(ALL_CLASSES, |adds| any_case(present | adds));
-                    steps.push(step.column);
-                    if step.transform.longest(PROBE) != Some(PROBE) {
-                        shrinking.push(step.transform);
-                    }
+    fn new(group: &Group, node: u16, mask: ClassMask) -> Self {
+        let mut here = vec![0; group.words()];
+        let mut children = Vec::new();
+        let mut same = vec![node];
+        while let Some(node) = same.pop() {
+            let at = &group.nodes[usize::from(node)];
+            unite(&mut here, &at.here);
+            for &child in &at.children {
+                let step = &group.nodes[usize::from(child)];
+                if !step.may_change(mask) {
+                    same.push(child);
+                    continue;
+                }
+                let mut guards = vec![0; group.words()];
+                reach(group, step, step.present(mask), &mut guards);
+                if guards.iter().any(|word| *word != 0) {
+                    let (column, length) = (step.column, step.length);
+                    children.push(Branch { node: child, column, length, guards: guards.into() });
                 }
             }
-            if steps.is_empty() {
-                continue;
-            }
-            let mut guards = GuardSet::from_slice(&view.guards);
-            if present != ALL_CLASSES {
-                group.prefilter(present).retain_permitted(present, &mut guards);
-            }
-            if guards.iter().all(|word| *word == 0) {
-                // Whatever it looks like: none of them can match it.
-                remove(&mut same, &view.only);
-            } else if let Some(look) = looks.iter_mut().find(|look| look.steps == steps) {
-                unite(&mut look.guards, &guards);
-                unite(&mut look.only, &view.only);
-            } else {
-                looks.push(Look {
-                    steps,
-                    shrinking: shrinking.into(),
-                    guards,
-                    only: GuardSet::from_slice(&view.only),
-                });
-            }
         }
-        Plan { mask, same, looks }
+        let alphabet = Group::alphabet(mask);
+        let prefilter = &group.prefilters[usize::from(alphabet)];
+        prefilter.retain_permitted(mask, &mut here);
+        let met = prefilter.met_by(mask);
+        let mut sought = here.clone();
+        for (word, sought) in sought.iter_mut().enumerate() {
+            let all =
+                met.iter().skip(word).step_by(group.words().max(1)).fold(u64::MAX, |all, met| all & met);
+            *sought &= !all;
+        }
+        Plan {
+            node,
+            mask,
+            alphabet,
+            here: here.into(),
+            sought: sought.into(),
+            met: met.into(),
+            children: children.into(),
+        }
     }
 }
 
-impl Look {
-    /// The most bytes of a result for a value of `length` bytes.
-    pub fn longest(&self, length: usize) -> usize {
-        self.shrinking.iter().try_fold(length, |length, step| step.longest(length)).unwrap_or(usize::MAX)
+/// Adds the rules that may match what stands at `node` or what becomes of it, when it is made of the classes in
+/// `present`.
+fn reach(group: &Group, node: &Node, present: ClassMask, out: &mut [u64]) {
+    let mut here = node.here.to_vec();
+    if present != ALL_CLASSES {
+        group.prefilters[usize::from(Group::alphabet(present))].retain_permitted(present, &mut here);
+    }
+    unite(out, &here);
+    for &child in &node.children {
+        let child = &group.nodes[usize::from(child)];
+        let after = if child.may_change(present) { child.present(present) } else { present };
+        reach(group, child, after, out);
+    }
+}
+
+impl Node {
+    /// Whether the step to this node can change a value of these classes.
+    fn may_change(&self, mask: ClassMask) -> bool {
+        self.trigger.is_none_or(|trigger| mask & trigger != 0)
+    }
+
+    /// The classes that the result for a value of these classes may have.
+    fn present(&self, mask: ClassMask) -> ClassMask {
+        self.adds.map_or(ALL_CLASSES, |adds| any_case(mask | adds))
     }
 }
 
 /// Plans that are kept for a group are two to the power of this: values come with few mixtures of bytes.
-const SLOT_BITS: u32 = 8;
-
-/// A length by which transformations show whether they keep lengths.
-const PROBE: usize = 1_000;
-
-/// Leaves what is in both; whether that is anything.
-pub fn intersect(set: &mut [u64], other: &[u64]) -> bool {
-    let mut left = 0;
-    for (set, other) in set.iter_mut().zip(other) {
-        *set &= other;
-        left |= *set;
-    }
-    left != 0
-}
-
-/// Takes away what is in `taken`.
-pub fn remove(set: &mut [u64], taken: &[u64]) {
-    for (set, taken) in set.iter_mut().zip(taken) {
-        *set &= !taken;
-    }
-}
+const SLOT_BITS: u32 = 10;
 
 /// Adds what is in `more`.
 pub fn unite(all: &mut [u64], more: &[u64]) {

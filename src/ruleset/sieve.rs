@@ -5,8 +5,10 @@
 //! no value can match. A group's rules are those of one phase that the same jumps lead past, such as those of a
 //! paranoia level: what is jumped over is never asked about.
 
+use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask};
+use super::plan::Length;
 use super::plan::Plans;
-use super::prefilter::{ALL_CLASSES, ALPHABETS, ClassMask, Prefilter};
+use super::prefilter::Prefilter;
 use crate::transform::TransformId;
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
@@ -16,12 +18,16 @@ pub struct Group {
     pub prefilters: [Prefilter; ALPHABETS.len()],
     /// For each guard the rule's position in the phase.
     pub positions: Box<[u32]>,
+    /// All these positions, a bit each.
+    pub members: Box<[u64]>,
     /// What the rules look at.
     pub targets: Box<[GroupTarget]>,
     /// How to sieve values of each mixture of bytes.
     pub plans: Plans,
-    /// How values look to the rules.
-    pub views: Box<[View]>,
+    /// How values look to the rules: a tree of transformations, the root first.
+    pub nodes: Box<[Node]>,
+    /// The rules of which nothing but the bytes of a value can be told.
+    pub blind: Box<[u64]>,
 }
 
 /// A target, and which rules look at it.
@@ -33,29 +39,26 @@ pub struct GroupTarget {
     pub guards: Box<[u64]>,
 }
 
-/// A chain of transformations, as far as prefilters can tell its results apart: steps that change the case of
-/// letters only are left out where nothing after them minds.
+/// What a value looks like after a chain of transformations, as far as prefilters can tell results apart: steps that
+/// change the case of letters only are left out where nothing after them minds.
 #[derive(Debug)]
-pub struct View {
-    /// The steps.
-    pub steps: Box<[ViewStep]>,
-    /// The guards of the rules that look at values so.
-    pub guards: Box<[u64]>,
-    /// Those of them that look at values in no other way.
-    pub only: Box<[u64]>,
-}
-
-/// One step of a [`View`].
-#[derive(Clone, Copy, Debug)]
-pub struct ViewStep {
-    /// Position in the ruleset's list of steps.
+pub struct Node {
+    /// The last step, as a position in the ruleset's list of steps; of no meaning for the root.
     pub column: u8,
-    /// Values without any of these classes look as they are; `None` when any value may change.
+    /// Values without any of these classes look as they did before it; `None` when any value may change.
     pub trigger: Option<ClassMask>,
     /// The classes that the result may have beside those of the value; `None` when it may have any.
     pub adds: Option<ClassMask>,
-    /// What the step is.
-    pub transform: TransformId,
+    /// What is known of the length of the result and of all that becomes of it.
+    pub length: Length,
+    /// What the step is; nothing for the root.
+    pub transform: Option<TransformId>,
+    /// All steps from the root to here.
+    pub path: Box<[u8]>,
+    /// The guards of the rules that look at values so.
+    pub here: Box<[u64]>,
+    /// The nodes one step further.
+    pub children: Box<[u16]>,
 }
 
 /// The place of a rule in a [`Group`].
@@ -65,6 +68,8 @@ pub struct Guard {
     pub group: u8,
     /// Its number there.
     pub number: u16,
+    /// The link of the rule's chain whose values are sieved, 0 for the first.
+    pub link: u8,
 }
 
 impl Group {
@@ -73,10 +78,10 @@ impl Group {
         self.prefilters[0].words()
     }
 
-    /// What the rules' patterns need in a value of these classes of bytes.
-    pub fn prefilter(&self, mask: ClassMask) -> &Prefilter {
+    /// Which of the prefilters speaks of values of these classes: that of the smallest alphabet which has them all.
+    pub fn alphabet(mask: ClassMask) -> u8 {
         let mask = mask & ALL_CLASSES;
         let fits = ALPHABETS.iter().position(|alphabet| mask & !alphabet == 0);
-        &self.prefilters[fits.unwrap_or(ALPHABETS.len() - 1)]
+        fits.unwrap_or(ALPHABETS.len() - 1) as u8
     }
 }

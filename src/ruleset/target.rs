@@ -3,7 +3,7 @@
 //! A lane is a set of targets together with a chain of transformations; rules that look at the same things in the same
 //! way share one. The values of a target are gathered once a phase, and what a step makes of a value is remembered.
 
-use super::prefilter::ClassMask;
+use super::classes::ClassMask;
 use super::template::Slot;
 use crate::operator::{Found, NoLookup, Operator, Outcome};
 use crate::transform::TransformId;

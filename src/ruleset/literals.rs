@@ -1,0 +1,266 @@
+//! Literals of many patterns, looked for in one pass.
+//!
+//! A literal is found by its rarest four bytes, or all of a shorter one. A bitmap of the first three of them stands in
+//! the first-level cache and answers for most positions; another answers for most of the rest, and only what passes
+//! both is compared. Letters count without regard to case.
+
+use super::classes::frequency;
+
+/// Bytes that a literal must have to be looked for; single bytes are what classes are for.
+pub const MIN_LITERAL: usize = 2;
+
+/// Literals, each with the patterns that ask for it.
+#[derive(Debug, Default)]
+pub struct Literals {
+    all: Vec<Literal>,
+    /// Which three bytes may begin what a literal is found by.
+    first: Bitmap,
+    /// Literals of two and three bytes, found by three; any byte may be the third.
+    short: Table,
+    /// Longer ones, found by four bytes.
+    long: Table,
+    /// The patterns that ask for any literal.
+    patterns: Box<[u64]>,
+}
+
+/// Which patterns ask for a literal: 64 of those of one list.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    /// Where the word of the patterns stands among those of all lists.
+    word: u32,
+    /// The same without regard to the list.
+    pattern_word: u32,
+    bits: u64,
+}
+
+#[derive(Debug)]
+struct Literal {
+    text: Box<[u8]>,
+    uses: Vec<Use>,
+}
+
+/// Literals that are found by the same number of bytes.
+#[derive(Debug, Default)]
+struct Table {
+    bitmap: Bitmap,
+    /// Places by their bytes: a power of two of them, open addressing.
+    buckets: Box<[Bucket]>,
+    places: Box<[Place]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    key: u32,
+    /// Range in `places`; an empty one is a free bucket.
+    start: u32,
+    end: u32,
+}
+
+/// Bytes that stand at `offset` in a literal.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    key: u32,
+    literal: u32,
+    offset: u32,
+}
+
+impl Literals {
+    /// A collection of literals in lower case. `asked` names for each its text, the list and the pattern that ask for
+    /// it; patterns are numbered up to 64 times `words`.
+    pub fn new<'a>(words: usize, asked: impl Iterator<Item = (&'a [u8], usize, usize)>) -> Self {
+        let mut known = std::collections::HashMap::new();
+        let mut all: Vec<Literal> = Vec::new();
+        let mut patterns = vec![0; words];
+        for (text, list, pattern) in asked {
+            let at = *known.entry(text).or_insert_with(|| {
+                all.push(Literal { text: text.into(), uses: Vec::new() });
+                all.len() - 1
+            });
+            let (pattern_word, bits) = (pattern as u32 >> 6, 1 << (pattern & 63));
+            patterns[pattern_word as usize] |= bits;
+            let word = (list * words) as u32 + pattern_word;
+            let uses = &mut all[at].uses;
+            match uses.iter_mut().find(|u| u.word == word) {
+                Some(known) => known.bits |= bits,
+                None => uses.push(Use { word, pattern_word, bits }),
+            }
+        }
+        let (mut short, mut long) = (Vec::new(), Vec::new());
+        for (at, literal) in all.iter().enumerate() {
+            let literal_at = at as u32;
+            match &*literal.text {
+                [a, b] => {
+                    let place = |third| Place { key: key(&[*a, *b, third]), literal: literal_at, offset: 0 };
+                    short.extend((0..=u8::MAX).filter(|b| b | FOLDED_BIT == *b).map(place));
+                }
+                [_, _, _] => short.push(Place { key: key(&literal.text), literal: literal_at, offset: 0 }),
+                text => {
+                    let windows = text.windows(4).enumerate();
+                    let rarest = windows.min_by(|(_, a), (_, b)| frequency(a).total_cmp(&frequency(b)));
+                    let Some((offset, gram)) = rarest else { continue };
+                    long.push(Place { key: key(gram), literal: literal_at, offset: offset as u32 });
+                }
+            }
+        }
+        let mut first = Bitmap::default();
+        for place in short.iter().chain(&long) {
+            first.insert(place.key & THREE_BYTES);
+        }
+        Self { all, first, short: Table::new(short), long: Table::new(long), patterns: patterns.into() }
+    }
+
+    /// Looks in `value` for the literals that the patterns in `needed` ask for. `found` has for each list the patterns
+    /// for which something has been found, and is added to.
+    pub fn find(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        if !self.patterns.iter().zip(needed).any(|(with, needed)| with & needed != 0) {
+            return;
+        }
+        // Six positions from each eight bytes, so that bytes are loaded and folded once for all of them.
+        let mut at = 0;
+        while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*bytes) | FOLD;
+            for n in 0..6 {
+                let gram = (word >> (8 * n)) as u32 & THREE_BYTES;
+                if self.first.has(gram) {
+                    self.look(gram, at + n, value, needed, found);
+                }
+            }
+            at += 6;
+        }
+        let mut rest = &value[at.min(value.len())..];
+        while let [a, b, more @ ..] = rest {
+            let gram = key(&[*a, *b, more.first().copied().unwrap_or_default()]);
+            self.look(gram, value.len() - rest.len(), value, needed, found);
+            rest = &rest[1..];
+        }
+    }
+
+    /// Looks for literals that are found by the three bytes at `at` or the four there.
+    #[inline(never)]
+    fn look(&self, three: u32, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        if self.short.bitmap.has(three) {
+            self.verify(self.short.places(three), at, value, needed, found);
+        }
+        if let Some(four) = value.get(at + 3).map(|b| three | u32::from(b | FOLDED_BIT) << 24)
+            && self.long.bitmap.has(four)
+        {
+            self.verify(self.long.places(four), at, value, needed, found);
+        }
+    }
+
+    fn verify(&self, places: &[Place], at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        for place in places {
+            let literal = &self.all[place.literal as usize];
+            // Whether it would tell anything new.
+            let is_news = literal
+                .uses
+                .iter()
+                .any(|u| u.bits & needed[u.pattern_word as usize] & !found[u.word as usize] != 0);
+            if !is_news {
+                continue;
+            }
+            let Some(start) = at.checked_sub(place.offset as usize) else { continue };
+            let occurs = value
+                .get(start..start + literal.text.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(&literal.text));
+            if occurs {
+                for u in &literal.uses {
+                    found[u.word as usize] |= u.bits;
+                }
+            }
+        }
+    }
+}
+
+impl Table {
+    fn new(mut places: Vec<Place>) -> Self {
+        let mut table = Self::default();
+        if places.is_empty() {
+            return table;
+        }
+        places.sort_by_key(|p| p.key);
+        let mut buckets = vec![Bucket::default(); (places.len() * 2).next_power_of_two()];
+        let mut start = 0;
+        for same in places.chunk_by(|a, b| a.key == b.key) {
+            let key = same[0].key;
+            table.bitmap.insert(key);
+            let mut at = bucket(key, buckets.len());
+            while buckets[at].end != buckets[at].start {
+                at = (at + 1) & (buckets.len() - 1);
+            }
+            buckets[at] = Bucket { key, start, end: start + same.len() as u32 };
+            start += same.len() as u32;
+        }
+        Self { buckets: buckets.into(), places: places.into(), ..table }
+    }
+
+    /// The places of what has these bytes.
+    fn places(&self, key: u32) -> &[Place] {
+        if self.buckets.is_empty() {
+            return &[];
+        }
+        let mut at = bucket(key, self.buckets.len());
+        loop {
+            let Bucket { key: known, start, end } = self.buckets[at];
+            if start == end {
+                return &[];
+            }
+            if known == key {
+                return &self.places[start as usize..end as usize];
+            }
+            at = (at + 1) & (self.buckets.len() - 1);
+        }
+    }
+}
+
+/// A set of grams that may have more of them than were put in.
+struct Bitmap(Box<[u64; 1 << (BITS - 6)]>);
+
+impl Bitmap {
+    fn insert(&mut self, gram: u32) {
+        let bit = Self::bit(gram);
+        self.0[bit >> 6] |= 1 << (bit & 63);
+    }
+
+    #[inline(always)]
+    fn has(&self, gram: u32) -> bool {
+        let bit = Self::bit(gram);
+        self.0[bit >> 6] >> (bit & 63) & 1 != 0
+    }
+
+    /// A multiplication spreads grams over the upper bits.
+    #[inline(always)]
+    fn bit(gram: u32) -> usize {
+        (gram.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+    }
+}
+
+impl Default for Bitmap {
+    fn default() -> Self {
+        Self(Box::new([0; 1 << (BITS - 6)]))
+    }
+}
+
+impl std::fmt::Debug for Bitmap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bitmap")
+    }
+}
+
+/// Bits of a bitmap: 8 KiB, so that two of them and the value share the first-level cache.
+const BITS: u32 = 16;
+/// Makes letters lower case; what it does to other bytes it does to them in values and literals alike.
+const FOLDED_BIT: u8 = 0x20;
+/// The same for eight bytes.
+const FOLD: u64 = 0x2020_2020_2020_2020;
+/// The first three bytes of a gram.
+const THREE_BYTES: u32 = 0x00ff_ffff;
+
+fn key(gram: &[u8]) -> u32 {
+    gram.iter().rev().fold(0, |key, b| key << 8 | u32::from(b | FOLDED_BIT))
+}
+
+/// A multiplication is enough: grams are few, and chosen by rule authors, not by clients.
+fn bucket(key: u32, buckets: usize) -> usize {
+    (key.wrapping_mul(0x85EB_CA6B) >> 7) as usize & (buckets - 1)
+}
