@@ -62,30 +62,49 @@ pub(crate) fn parse_piece(piece: &[u8], limit: usize, out: &mut Pairs, outcome: 
 
 /// Decodes `+` and `%HH` of `input` to the end of `out`; says whether an invalid sequence was met (and kept).
 pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
+    const BLOCK: usize = 16;
+    let Some(first) = memchr::memchr2(b'%', b'+', input) else {
+        out.extend_from_slice(input);
+        return false;
+    };
+    let (before, mut rest) = input.split_at(first);
+    out.reserve(input.len());
+    out.extend_from_slice(before);
     let mut invalid = false;
-    let mut rest = input;
-    while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
-        let (plain, tail) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        match tail {
-            [b'+', after @ ..] => {
-                out.push(b' ');
-                rest = after;
-            }
-            [_, high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+    loop {
+        match rest {
+            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 out.push(hex(*high) << 4 | hex(*low));
                 rest = after;
             }
-            [percent, after @ ..] => {
+            [b'%', after @ ..] => {
                 invalid = true;
-                out.push(*percent);
+                out.push(b'%');
                 rest = after;
             }
-            [] => rest = &[],
+            [byte, after @ ..] => {
+                let Some(block) = rest.first_chunk::<BLOCK>() else {
+                    out.push(unplus(*byte));
+                    rest = after;
+                    continue;
+                };
+                // In text there is a `+` for every word, so that a search for each of them costs more than to copy
+                // the words: a block without percent signs is copied as a whole, its `+` replaced on the way.
+                out.extend_from_slice(&block.map(unplus));
+                let mut end = BLOCK;
+                if block.iter().fold(false, |any, b| any | (*b == b'%')) {
+                    end = block.iter().position(|b| *b == b'%').unwrap_or(BLOCK);
+                    out.truncate(out.len() - (BLOCK - end));
+                }
+                rest = rest.get(end..).unwrap_or_default();
+            }
+            [] => return invalid,
         }
     }
-    out.extend_from_slice(rest);
-    invalid
+}
+
+fn unplus(byte: u8) -> u8 {
+    if byte == b'+' { b' ' } else { byte }
 }
 
 /// Name and value around the first `=`; without one, all is name.
@@ -96,7 +115,54 @@ fn split_pair(piece: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The value of an ASCII hexadecimal digit; 0 for anything else.
+/// The value of an ASCII hexadecimal digit; anything for anything else.
 pub(super) fn hex(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0)
+    // Letters have their place in the alphabet in the low bits and one bit that digits do not have.
+    (digit & 0x0f) + 9 * (digit >> 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn digits_have_their_values() {
+        for (value, digits) in [b"00", b"11", b"99", b"aA", b"bB", b"fF"].into_iter().enumerate() {
+            let wanted = [0, 1, 9, 10, 11, 15][value];
+            assert!(digits.iter().all(|digit| hex(*digit) == wanted), "{digits:?}");
+        }
+    }
+
+    proptest! {
+        /// Blocks and their ends make no difference.
+        #[test]
+        fn decoding_is_that_of_one_byte_after_the_other(
+            pieces in proptest::collection::vec(proptest::sample::select(
+                vec!["a", "+", "word+", "%", "%4", "%41", "%2b", "%Ff", "%zz", "longer.than.a.block"],
+            ), 0..40)
+        ) {
+            let input = pieces.concat().into_bytes();
+            let (mut wanted, mut invalid) = (b"before".to_vec(), false);
+            let mut at = 0;
+            while let Some(byte) = input.get(at) {
+                let digits = input.get(at + 1..at + 3).and_then(|d| std::str::from_utf8(d).ok());
+                at += 1;
+                match (byte, digits.and_then(|d| u8::from_str_radix(d, 16).ok())) {
+                    (b'%', Some(decoded)) => {
+                        wanted.push(decoded);
+                        at += 2;
+                    }
+                    (b'+', _) => wanted.push(b' '),
+                    _ => {
+                        invalid |= *byte == b'%';
+                        wanted.push(*byte);
+                    }
+                }
+            }
+            let mut out = b"before".to_vec();
+            prop_assert_eq!(decode_into(&input, &mut out), invalid);
+            prop_assert_eq!(out, wanted);
+        }
+    }
 }

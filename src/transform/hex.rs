@@ -4,19 +4,30 @@ use super::patch::Patch;
 
 pub(super) const LOWER_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// The value of each hexadecimal digit; [`NONE`] for any other byte.
+const DIGITS: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = LOWER_DIGITS[value as usize];
+        table[digit as usize] = value;
+        table[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    table
+};
+const NONE: u8 = 0xff;
+
 /// The value of a hexadecimal digit.
 pub(super) fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    let value = DIGITS[usize::from(byte)];
+    (value != NONE).then_some(value)
 }
 
 /// The byte that two hexadecimal digits stand for.
 pub(super) fn pair(high: u8, low: u8) -> Option<u8> {
-    Some(digit(high)? << 4 | digit(low)?)
+    let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
+    (high | low != NONE).then_some(high << 4 | low)
 }
 
 /// The byte that a 16-bit code point becomes: its low byte, except that the full-width forms of ASCII, `FF01` to
@@ -27,7 +38,12 @@ pub(super) fn narrow(high: u8, low: u8) -> u8 {
 
 /// Appends two lower-case digits.
 pub(super) fn push_byte(byte: u8, out: &mut Vec<u8>) {
-    out.extend([byte >> 4, byte & 15].map(|d| LOWER_DIGITS[usize::from(d)]));
+    out.extend_from_slice(&digits(byte));
+}
+
+/// Two lower-case digits.
+fn digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|d| LOWER_DIGITS[usize::from(d)])
 }
 
 pub(super) fn hex_encode(input: &[u8], out: &mut Vec<u8>) -> bool {

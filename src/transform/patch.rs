@@ -41,6 +41,16 @@ impl<'a> Patch<'a> {
     }
 }
 
+/// The offset of the first `byte` at or after `from`.
+pub(super) fn find_byte(value: &[u8], from: usize, byte: u8) -> Option<usize> {
+    let rest = value.get(from..)?;
+    // As below.
+    if rest.first() == Some(&byte) {
+        return Some(from);
+    }
+    memchr::memchr(byte, rest).map(|at| from + at)
+}
+
 /// The offset of the first byte at or after `from` between `low` and `high`, both included.
 pub(super) fn find_in_range(value: &[u8], from: usize, low: u8, high: u8) -> Option<usize> {
     let rest = value.get(from..)?;

@@ -48,20 +48,53 @@ pub(super) fn url_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
 /// Replaces `+` by a space and each `%` whose text `escape` understands by the byte it gives. `escape` sees what
 /// follows the percent sign and says how much of it belongs to the escape; a percent sign it does not understand
 /// stays.
+///
+/// In text there is a `+` for every word, so that a search for each of them costs more than to copy the words:
+/// a block without percent signs is copied as a whole, its `+` replaced on the way.
 fn decode(input: &[u8], out: &mut Vec<u8>, escape: impl Fn(&[u8]) -> Option<(u8, usize)>) -> bool {
-    let mut patch = Patch::new(input, out);
-    let mut from = 0;
-    while let Some(found) = memchr::memchr2(b'%', b'+', input.get(from..).unwrap_or_default()) {
-        let start = from + found;
-        from = start + 1;
-        if input.get(start) == Some(&b'+') {
-            patch.replace(start, from, b' ');
-        } else if let Some((byte, used)) = escape(input.get(from..).unwrap_or_default()) {
-            from += used;
-            patch.replace(start, from, byte);
+    const BLOCK: usize = 16;
+    let Some(first) = first_change(input, &escape) else { return false };
+    let (before, mut rest) = input.split_at(first);
+    out.reserve(input.len());
+    out.extend_from_slice(before);
+    while let [byte, after @ ..] = rest {
+        if *byte == b'%' {
+            let (byte, used) = escape(after).unwrap_or((b'%', 0));
+            out.push(byte);
+            rest = after.get(used..).unwrap_or_default();
+            continue;
         }
+        let Some(block) = rest.first_chunk::<BLOCK>() else {
+            out.push(unplus(*byte));
+            rest = after;
+            continue;
+        };
+        out.extend_from_slice(&block.map(unplus));
+        let mut end = BLOCK;
+        if block.iter().fold(false, |any, b| any | (*b == b'%')) {
+            end = block.iter().position(|b| *b == b'%').unwrap_or(BLOCK);
+            out.truncate(out.len() - (BLOCK - end));
+        }
+        rest = rest.get(end..).unwrap_or_default();
     }
-    patch.finish()
+    true
+}
+
+fn first_change(input: &[u8], escape: impl Fn(&[u8]) -> Option<(u8, usize)>) -> Option<usize> {
+    let mut at = memchr::memchr2(b'%', b'+', input)?;
+    loop {
+        let text = input.get(at + 1..)?;
+        if input.get(at) == Some(&b'+') || escape(text).is_some() {
+            return Some(at);
+        }
+        // A search for a neighbour would cost more than to look.
+        let next = if matches!(text, [b'%' | b'+', ..]) { 0 } else { memchr::memchr2(b'%', b'+', text)? };
+        at += 1 + next;
+    }
+}
+
+fn unplus(byte: u8) -> u8 {
+    if byte == b'+' { b' ' } else { byte }
 }
 
 fn plain(text: &[u8]) -> Option<(u8, usize)> {
@@ -78,6 +111,32 @@ fn unicode(text: &[u8], byte: impl Fn(u8, u8) -> u8) -> Option<(u8, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Blocks and their ends make no difference.
+        #[test]
+        fn decoding_is_that_of_one_byte_after_the_other(
+            pieces in proptest::collection::vec(proptest::sample::select(
+                vec!["a", "+", "word+", "%", "%4", "%41", "%2b", "%u00e9", "%uff1c", "%zz", "longer.than.a.block"],
+            ), 0..40)
+        ) {
+            let input = pieces.concat().into_bytes();
+            let mut wanted = Vec::new();
+            let mut at = 0;
+            while let Some(byte) = input.get(at) {
+                let text = &input[at + 1..];
+                let escape = unicode(text, hex::narrow).or_else(|| plain(text)).filter(|_| *byte == b'%');
+                let (byte, used) = escape.unwrap_or((if *byte == b'+' { b' ' } else { *byte }, 0));
+                wanted.push(byte);
+                at += 1 + used;
+            }
+            let mut out = Vec::new();
+            let changed = url_decode_uni(&input, &mut out);
+            prop_assert_eq!(changed, wanted != input);
+            prop_assert!(!changed || out == wanted, "{:?}: {:?}, not {:?}", input, out, wanted);
+        }
+    }
 
     fn with(map: &UnicodeMap, input: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();

@@ -37,29 +37,29 @@ pub fn detect(input: &[u8]) -> Option<Fingerprint> {
     if is_plain(input) {
         return None;
     }
-    for quote in [0, b'\''] {
-        if quote != 0 && memchr::memchr(quote, input).is_none() {
-            continue;
-        }
-        let ansi = Read::new(input, Reading { quote, mysql: false });
-        if ansi.is_attack() {
-            return Some(ansi.fingerprint);
-        }
-        if ansi.differs_in_mysql {
-            let mysql = Read::new(input, Reading { quote, mysql: true });
-            if mysql.is_attack() {
-                return Some(mysql.fingerprint);
-            }
+    let attack = judge_in_either(input, 0);
+    // Most values have no quotes, and one search tells.
+    if attack.is_some() || memchr::memchr2(b'\'', b'"', input).is_none() {
+        return attack;
+    }
+    if memchr::memchr(b'\'', input).is_some() {
+        let attack = judge_in_either(input, b'\'');
+        if attack.is_some() {
+            return attack;
         }
     }
     // Only MySQL has strings in double quotes.
-    if memchr::memchr(b'"', input).is_some() {
-        let mysql = Read::new(input, Reading { quote: b'"', mysql: true });
-        if mysql.is_attack() {
-            return Some(mysql.fingerprint);
-        }
+    memchr::memchr(b'"', input)?;
+    judge(input, Reading { quote: b'"', mysql: true }).attack
+}
+
+/// Judges a value read as ANSI SQL and, where that reads it in another way, as MySQL.
+fn judge_in_either(input: &[u8], quote: u8) -> Option<Fingerprint> {
+    let ansi = judge(input, Reading { quote, mysql: false });
+    if ansi.attack.is_some() || !ansi.differs_in_mysql {
+        return ansi.attack;
     }
-    None
+    judge(input, Reading { quote, mysql: true }).attack
 }
 
 /// The tokens of a value as it stands, read as ANSI SQL, before folding. For tests and for people: [`detect`] stops
@@ -71,54 +71,65 @@ pub fn tokens(input: &[u8]) -> Vec<Token> {
 
 /// The tokens of the fingerprint of a value as it stands, read as ANSI SQL. For tests and for people.
 pub fn folded(input: &[u8]) -> Vec<Token> {
-    let mut tokenizer = Tokenizer::new(input, Reading { quote: 0, mysql: false });
-    let (folder, count) = Folder::fold(&mut tokenizer);
+    let mut folder = Folder::new(Tokenizer::new(input, Reading { quote: 0, mysql: false }));
+    let count = folder.fold();
     folder.tokens.into_iter().take(count).collect()
 }
 
-/// A value after one reading.
-pub(super) struct Read<'i> {
-    input: &'i [u8],
-    /// The tokens of the fingerprint.
-    tokens: [Token; 8],
-    /// How many these are.
-    count: usize,
-    pub fingerprint: Fingerprint,
-    /// How many tokens were read before folding.
-    read: usize,
+/// What one reading of a value says.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// The fingerprint, if it is one of an attack and nothing speaks against it.
+    pub attack: Option<Fingerprint>,
+    /// Whether there was anything which MySQL reads in another way than ANSI SQL.
     differs_in_mysql: bool,
 }
 
-impl<'i> Read<'i> {
-    pub fn new(input: &'i [u8], reading: Reading) -> Self {
-        let mut tokenizer = Tokenizer::new(input, reading);
-        let (folder, count) = Folder::fold(&mut tokenizer);
-        let mut tokens = folder.tokens;
-        // A backquote at the very end is PHP's way of a comment.
-        if count > 2 {
-            let last = &mut tokens[(count - 1) & 7];
-            if last.kind == Kind::Bareword && (last.open, last.close, last.length) == (b'`', 0, 0) {
-                last.kind = Kind::Comment;
-            }
+pub(super) fn judge(input: &[u8], reading: Reading) -> Verdict {
+    // The tokens are made, folded and judged where they are: to move them would cost as much as most values do.
+    let mut folder = Folder::new(Tokenizer::new(input, reading));
+    let count = folder.fold();
+    // A backquote at the very end is PHP's way of a comment.
+    if count > 2 {
+        let last = &mut folder.tokens[(count - 1) & 7];
+        if last.kind == Kind::Bareword && (last.open, last.close, last.length) == (b'`', 0, 0) {
+            last.kind = Kind::Comment;
         }
-        let evil = tokens.iter().take(count).any(|token| token.kind == Kind::Evil);
-        let count = if evil {
-            tokens[0].kind = Kind::Evil;
-            1
-        } else {
-            count
-        };
+    }
+    let evil = folder.tokens.iter().take(count).any(|token| token.kind == Kind::Evil);
+    let count = if evil {
+        folder.tokens[0].kind = Kind::Evil;
+        1
+    } else {
+        count
+    };
+    let (read, differs_in_mysql) = (folder.tokenizer.count, folder.tokenizer.differs_in_mysql);
+    let read = Read { input, tokens: &folder.tokens, count, read };
+    Verdict { attack: read.is_attack().then(|| read.fingerprint()), differs_in_mysql }
+}
+
+/// A value after one reading.
+struct Read<'r> {
+    input: &'r [u8],
+    /// The tokens of the fingerprint.
+    tokens: &'r [Token; 8],
+    /// How many these are.
+    count: usize,
+    /// How many tokens were read before folding.
+    read: usize,
+}
+
+impl Read<'_> {
+    fn fingerprint(&self) -> Fingerprint {
         let mut letters = [0; MOST];
-        for (letter, token) in letters.iter_mut().zip(&tokens).take(count) {
+        for (letter, token) in letters.iter_mut().zip(self.tokens).take(self.count) {
             *letter = token.kind.letter();
         }
-        let fingerprint = Fingerprint { letters, length: u8::try_from(count.min(MOST)).unwrap_or_default() };
-        let (read, differs_in_mysql) = (tokenizer.count, tokenizer.differs_in_mysql);
-        Self { input, tokens, count, fingerprint, read, differs_in_mysql }
+        Fingerprint { letters, length: u8::try_from(self.count.min(MOST)).unwrap_or_default() }
     }
 
     /// Whether the fingerprint is one of an attack, and nothing speaks against it.
-    pub fn is_attack(&self) -> bool {
+    fn is_attack(&self) -> bool {
         let kinds = self.tokens.iter().take(self.count).map(|token| token.kind);
         self.count > 0 && words::words().is_attack(words::pack(kinds)) && !self.is_let_pass()
     }
@@ -140,7 +151,7 @@ impl<'i> Read<'i> {
     }
 
     fn two_are_let_pass(&self) -> bool {
-        let [first, second, ..] = self.tokens;
+        let [first, second, ..] = *self.tokens;
         if second.kind == Kind::Union {
             // `1 union` may be anything; with folding or comments it is not.
             return self.read == 2;
@@ -170,8 +181,8 @@ impl<'i> Read<'i> {
     }
 
     fn three_are_let_pass(&self) -> bool {
-        let [first, second, third, ..] = self.tokens;
-        match self.fingerprint.as_bytes() {
+        let [first, second, third, ..] = *self.tokens;
+        match self.fingerprint().as_bytes() {
             // `…foo' + 'bar…`, without the outer quotes.
             b"sos" | b"s&s" => !(first.open == 0 && third.close == 0 && first.close == third.open),
             b"s&n" | b"n&1" | b"1&1" | b"1&v" | b"1&s" => self.read == 3,

@@ -8,8 +8,8 @@ use super::token::{Kind, KindSet, Token};
 use super::tokenizer::Tokenizer;
 
 /// The first tokens of a value, folded.
-pub(super) struct Folder<'t, 'i> {
-    pub tokenizer: &'t mut Tokenizer<'i>,
+pub(super) struct Folder<'i> {
+    pub tokenizer: Tokenizer<'i>,
     /// The first [`Folder::count`] are valid. Of these eight, six are ever used; with eight, an index can be masked
     /// instead of being checked.
     pub tokens: [Token; 8],
@@ -24,13 +24,9 @@ pub(super) struct Folder<'t, 'i> {
 /// Fingerprints have no more.
 pub(super) const MOST: usize = 5;
 
-impl<'t, 'i> Folder<'t, 'i> {
-    /// Reads and folds as many tokens as a fingerprint has. Returns how many of [`Folder::tokens`] are its.
-    pub fn fold(tokenizer: &'t mut Tokenizer<'i>) -> (Self, usize) {
-        let mut folder =
-            Self { tokenizer, tokens: [Token::NONE; 8], count: 0, left: 0, more: true, comment: None };
-        let count = folder.run();
-        (folder, count)
+impl<'i> Folder<'i> {
+    pub fn new(tokenizer: Tokenizer<'i>) -> Self {
+        Self { tokenizer, tokens: [Token::NONE; 8], count: 0, left: 0, more: true, comment: None }
     }
 
     pub fn kind(&self, at: usize) -> Kind {
@@ -42,7 +38,8 @@ impl<'t, 'i> Folder<'t, 'i> {
         self.tokens[at & 7].text(self.tokenizer.input)
     }
 
-    fn run(&mut self) -> usize {
+    /// Reads and folds as many tokens as a fingerprint has. Returns how many of [`Folder::tokens`] are its.
+    pub fn fold(&mut self) -> usize {
         const SKIPPED: KindSet = KindSet::of(&[Kind::Comment, Kind::LeftParenthesis, Kind::SqlType]);
         loop {
             let Some(token) = self.tokenizer.next() else { return 0 };
@@ -52,6 +49,9 @@ impl<'t, 'i> Folder<'t, 'i> {
             }
         }
         self.count = 1;
+        if self.tokenizer.is_at_end() {
+            return self.count;
+        }
         loop {
             if self.count >= MOST && self.five_fold() {
                 if self.count > MOST {

@@ -14,7 +14,7 @@ pub(super) enum Step {
     Evil,
 }
 
-impl Folder<'_, '_> {
+impl Folder<'_> {
     /// Applies the first rule that fits the two tokens at `left`.
     pub fn two(&mut self) -> Step {
         let left = self.left;

@@ -69,6 +69,11 @@ impl<'i> Tokenizer<'i> {
         }
     }
 
+    /// Whether all of the input has been read.
+    pub fn is_at_end(&self) -> bool {
+        self.at >= self.input.len()
+    }
+
     /// The rest of the input from an offset to the place that is being read.
     fn rest(&self, offset: usize) -> &'i [u8] {
         self.input.get(self.at + offset..).unwrap_or_default()
@@ -88,28 +93,27 @@ impl<'i> Tokenizer<'i> {
 
     fn word(&mut self) -> Token {
         let rest = self.rest(0);
-        let (mut length, mut seen) = (0, 0);
+        let mut length = 0;
         for byte in rest {
             let class = class(*byte);
-            if class & ENDS_WORD != 0 {
-                break;
-            }
-            seen |= class;
-            length += 1;
-        }
-        if seen & SPLITS_WORD != 0 {
-            // `SELECT.1` and `SELECT`column``.
-            for end in (1..length.min(LONGEST)).filter(|end| class(rest[*end]) & SPLITS_WORD != 0) {
-                let word = self.words.find(&rest[..end]);
-                let kind = self.words.kind(word);
-                if kind != Kind::None && kind != Kind::Bareword {
-                    return Token { word, ..self.take(kind, end) };
+            if class & (ENDS_WORD | SPLITS_WORD) != 0 {
+                if class & ENDS_WORD != 0 {
+                    break;
+                }
+                // `SELECT.1` and `SELECT`column``.
+                if length > 0 && length < LONGEST {
+                    let word = self.words.find(rest.get(..length).unwrap_or_default());
+                    let kind = self.words.kind(word);
+                    if kind != Kind::None && kind != Kind::Bareword {
+                        return Token { word, ..self.take(kind, length) };
+                    }
                 }
             }
+            length += 1;
         }
         let mut token = self.take(Kind::Bareword, length);
         if length <= LONGEST {
-            token.word = self.words.find(&rest[..length]);
+            token.word = self.words.find(rest.get(..length).unwrap_or_default());
             let kind = self.words.kind(token.word);
             if kind != Kind::None {
                 token.kind = kind;

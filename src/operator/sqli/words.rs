@@ -18,6 +18,10 @@ pub(super) struct Words {
     entries: Vec<Entry>,
     /// Open addressing, by [`hash`]: 0, or the hash's upper half and a word in the lower.
     slots: Box<[u32; SLOTS]>,
+    /// For each byte that a text begins or ends with, the lengths that such texts have, a bit for each. Most of what
+    /// is asked for is no word, and this is cheaper to ask than a hash.
+    lengths_by_first: [u32; 256],
+    lengths_by_last: [u32; 256],
     /// Two texts that make a phrase with a space between them: the pair as [`pair`] writes it, and the phrase.
     /// Sorted.
     phrases: Vec<(u32, Word)>,
@@ -45,6 +49,11 @@ static WORDS: LazyLock<Words> = LazyLock::new(Words::new);
 impl Words {
     /// The entry of a text in any case.
     pub(super) fn find(&self, text: &[u8]) -> Word {
+        let ([first, ..], [.., last]) = (text, text) else { return Word::NONE };
+        let lengths = self.lengths_by_first[usize::from(*first)] & self.lengths_by_last[usize::from(*last)];
+        if text.len() > LONGEST || lengths >> text.len() & 1 == 0 {
+            return Word::NONE;
+        }
         let hash = hash(text);
         let mut at = hash as usize % SLOTS;
         // The table has free slots, so that this ends.
@@ -99,6 +108,8 @@ impl Words {
         let mut words = Self {
             entries: vec![nothing],
             slots: vec![0; SLOTS].try_into().expect("it has this many"),
+            lengths_by_first: [0; 256],
+            lengths_by_last: [0; 256],
             phrases: Vec::new(),
             fingerprints: vec![0; FINGERPRINTS].try_into().expect("it has this many"),
         };
@@ -131,6 +142,12 @@ impl Words {
             at += 1;
         }
         self.slots[at % SLOTS] = hash & !0xffff | u32::from(word.0);
+        let ends = [(&mut self.lengths_by_first, text.first()), (&mut self.lengths_by_last, text.last())];
+        for (lengths, byte) in ends {
+            for byte in byte.iter().flat_map(|byte| [byte.to_ascii_uppercase(), byte.to_ascii_lowercase()]) {
+                lengths[usize::from(byte)] |= 1 << text.len();
+            }
+        }
         word
     }
 
