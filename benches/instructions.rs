@@ -11,6 +11,7 @@ mod support;
 use portcullis::engine::NoWorld;
 use std::sync::Arc;
 use std::time::Instant;
+
 use support::{crs, ruleset, transact, workload};
 
 fn main() {

@@ -71,6 +71,12 @@ pub const XPATH_RESULT_BYTES: usize = 4 << 20;
 /// Bytes that one transaction's values and their transformations may occupy. Beyond it, transformed values are
 /// computed again for each rule instead of being kept: slower, never wrong.
 pub const TRANSACTION_ARENA_BYTES: usize = 64 << 20;
+/// Finished transactions whose memory a thread keeps for others.
+pub const SPARE_BUFFERS: usize = 16;
+/// Bytes of values beyond which a transaction's memory is given back rather than kept.
+pub const SPARE_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes of its scratch buffer that are kept.
+pub const SPARE_SCRATCH_BYTES: usize = 16 << 10;
 /// Events that one transaction records. The first few tell; a hostile request could raise thousands.
 pub const EVENTS_PER_TRANSACTION: usize = 64;
 /// Rules that one transaction records as matched. CRS at level 4 matches some 60 on the worst of its own tests.

@@ -13,9 +13,10 @@ use super::sieve::Sieves;
 use super::target;
 use super::update::Update;
 use crate::limits;
+use crate::ruleset::verdict::Verdicts;
 use crate::ruleset::{
-    Compare, Ctl, Disruptive, Flow, Matcher, Operand, Piece, Rule, RuleAction, RuleIndex, RuleMeta, Ruleset,
-    Scan, ScoreSlots, Selector, Slot, Template,
+    Compare, Ctl, Disruptive, Flow, Lane, Matcher, Operand, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
+    Ruleset, Scan, ScoreSlots, Selector, Slot, Target, Template,
 };
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Directive, Document, Statement};
@@ -76,10 +77,15 @@ impl<'a> Compiler<'a> {
             lanes: &lanes,
             chains: &chains,
             steps: &steps,
+            looks_back: looks_back(&built.rules, &built.lists, &lanes),
             conditions: &self.conditions.all,
             condition_of: &built.conditions,
         };
-        let phases = built.lists.map(|rules| sieves.phase(rules));
+        let mut number = 0;
+        let phases = built.lists.map(|rules| {
+            number += 1;
+            sieves.phase(number, rules)
+        });
         settings.inspects_file_content =
             lanes.iter().flat_map(|l| &l.targets.included).any(|t| t.variable == Variable::FilesTmpContent);
         let ruleset = Ruleset {
@@ -92,6 +98,7 @@ impl<'a> Compiler<'a> {
             kept_targets: targets,
             slots,
             score_slots,
+            verdicts: Verdicts::default(),
             removed: self.posture.removed.len(),
         };
         self.posture.mode = Some(ruleset.settings.mode);
@@ -430,6 +437,26 @@ impl<'a> Compiler<'a> {
             outbound_threshold: find("outbound_anomaly_score_threshold"),
         }
     }
+}
+
+/// Whether any rule looks at what the rule before it matched: its own first match comes before everything else that it
+/// does, so that only what it looks at and compares with counts, and all of it where it has no operator.
+fn looks_back(rules: &[Rule], lists: &[Vec<RuleIndex>; 5], lanes: &[Lane]) -> bool {
+    use Variable::{MatchedVar, MatchedVarName, MatchedVars, MatchedVarsNames};
+    let is_matched = |target: &Target| {
+        matches!(target.variable, MatchedVar | MatchedVarName | MatchedVars | MatchedVarsNames)
+    };
+    let names = |template: &Template| {
+        template.pieces.iter().any(|piece| matches!(piece, Piece::Target(target) if is_matched(target)))
+    };
+    lists.iter().flatten().any(|head| match &rules[head.0 as usize].matcher {
+        Matcher::Scan(scan) => {
+            lanes[usize::from(scan.lane.0)].targets.included.iter().any(is_matched)
+                || scan.argument.as_ref().is_some_and(names)
+        }
+        Matcher::Slot { operand, .. } => matches!(operand, Operand::Template(template) if names(template)),
+        Matcher::Always => rules[head.0 as usize].templates().any(names),
+    })
 }
 
 /// Rules and phases in the making.

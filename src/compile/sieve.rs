@@ -5,8 +5,8 @@ use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of_set};
 use crate::ruleset::plan::{Length, Plans};
 use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
-    Chain, Compare, Flow, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule, RuleIndex,
-    Scan, Slot, Step, Target,
+    Chain, Compare, Flow, Gate, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule,
+    RuleIndex, Scan, Slot, Step, Target,
 };
 use crate::transform::TransformId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,16 +18,18 @@ pub(super) struct Sieves<'a> {
     pub(super) chains: &'a [Chain],
     pub(super) steps: &'a [Step],
     pub(super) conditions: &'a [Conditioned],
+    /// Whether any rule may look at what the one before it matched.
+    pub(super) looks_back: bool,
     /// For each rule, the condition of its operator.
     pub(super) condition_of: &'a [Option<ConditionId>],
 }
 
 /// A comparison whose rule jumps over others.
-type Gate = (Slot, bool, Compare, i64, bool);
+type JumpKind = (Slot, bool, Compare, i64, bool);
 
 impl Sieves<'_> {
-    /// The phase of these rules.
-    pub(super) fn phase(&self, rules: Vec<RuleIndex>) -> Phase {
+    /// Phase `number`, of these rules.
+    pub(super) fn phase(&self, number: u8, rules: Vec<RuleIndex>) -> Phase {
         let mut members: BTreeMap<BTreeSet<usize>, Vec<usize>> = BTreeMap::new();
         let gates = self.gates(&rules);
         for (position, index) in rules.iter().enumerate() {
@@ -47,14 +49,31 @@ impl Sieves<'_> {
                 let (group, number) = (groups.len() as u8, number as u16);
                 guards[*position] = Some(Guard { group, number, link: guarded.link });
             }
-            groups.push(self.group(&rules, &positions));
+            let id = u32::from(number) << 8 | groups.len() as u32;
+            groups.push(self.group(id, &rules, &positions));
         }
-        Phase { rules: rules.into(), guards: guards.into(), groups: groups.into() }
+        let gates = rules.iter().enumerate().map(|(position, index)| self.gate(position, *index)).collect();
+        Phase { rules: rules.into(), gates, guards: guards.into(), groups: groups.into() }
+    }
+
+    /// The rule at `position`, if it does nothing but jump and nobody could tell what it matched.
+    fn gate(&self, position: usize, index: RuleIndex) -> Option<Gate> {
+        let rule = &self.rules[index.0 as usize];
+        let Matcher::Slot { slot, count: false, compare, operand: Operand::Number(number), negated } =
+            rule.matcher
+        else {
+            return None;
+        };
+        let to = match rule.flow? {
+            Flow::SkipTo(to) => to,
+            Flow::Skip(n) => position as u32 + 1 + n,
+        };
+        (rule.is_quiet() && !self.looks_back).then_some(Gate { slot, compare, number, negated, to })
     }
 
     /// The comparisons that jump over rules, each kind numbered.
     fn gates(&self, rules: &[RuleIndex]) -> Vec<Jump> {
-        let mut kinds: HashMap<Gate, usize> = HashMap::new();
+        let mut kinds: HashMap<JumpKind, usize> = HashMap::new();
         let mut jumps = Vec::new();
         for (position, index) in rules.iter().enumerate() {
             let rule = &self.rules[index.0 as usize];
@@ -118,7 +137,7 @@ impl Sieves<'_> {
         known && !lane.volatile && scan.argument.is_none() && scan.operator.is_pure()
     }
 
-    fn group(&self, rules: &[RuleIndex], positions: &[usize]) -> Group {
+    fn group(&self, id: u32, rules: &[RuleIndex], positions: &[usize]) -> Group {
         let words = positions.len().div_ceil(64);
         let mut conditions = Vec::new();
         let mut targets: Vec<GroupTarget> = Vec::new();
@@ -155,6 +174,7 @@ impl Sieves<'_> {
         }
         tree.bound(0);
         Group {
+            id,
             prefilters: std::array::from_fn(|alphabet| {
                 let of_alphabet: Vec<&Condition> =
                     conditions.iter().map(|c| c.map_or(&Condition::ALWAYS, |c| &c[alphabet])).collect();

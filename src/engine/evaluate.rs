@@ -54,6 +54,15 @@ impl Transaction {
             if self.is_removed(index) {
                 continue;
             }
+            if let Some(gate) = phase.gates.get(position).and_then(Option::as_ref)
+                && self.removed_targets.is_empty()
+            {
+                let value = self.tx.get(gate.slot);
+                if value.is_set() && gate.compare.holds(value.number(), gate.number) != gate.negated {
+                    at = gate.to as usize;
+                }
+                continue;
+            }
             let guard = phase.guards.get(position).copied().flatten().filter(|_| self.prefilters);
             if let Some(guard) = guard
                 && !self.passes_sieve(&ruleset, phase, position, guard)
@@ -76,6 +85,7 @@ impl Transaction {
             }
         }
         self.current_rule = None;
+        self.remember_verdicts(&ruleset);
         match &self.interruption {
             Some(interruption) if !logging => Decision::Interrupt(interruption.clone()),
             _ => Decision::Pass,
@@ -209,13 +219,21 @@ impl Transaction {
                 if has_exclusions && !at.count && self.is_excluded(&lane.targets, index, &at) {
                     continue;
                 }
-                matched |= if let Some(chain) = scan.steps {
+                self.gave_up = false;
+                let matches = if let Some(chain) = scan.steps {
                     self.scan_each_step(ruleset, rule, scan, at, ruleset.chain(chain))
                 } else {
                     let chain = if at.count { &[][..] } else { ruleset.chain(lane.chain) };
                     let value = self.values.chain(ruleset, at.raw, chain);
                     self.ask(ruleset, rule, scan, at, value)
                 };
+                matched |= matches;
+                if let Some((guard, epoch)) = guard
+                    && !matches
+                    && !self.gave_up
+                {
+                    self.values.acquit(at.raw, epoch, guard);
+                }
             }
         }
         matched
@@ -259,6 +277,7 @@ impl Transaction {
             Outcome::NoMatch => scan.negated,
             Outcome::Exceeded => {
                 self.pcre_limit_exceeded = true;
+                self.gave_up = true;
                 // ModSecurity 2 says it in TX, where its recommended rules look (`TX:/^MSC_/`).
                 let flag =
                     self.tx.find_mut(&ruleset.slots, b"MSC_PCRE_LIMITS_EXCEEDED", limits::TX_DYNAMIC_NAMES);

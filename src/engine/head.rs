@@ -20,6 +20,7 @@ impl Transaction {
         self.set(V::Webappid, app.as_bytes());
         // 3.0.15 in ModSecurity's own arithmetic; rules compare it to know what an engine can do.
         self.set(V::ModsecBuild, b"030015100");
+        let zero = self.values.push(b"0");
         for flag in [
             V::ReqbodyError,
             V::ReqbodyProcessorError,
@@ -32,7 +33,7 @@ impl Transaction {
             V::FilesCombinedSize,
             V::ArgsCombinedSize,
         ] {
-            self.set(flag, b"0");
+            self.scalars[flag as usize] = zero;
         }
     }
 
@@ -42,7 +43,7 @@ impl Transaction {
         self.server = Some(server);
         let address = client.ip().to_canonical().to_string();
         self.set(V::RemoteAddr, address.as_bytes());
-        self.set(V::UseragentIp, address.as_bytes());
+        self.scalars[V::UseragentIp as usize] = self.scalars[V::RemoteAddr as usize];
         self.set_number(V::RemotePort, i64::from(client.port()));
         self.set(V::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
         self.set_number(V::ServerPort, i64::from(server.port()));
@@ -54,7 +55,13 @@ impl Transaction {
         self.set(V::RequestProtocol, protocol);
         self.set(V::RequestUriRaw, target);
         let parsed = Target::parse(method, target);
-        self.set(V::RequestUri, &parsed.request_uri());
+        let uri = parsed.request_uri();
+        // Equal values under one name are looked at once.
+        if uri == target {
+            self.scalars[V::RequestUri as usize] = self.scalars[V::RequestUriRaw as usize];
+        } else {
+            self.set(V::RequestUri, &uri);
+        }
         let filename = parsed.request_filename();
         self.set(V::RequestFilename, &filename);
         self.scalars[V::PathInfo as usize] = self.scalars[V::RequestFilename as usize];

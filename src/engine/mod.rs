@@ -5,6 +5,7 @@
 //! [`World`]. It must know neither rule text nor sockets.
 
 mod actions;
+mod buffers;
 mod decision;
 mod evaluate;
 mod head;

@@ -1,5 +1,6 @@
 //! The report at a transaction's end.
 
+use super::buffers::Buffers;
 use super::report::{AuditSettings, BodyRecord, Report, RequestRecord, ResponseRecord, Scores};
 use super::transaction::Transaction;
 use super::tx::TxValue;
@@ -14,7 +15,66 @@ impl Transaction {
         let relevant = &self.ruleset.settings.relevant_status;
         let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status));
         let audit = AuditSettings { engine, parts: self.audit_parts, relevant_status };
-        let request = RequestRecord {
+        let is_audited = audit.wants(&self.hits);
+        let request = if is_audited { self.request_record(audit) } else { RequestRecord::default() };
+        let has_response = self.has_response && is_audited;
+        let response = has_response.then(|| self.response_record(audit));
+        let slots = self.ruleset.score_slots;
+        let first = |names: [Option<Slot>; 2]| {
+            names
+                .into_iter()
+                .flatten()
+                .map(|s| self.tx.get(s))
+                .find(|v| v.is_set())
+                .map_or(0, TxValue::number)
+        };
+        let scores = Scores {
+            inbound: first(slots.inbound),
+            outbound: first(slots.outbound),
+            inbound_threshold: first([slots.inbound_threshold, None]),
+            outbound_threshold: first([slots.outbound_threshold, None]),
+        };
+        let decision = self.interruption.take().map_or(Decision::Pass, Decision::Interrupt);
+        let report = Report {
+            id: std::mem::take(&mut self.id),
+            started: self.started,
+            client: self.client,
+            server: self.server,
+            request,
+            response,
+            mode: self.mode,
+            decision,
+            suppressed: self.suppressed.take(),
+            scores,
+            rules: std::mem::take(&mut self.hits),
+            events: std::mem::take(&mut self.events),
+            audit,
+            sanitised: std::mem::take(&mut self.sanitised),
+        };
+        self.into_buffers().give_back();
+        report
+    }
+
+    fn into_buffers(self) -> Buffers {
+        Buffers {
+            values: self.values,
+            scalars: self.scalars,
+            collections: self.collections,
+            tx: self.tx,
+            kept_targets: self.kept_targets,
+            lane_values: self.lane_values,
+            loose_values: self.loose_values,
+            sieve: self.sieve,
+            sieved_values: self.sieved_values,
+            matched: self.matched,
+            rule_matches: self.rule_matches,
+            found: self.found,
+            scratch: self.scratch,
+        }
+    }
+
+    fn request_record(&mut self, audit: AuditSettings) -> RequestRecord {
+        RequestRecord {
             method: self.scalar_bytes(V::RequestMethod),
             uri: self.scalar_bytes(V::RequestUriRaw),
             protocol: self.scalar_bytes(V::RequestProtocol),
@@ -33,8 +93,11 @@ impl Transaction {
                 .flat_map(|v| self.pairs(v))
                 .collect(),
             files: std::mem::take(&mut self.request_body.files),
-        };
-        let response = self.has_response.then(|| ResponseRecord {
+        }
+    }
+
+    fn response_record(&mut self, audit: AuditSettings) -> ResponseRecord {
+        ResponseRecord {
             status: self.response_status,
             protocol: self.scalar_bytes(V::ResponseProtocol),
             headers: self.pairs(V::ResponseHeaders),
@@ -43,37 +106,6 @@ impl Transaction {
                 inspected: self.response_body.received,
                 truncated: self.response_body.truncated,
             },
-        });
-        let slots = self.ruleset.score_slots;
-        let first = |names: [Option<Slot>; 2]| {
-            names
-                .into_iter()
-                .flatten()
-                .map(|s| self.tx.get(s))
-                .find(|v| v.is_set())
-                .map_or(0, TxValue::number)
-        };
-        let scores = Scores {
-            inbound: first(slots.inbound),
-            outbound: first(slots.outbound),
-            inbound_threshold: first([slots.inbound_threshold, None]),
-            outbound_threshold: first([slots.outbound_threshold, None]),
-        };
-        Report {
-            id: self.id,
-            started: self.started,
-            client: self.client,
-            server: self.server,
-            request,
-            response,
-            mode: self.mode,
-            decision: self.interruption.map_or(Decision::Pass, Decision::Interrupt),
-            suppressed: self.suppressed,
-            scores,
-            rules: self.hits,
-            events: self.events,
-            audit,
-            sanitised: self.sanitised,
         }
     }
 

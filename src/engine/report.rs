@@ -18,9 +18,10 @@ pub struct Report {
     pub client: Option<SocketAddr>,
     /// The address on which it came in.
     pub server: Option<SocketAddr>,
-    /// The request.
+    /// The request; empty when the transaction is not to be audited.
     pub request: RequestRecord,
-    /// The response, when there was one (the upstream's, before any decision about it).
+    /// The response, when there was one (the upstream's, before any decision about it) and the transaction is to be
+    /// audited.
     pub response: Option<ResponseRecord>,
     /// The mode in which the transaction ended.
     pub mode: Mode,
@@ -312,10 +313,17 @@ pub struct AuditSettings {
 impl Report {
     /// Whether the transaction is to be written to the audit log.
     pub fn is_audited(&self) -> bool {
-        match self.audit.engine {
+        self.audit.wants(&self.rules)
+    }
+}
+
+impl AuditSettings {
+    /// Whether a transaction in which these rules matched is to be written to the audit log.
+    pub fn wants(&self, rules: &[RuleHit]) -> bool {
+        match self.engine {
             AuditEngine::On => true,
             AuditEngine::Off => false,
-            AuditEngine::RelevantOnly => self.audit.relevant_status || self.rules.iter().any(|r| r.auditlog),
+            AuditEngine::RelevantOnly => self.relevant_status || rules.iter().any(|r| r.auditlog),
         }
     }
 }

@@ -99,18 +99,28 @@ impl Transaction {
     }
 
     fn members(&mut self, from: Variable, shown: Variable, target: &Target, part: Part) {
-        for i in 0..self.collections[from as usize].len() {
-            let member = self.collections[from as usize][i];
-            let selected = match &target.selector {
-                Selector::All => true,
-                selector => selector.selects(self.values.get(member.name)),
-            };
-            if selected {
-                let value = match part {
-                    Part::Value => member.value,
-                    Part::Name => member.name,
+        let shown_as = |member: &Member| LaneValue {
+            variable: shown,
+            name: member.name,
+            raw: match part {
+                Part::Value => member.value,
+                Part::Name => member.name,
+            },
+            count: false,
+        };
+        let (all, values) = (&self.collections[from as usize], &self.values);
+        match &target.selector {
+            Selector::All => self.lane_values.extend(all.iter().map(shown_as)),
+            Selector::Key(key) => {
+                let named = |m: &&Member| {
+                    let name = values.get(m.name);
+                    name.len() == key.len() && name.eq_ignore_ascii_case(key)
                 };
-                self.emit(shown, member.name, value);
+                self.lane_values.extend(all.iter().filter(named).map(shown_as));
+            }
+            selector => {
+                let selected = |m: &&Member| selector.selects(values.get(m.name));
+                self.lane_values.extend(all.iter().filter(selected).map(shown_as));
             }
         }
     }

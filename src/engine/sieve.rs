@@ -2,8 +2,9 @@
 
 use super::sift::Sifter;
 use super::transaction::Transaction;
-use super::values::Epoch;
-use crate::ruleset::{Guard, Phase, Ruleset};
+use super::values::{Epoch, ValueId};
+use crate::ruleset::verdict::{self, Key};
+use crate::ruleset::{Group, Guard, Phase, Ruleset};
 
 /// The rules of the present phase that are still to be evaluated.
 #[derive(Default)]
@@ -16,9 +17,29 @@ pub(super) struct Sieve {
     sifter: Sifter,
     /// The rules of a group that may match any of the values.
     candidates: Vec<u64>,
+    /// Values of which nothing was known before.
+    news: Vec<News>,
+    /// The rules that looked at them, one set after the other.
+    asked: Vec<u64>,
+}
+
+/// A value that may come again.
+struct News {
+    key: Key,
+    value: ValueId,
+    /// Where the rules that looked at it stand in `asked`.
+    asked: usize,
+    /// Where those stand that are left, among the values' sets.
+    left: usize,
+    words: usize,
 }
 
 impl Sieve {
+    /// Nothing has been sieved yet: times count from the beginning, so that they never run out.
+    pub(super) fn reset(&mut self) {
+        self.last = 0;
+    }
+
     /// All rules of `phase`.
     pub(super) fn begin(&mut self, phase: &Phase) {
         let rules = phase.rules.len();
@@ -31,6 +52,8 @@ impl Sieve {
         }
         self.epochs.clear();
         self.epochs.resize(phase.groups.len(), 0);
+        self.news.clear();
+        self.asked.clear();
     }
 
     /// What has been sieved no longer holds.
@@ -97,7 +120,9 @@ impl Transaction {
         candidates.clear();
         candidates.resize(words, 0);
         for &raw in &seen {
-            self.sieve.sifter.sift(&mut self.values, ruleset, group, raw, &mut candidates);
+            if !self.recall(ruleset, group, raw, &mut candidates) {
+                self.sieve.sifter.sift(&mut self.values, ruleset, group, raw, &mut candidates);
+            }
         }
         self.sieved_values = seen;
         for (active, members) in self.sieve.active.iter_mut().zip(&group.members) {
@@ -112,5 +137,41 @@ impl Transaction {
             }
         }
         self.sieve.candidates = candidates;
+    }
+
+    /// Whether the rules that look at `id` have all looked at such a value before; then leaves those that may match it,
+    /// and adds them to `candidates`.
+    fn recall(&mut self, ruleset: &Ruleset, group: &Group, id: ValueId, candidates: &mut [u64]) -> bool {
+        let length = self.values.get(id).len();
+        if !self.verdicts || length > verdict::LONGEST {
+            return false;
+        }
+        let words = group.words();
+        let key = Key::new(ruleset.verdicts.hash(self.values.get(id)), group.id);
+        let known = ruleset.verdicts.get(key, self.values.get(id));
+        let left = self.values.looking(id);
+        let looking = &mut self.values.sets_mut()[left..left + words];
+        if let Some(known) = known.as_ref().and_then(|known| known.as_ref())
+            && looking.iter().zip(&known.asked).all(|(looking, asked)| looking & !asked == 0)
+        {
+            for ((looking, left), candidates) in looking.iter_mut().zip(&known.left).zip(candidates) {
+                *looking &= left;
+                *candidates |= *looking;
+            }
+            return true;
+        }
+        let asked = self.sieve.asked.len();
+        self.sieve.asked.extend_from_slice(looking);
+        self.sieve.news.push(News { key, value: id, asked, left, words });
+        false
+    }
+
+    /// Remembers at the end of a phase what came of values that may come again.
+    pub(super) fn remember_verdicts(&mut self, ruleset: &Ruleset) {
+        for news in self.sieve.news.drain(..) {
+            let asked = &self.sieve.asked[news.asked..news.asked + news.words];
+            let left = &self.values.sets()[news.left..news.left + news.words];
+            ruleset.verdicts.learn(news.key, self.values.get(news.value), asked, left);
+        }
     }
 }

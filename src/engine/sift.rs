@@ -53,7 +53,8 @@ impl Sifter {
         self.sets.clear();
         self.left.clear();
         self.left.resize(words, 0);
-        self.sets.extend_from_slice(values.guards(id, words));
+        let looking = values.looking(id);
+        self.sets.extend_from_slice(&values.sets_mut()[looking..looking + words]);
         self.visits.push(Visit { node: 0, value: id, guards: 0 });
         while let Some(visit) = self.visits.pop() {
             self.visit(values, ruleset, group, id, visit);
@@ -61,7 +62,7 @@ impl Sifter {
         for n in 0..self.forms.len() {
             self.look_through(values, group, self.forms[n]);
         }
-        values.guards_mut(id, words).copy_from_slice(&self.left);
+        values.sets_mut()[looking..looking + words].copy_from_slice(&self.left);
         unite(candidates, &self.left);
     }
 

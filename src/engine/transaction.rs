@@ -1,5 +1,6 @@
 //! The transaction: what the caller feeds, and what it gets back.
 
+use super::buffers::Buffers;
 use super::lanes::{KeptTarget, Matched};
 use super::persistent::Persistent;
 use super::request_body::RequestBody;
@@ -65,6 +66,7 @@ pub struct Transaction {
     pub(super) rule_matches: Vec<Matched>,
     pub(super) found: Found,
     pub(super) prefilters: bool,
+    pub(super) verdicts: bool,
     pub(super) scratch: Vec<u8>,
     pub(super) current_rule: Option<RuleIndex>,
 
@@ -81,6 +83,8 @@ pub struct Transaction {
     pub(super) suppressed: Option<Interruption>,
     pub(super) highest_severity: u8,
     pub(super) pcre_limit_exceeded: bool,
+    /// An operator asked last reached a limit and does not know.
+    pub(super) gave_up: bool,
     pub(super) audit_engine: AuditMode,
     pub(super) audit_parts: super::AuditParts,
     pub(super) response_status: u16,
@@ -104,30 +108,32 @@ impl Transaction {
     /// A transaction under `ruleset`.
     pub fn new(ruleset: Arc<Ruleset>, options: Options) -> Self {
         let settings = &ruleset.settings;
+        let buffers = Buffers::take(&ruleset);
         let mut transaction = Self {
             started: options.world.now(),
             mode: options.mode.unwrap_or(settings.mode),
             phase: 0,
             client: None,
             server: None,
-            values: Values::new(ruleset.steps.len(), limits::TRANSACTION_ARENA_BYTES),
-            scalars: vec![ValueId::EMPTY; Variable::COUNT],
-            collections: vec![Vec::new(); Variable::COUNT],
-            tx: Tx::new(&ruleset.slots),
+            values: buffers.values,
+            scalars: buffers.scalars,
+            collections: buffers.collections,
+            tx: buffers.tx,
             persistent: Persistent::default(),
             geo: Vec::new(),
             env: Vec::new(),
-            kept_targets: vec![KeptTarget::default(); ruleset.kept_targets],
+            kept_targets: buffers.kept_targets,
             target_time: 0,
-            lane_values: Vec::with_capacity(128),
-            loose_values: Vec::new(),
-            sieve: Sieve::default(),
-            sieved_values: Vec::new(),
-            matched: Vec::new(),
-            rule_matches: Vec::new(),
-            found: Found::default(),
+            lane_values: buffers.lane_values,
+            loose_values: buffers.loose_values,
+            sieve: buffers.sieve,
+            sieved_values: buffers.sieved_values,
+            matched: buffers.matched,
+            rule_matches: buffers.rule_matches,
+            found: buffers.found,
             prefilters: true,
-            scratch: Vec::new(),
+            verdicts: true,
+            scratch: buffers.scratch,
             current_rule: None,
             removed: Vec::new(),
             removed_targets: Vec::new(),
@@ -139,6 +145,7 @@ impl Transaction {
             suppressed: None,
             highest_severity: 255,
             pcre_limit_exceeded: false,
+            gave_up: false,
             audit_engine: settings.audit_engine,
             audit_parts: super::AuditParts::of(&settings.audit_parts),
             response_status: 0,
@@ -162,6 +169,12 @@ impl Transaction {
     /// Switches prefilters off (they are on). They change what a transaction costs and nothing else; tests compare.
     pub fn set_prefilters(&mut self, on: bool) {
         self.prefilters = on;
+    }
+
+    /// Switches off that what came of a value is remembered for other transactions (it is), and that what is known is
+    /// made use of. It changes what a transaction costs and nothing else.
+    pub fn set_verdicts(&mut self, on: bool) {
+        self.verdicts = on;
     }
 
     /// Switches off that gathered targets and transformed values are kept (they are): every rule then gathers and

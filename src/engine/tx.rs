@@ -66,15 +66,37 @@ pub(super) fn append_number(n: i64, out: &mut Vec<u8>) {
 }
 
 /// `TX`: an array for the names that rules know, a list for those that rules make up.
+#[derive(Default)]
 pub(super) struct Tx {
     slots: Vec<TxValue>,
     dynamic: Vec<(Vec<u8>, TxValue)>,
+    /// Texts' memory that is not in use.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Tx {
-    /// Nothing is set.
-    pub(super) fn new(names: &SlotNames) -> Self {
-        Self { slots: vec![TxValue::Unset; names.len()], dynamic: Vec::new() }
+    /// Unsets everything; `names` are those that slots have from now on.
+    pub(super) fn reset(&mut self, names: &SlotNames) {
+        let texts = self
+            .slots
+            .drain(..)
+            .chain(self.dynamic.drain(..).flat_map(|(name, value)| [TxValue::Bytes(name), value]));
+        for value in texts {
+            if let TxValue::Bytes(text) = value
+                && self.spare.len() < SPARE_TEXTS
+                && text.capacity() <= SPARE_TEXT_BYTES
+            {
+                self.spare.push(text);
+            }
+        }
+        self.slots.resize(names.len(), TxValue::Unset);
+    }
+
+    fn text(spare: &mut Vec<Vec<u8>>, text: &[u8]) -> Vec<u8> {
+        let mut memory = spare.pop().unwrap_or_default();
+        memory.clear();
+        memory.extend_from_slice(text);
+        memory
     }
 
     /// The value in `slot`.
@@ -89,12 +111,12 @@ impl Tx {
 
     /// Sets `slot` to text, reusing its memory.
     pub(super) fn set_bytes(&mut self, slot: Slot, text: &[u8]) {
-        match self.get_mut(slot) {
+        match &mut self.slots[usize::from(slot.0)] {
             TxValue::Bytes(old) => {
                 old.clear();
                 old.extend_from_slice(text);
             }
-            other => *other = TxValue::Bytes(text.to_vec()),
+            other => *other = TxValue::Bytes(Self::text(&mut self.spare, text)),
         }
     }
 
@@ -114,7 +136,7 @@ impl Tx {
         let at = match self.dynamic.iter().position(|(n, _)| n.eq_ignore_ascii_case(name)) {
             Some(at) => at,
             None if self.dynamic.len() < limit => {
-                self.dynamic.push((name.to_vec(), TxValue::Unset));
+                self.dynamic.push((Self::text(&mut self.spare, name), TxValue::Unset));
                 self.dynamic.len() - 1
             }
             None => return None,
@@ -135,6 +157,11 @@ impl Tx {
     }
 }
 
+/// Texts whose memory is kept. CRS sets some thirty.
+const SPARE_TEXTS: usize = 128;
+/// Bytes of the largest of them: CRS's lists of methods and types have up to 200.
+const SPARE_TEXT_BYTES: usize = 1_024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +179,8 @@ mod tests {
     fn names_are_found_in_any_case_and_made_up_names_are_bounded() {
         let mut names = SlotNames::default();
         let slot = names.intern("Score").expect("room");
-        let mut tx = Tx::new(&names);
+        let mut tx = Tx::default();
+        tx.reset(&names);
         *tx.get_mut(slot) = TxValue::Int(5);
         assert_eq!(tx.find(&names, b"SCORE"), Some(&TxValue::Int(5)));
         *tx.find_mut(&names, b"Made-Up", 1).expect("room") = TxValue::Bytes(b"x".to_vec());

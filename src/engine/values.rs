@@ -39,10 +39,9 @@ struct Entry {
     len: u32,
     /// Its row in the memo; [`UNKNOWN`] while it has none.
     row: u32,
-    /// When `guards` was written.
-    epoch: Epoch,
-    /// Where the set of rules stands that look at the value, and then of those that may match it.
-    guards: u32,
+    /// The two times at which it was sieved last, and where the sets of rules stand that looked at it then, and are
+    /// still left.
+    sieved: [(Epoch, u32); 2],
     /// The classes of its bytes, and [`HAS_MASK`]; 0 while they are not known.
     mask: ClassMask,
 }
@@ -54,6 +53,7 @@ const HAS_MASK: ClassMask = 1 << 63;
 pub(super) type Epoch = u32;
 
 /// The arena.
+#[derive(Default)]
 pub(super) struct Values {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
@@ -73,23 +73,27 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// An arena for a ruleset with `columns` steps, which keeps transformed values until it holds `limit` bytes.
-    pub(super) fn new(columns: usize, limit: usize) -> Self {
-        let mut values = Self {
-            bytes: Vec::with_capacity(8 << 10),
-            entries: Vec::with_capacity(256),
-            memo: Vec::with_capacity(64 * columns),
-            columns,
-            guards: Vec::with_capacity(1_024),
-            limit,
-            scratch: Vec::new(),
-            ephemeral: Vec::new(),
-            keeps: true,
-            changed: false,
-        };
-        let empty = values.push(b"");
+    /// Empties the arena, for a ruleset with `columns` steps; it is to keep transformed values until it holds `limit`
+    /// bytes.
+    pub(super) fn reset(&mut self, columns: usize, limit: usize) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.memo.clear();
+        self.guards.clear();
+        (self.columns, self.limit) = (columns, limit);
+        (self.keeps, self.changed) = (true, false);
+        let empty = self.push(b"");
         debug_assert_eq!(empty, ValueId::EMPTY);
-        values
+    }
+
+    /// Bytes that it occupies.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+            + self.scratch.capacity()
+            + self.ephemeral.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.memo.capacity() * size_of::<u32>()
+            + self.guards.capacity() * size_of::<u64>()
     }
 
     /// The bytes of `id`.
@@ -124,8 +128,7 @@ impl Values {
             start: start as u32,
             len: len as u32,
             row: UNKNOWN,
-            epoch: 0,
-            guards: 0,
+            sieved: [(0, 0); 2],
             mask: 0,
         });
         ValueId(id)
@@ -224,35 +227,52 @@ impl Values {
 
     /// Notes that the rules in `guards` look at `id` in this epoch. Returns whether none did before.
     pub(super) fn look(&mut self, id: ValueId, epoch: Epoch, guards: &[u64]) -> bool {
-        let entry = &mut self.entries[id.0 as usize];
-        if entry.epoch != epoch {
-            entry.epoch = epoch;
-            entry.guards = self.guards.len() as u32;
+        let sieved = &mut self.entries[id.0 as usize].sieved;
+        if sieved[0].0 != epoch {
+            sieved[1] = sieved[0];
+            sieved[0] = (epoch, self.guards.len() as u32);
             self.guards.extend_from_slice(guards);
             return true;
         }
-        let at = entry.guards as usize;
+        let at = sieved[0].1 as usize;
         for (all, more) in self.guards[at..].iter_mut().zip(guards) {
             *all |= more;
         }
         false
     }
 
-    /// The rules that look at `id`, as [`Self::look`] was told, or what has been left of them.
-    pub(super) fn guards(&self, id: ValueId, words: usize) -> &[u64] {
-        let at = self.entries[id.0 as usize].guards as usize;
-        &self.guards[at..at + words]
+    /// Where the rules stand that looked at `id` last.
+    pub(super) fn looking(&self, id: ValueId) -> usize {
+        self.entries[id.0 as usize].sieved[0].1 as usize
+    }
+
+    /// The sets of rules, one after the other.
+    pub(super) fn sets(&self) -> &[u64] {
+        &self.guards
     }
 
     /// The same, to change.
-    pub(super) fn guards_mut(&mut self, id: ValueId, words: usize) -> &mut [u64] {
-        let at = self.entries[id.0 as usize].guards as usize;
-        &mut self.guards[at..at + words]
+    pub(super) fn sets_mut(&mut self) -> &mut [u64] {
+        &mut self.guards
+    }
+
+    /// Where it stands whether the rule of this guard may match `id`, as far as that was asked in this epoch: the
+    /// word, and the bit.
+    fn guard(&self, id: ValueId, epoch: Epoch, Guard { number, .. }: Guard) -> Option<(usize, u64)> {
+        let sieved = self.entries.get(id.0 as usize)?.sieved;
+        let (_, at) = sieved.into_iter().find(|(at, _)| *at == epoch)?;
+        Some((at as usize + usize::from(number >> 6), 1 << (number & 63)))
     }
 
     /// Whether the rule of this guard cannot match `id`, as far as that was asked in this epoch.
-    pub(super) fn cannot_match(&self, id: ValueId, epoch: Epoch, Guard { number, .. }: Guard) -> bool {
-        let Some(entry) = self.entries.get(id.0 as usize).filter(|e| e.epoch == epoch) else { return false };
-        self.guards[entry.guards as usize + usize::from(number >> 6)] >> (number & 63) & 1 == 0
+    pub(super) fn cannot_match(&self, id: ValueId, epoch: Epoch, guard: Guard) -> bool {
+        self.guard(id, epoch, guard).is_some_and(|(word, bit)| self.guards[word] & bit == 0)
+    }
+
+    /// Notes that the rule of this guard was asked about `id` and does not match it.
+    pub(super) fn acquit(&mut self, id: ValueId, epoch: Epoch, guard: Guard) {
+        if let Some((word, bit)) = self.guard(id, epoch, guard) {
+            self.guards[word] &= !bit;
+        }
     }
 }

@@ -16,6 +16,42 @@ pub struct SetVar {
     pub operation: SetOperation,
 }
 
+impl SetVar {
+    /// Its texts with macros.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let value = match &self.operation {
+            SetOperation::Assign(value) | SetOperation::Add(value) | SetOperation::Subtract(value) => {
+                Some(value)
+            }
+            SetOperation::Unset => None,
+        };
+        self.target.template().into_iter().chain(value)
+    }
+}
+
+impl SetTarget {
+    fn template(&self) -> Option<&Template> {
+        match self {
+            SetTarget::Tx(TxName::Dynamic(name)) | SetTarget::Collection(_, name) => Some(name),
+            SetTarget::Tx(TxName::Slot(_)) => None,
+        }
+    }
+}
+
+impl RuleAction {
+    /// Its texts with macros.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let texts = match self {
+            RuleAction::Ctl(_) => [None, None],
+            RuleAction::InitCollection(_, key) | RuleAction::SetResource(key) => [Some(key), None],
+            RuleAction::Expire(target, seconds) => [target.template(), Some(seconds)],
+            RuleAction::Deprecate(target, ..) => [target.template(), None],
+            RuleAction::SetEnv(name, value) => [Some(name), Some(value)],
+        };
+        texts.into_iter().flatten()
+    }
+}
+
 /// The member that `setvar` sets.
 #[derive(Clone, Debug)]
 pub enum SetTarget {

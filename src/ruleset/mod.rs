@@ -14,12 +14,13 @@ mod settings;
 mod sieve;
 mod target;
 mod template;
+pub mod verdict;
 
 pub use action::{
     Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, Sanitise, SetOperation,
     SetTarget, SetVar, TxName,
 };
-pub use program::{Phase, RuleIndex, Ruleset, ScoreSlots};
+pub use program::{Gate, Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
 pub use sieve::{Group, GroupTarget, Guard, Node};

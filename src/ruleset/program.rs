@@ -1,10 +1,10 @@
 //! The ruleset as a whole.
 
-use super::rule::Rule;
+use super::rule::{Compare, Rule};
 use super::settings::Settings;
 use super::sieve::{Group, Guard};
 use super::target::{Chain, ChainId, Lane, LaneId, Step};
-use super::template::SlotNames;
+use super::template::{Slot, SlotNames};
 
 /// Index of a rule, or of a link of a chain, in a ruleset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,10 +15,28 @@ pub struct RuleIndex(pub u32);
 pub struct Phase {
     /// The rules.
     pub rules: Box<[RuleIndex]>,
+    /// For each rule, whether it is a comparison in `TX` that leads elsewhere and leaves nothing behind.
+    pub gates: Box<[Option<Gate>]>,
     /// For each rule its guard; rules without one are evaluated whatever the values are.
     pub guards: Box<[Option<Guard>]>,
     /// Rules with guards, sieved together.
     pub groups: Box<[Group]>,
+}
+
+/// A comparison of a member of `TX` with a number that does nothing but jump. CRS has two hundred of them in a phase,
+/// for its paranoia levels.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// The member.
+    pub slot: Slot,
+    /// How it is compared.
+    pub compare: Compare,
+    /// With what.
+    pub number: i64,
+    /// `!`
+    pub negated: bool,
+    /// The position in the phase to go on at.
+    pub to: u32,
 }
 
 /// A compiled ruleset. Immutable; share it in an `Arc`.
@@ -42,6 +60,8 @@ pub struct Ruleset {
     pub slots: SlotNames,
     /// Slots that CRS's scores and thresholds live in, for reports.
     pub score_slots: ScoreSlots,
+    /// What is known of values that came by before.
+    pub verdicts: super::verdict::Verdicts,
     /// How many rules of the rule text were removed by `SecRuleRemove…`.
     pub removed: usize,
 }
@@ -50,13 +70,13 @@ pub struct Ruleset {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScoreSlots {
     /// Inbound score: CRS 4's name, then CRS 3's.
-    pub inbound: [Option<super::Slot>; 2],
+    pub inbound: [Option<Slot>; 2],
     /// Outbound score: CRS 4's name, then CRS 3's.
-    pub outbound: [Option<super::Slot>; 2],
+    pub outbound: [Option<Slot>; 2],
     /// Inbound threshold.
-    pub inbound_threshold: Option<super::Slot>,
+    pub inbound_threshold: Option<Slot>,
     /// Outbound threshold.
-    pub outbound_threshold: Option<super::Slot>,
+    pub outbound_threshold: Option<Slot>,
 }
 
 impl Ruleset {

@@ -32,6 +32,33 @@ pub struct Rule {
     pub meta: Arc<RuleMeta>,
 }
 
+impl Rule {
+    /// The texts with macros in what it does and tells, its chain left out.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let set = self.set.iter().flat_map(SetVar::templates);
+        let actions = self.actions.iter().flat_map(RuleAction::templates);
+        let redirect = match &self.disruptive {
+            Some(Disruptive::Redirect(url)) => Some(url),
+            _ => None,
+        };
+        let meta = [&self.meta.message, &self.meta.data].into_iter().chain(&self.meta.dynamic_tags);
+        set.chain(actions).chain(redirect).chain(meta)
+    }
+
+    /// Whether a match does nothing but lead elsewhere: nothing is set, decided or told, and there is no chain. What it
+    /// matched can be seen in `MATCHED_VAR` only.
+    pub fn is_quiet(&self) -> bool {
+        self.next.is_none()
+            && self.set.is_empty()
+            && self.actions.is_empty()
+            && self.sanitise.is_empty()
+            && matches!(self.disruptive, None | Some(Disruptive::Pass))
+            && self.meta.severity.is_none()
+            && !self.meta.log
+            && !self.meta.auditlog
+    }
+}
+
 /// When a rule matches.
 #[derive(Clone, Debug)]
 pub enum Matcher {

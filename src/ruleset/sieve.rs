@@ -14,6 +14,8 @@ use crate::transform::TransformId;
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
 #[derive(Debug)]
 pub struct Group {
+    /// Its number in the ruleset.
+    pub id: u32,
     /// What the rules' patterns need, in values of each of [`ALPHABETS`].
     pub prefilters: [Prefilter; ALPHABETS.len()],
     /// For each guard the rule's position in the phase.
