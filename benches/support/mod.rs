@@ -47,8 +47,10 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// The requests of a workload, from `PORTCULLIS_WORKLOADS` or from beside CRS.
 pub fn workload(name: &str) -> Vec<Request> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(crs().join("../workloads"))
+    let directory = std::env::var_os("PORTCULLIS_WORKLOADS").map_or_else(|| crs().join("../workloads"), PathBuf::from);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
         .expect("workloads stand beside CRS")
         .filter_map(|e| Some(e.ok()?.path()))
         .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{name}-"))))
