@@ -129,6 +129,11 @@ def jit_pcre2():
     fail("there is no libpcre2-8.so.0 (package libpcre2-8-0)")
 
 
+def nginx_version():
+    done = subprocess.run([find("nginx"), "-v"], capture_output=True, text=True)
+    return done.stderr.strip().rsplit("/", 1)[-1]
+
+
 def machine():
     """What the figures depend on."""
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
