@@ -26,12 +26,13 @@ PROXIES = [("newest", "nginx + libmodsecurity"), ("ours", "Portcullis + CRS"), (
            ("nginx", "nginx, plain")]
 
 
-def draw(engines, proxies):
+def draw(engines, proxies, crs):
     """`engines` and `proxies` are groups of bars: a label and microseconds in the order of ENGINES and PROXIES."""
     out, y = [], 26
-    out.append(text(12, y, "CPU time of OWASP CRS 4.28 for each request (logarithmic: each line is ten times more)", "title"))
-    y = panel(out, y + 16, "In the engine", ENGINES, engines, legend=True)
-    y = panel(out, y + 16, "In the whole proxy", PROXIES, proxies, legend=False)
+    out.append(text(12, y, f"CPU time for each request with OWASP CRS {crs}, logarithmic: ten times more at each line",
+                    "title"))
+    y = panel(out, y + 16, "In the engine alone", ENGINES, engines, legend=True)
+    y = panel(out, y + 16, "In the whole proxy: W1, a GET of a browser", PROXIES, proxies, legend=False)
     width, height = LEFT + WIDTH + RIGHT, y + 8
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
             f'height="{height}" role="img" aria-label="CPU time for each request, Portcullis and others">\n'

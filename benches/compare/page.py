@@ -27,6 +27,13 @@ PROXIES = {
     "crs": "Portcullis + CRS",
 }
 
+# Functions of others that are worth a row of the profile.
+OTHERS = {
+    "~regex_automata::meta::regex::Regex::search": "regular expressions, all",
+    "~__rustc::__rust_alloc": "allocating",
+    "~__rustc::__rust_dealloc": "freeing",
+}
+
 
 def tables(results):
     """All tables, for a terminal."""
@@ -55,9 +62,9 @@ def bars(results):
     """What the chart shows: groups of bars, each a label and its bars' microseconds."""
     engines = [(label(key), [row[name] for name in ("newest", "debian", "ours")])
                for key, row in medians(results["in-process"]).items()]
-    proxies = [(f"{workload}", [cpu(row[name]) for name in ("modsecurity", "crs", "off", "nginx")])
-               for workload, row in results["proxies"]["rows"].items() if workload == "W1"]
-    return engines, proxies
+    first = results["proxies"]["rows"]["W1"]
+    proxies = [("W1", [cpu(first[name]) for name in ("modsecurity", "crs", "off", "nginx")])]
+    return engines, proxies, results["in-process"]["machine"]["crs"]
 
 
 def in_process(result):
@@ -102,10 +109,11 @@ def proxies(result):
         verdicts.append([f"W1 with CRS, against {PROXIES[name]}", f"**{times:.2f}×**",
                          f"{bar}×{'' if times <= bar else ', missed'}"])
     text += "\n\n" + table(["", "measured", "bar"], verdicts)
-    memory = ", ".join(f"{PROXIES[name]} {kilobytes / 1024:.0f} MB" for name, kilobytes in result["memory_kb"].items())
+    memory = ", ".join(f"{PROXIES[name]} {before / 1024:.0f} MB, {after / 1024:.0f} MB"
+                       for name, (before, after) in result["memory_kb"].items())
     text += (f"\n\nMedians of {result['passes']} passes of {result['seconds']} s with {result['connections']} "
              f"connections; nginx {result['nginx']}, Portcullis built with `--profile {result['build']}`. "
-             f"Memory before the first load: {memory}. {on(result)}")
+             f"Resident memory before the first load and after the last: {memory}. {on(result)}")
     return text
 
 
@@ -128,11 +136,12 @@ def profile(result):
     shares = {workload: {name: n / functions["all"] for name, n in functions.items()}
               for workload, functions in result["workloads"].items()}
     first, second = shares
+    # What begins with ~ is not the engine's own.
     worth = [name for name in dict.fromkeys([*shares[first], *shares[second]])
-             if not name.startswith("~") and name != "all" and " " not in name
+             if (name in OTHERS or not name.startswith("~")) and name != "all" and " " not in name
              and max(share.get(name, 0) for share in shares.values()) >= 0.02]
     worth.sort(key=lambda name: -shares[first].get(name, 0))
-    rows = [[f"`{name}`", *(f"{share.get(name, 0):.1%}" for share in shares.values())] for name in worth]
+    rows = [[OTHERS.get(name, f"`{name}`"), *(f"{share.get(name, 0):.1%}" for share in shares.values())] for name in worth]
     totals = ", ".join(f"{functions['all']:,.0f} on {workload}" for workload, functions in result["workloads"].items())
     return (table(["function, with all that it calls", *shares], rows)
             + f"\n\nInstructions of a transaction: {totals}. {on(result)}")
@@ -168,8 +177,8 @@ def time(microseconds):
 
 def on(result):
     machine = result["machine"]
-    return (f"{machine['cpu']} with {machine['cpus']} CPUs, {machine['system']}, Linux {machine['kernel']}, "
-            f"Rust {machine['rust']}, commit {machine['commit']}.")
+    return (f"CRS {machine['crs']}, {machine['cpu']} with {machine['cpus']} CPUs, {machine['system']}, "
+            f"Linux {machine['kernel']}, Rust {machine['rust']}, commit {machine['commit']}.")
 
 
 def table(head, rows):

@@ -114,7 +114,7 @@ class Server:
 
 def compare(options, directory):
     """Passes in which every proxy gets every workload in turn."""
-    tools.require(["nginx", "libnginx-mod-http-modsecurity", "wrk"])
+    tools.require(["nginx", "libnginx-mod-http-modsecurity", "wrk", "gcc", "g++", "make", "cmake"])
     portcullis = str(options.binary.resolve()) if options.binary else tools.build(options.build, "--bin", "portcullis")
     variants = Variants(options.workloads)
     passes, seconds = (1, 1) if options.quick else (max(1, options.passes // 3), 4)
@@ -126,15 +126,15 @@ def compare(options, directory):
 
     servers = {}
     result = {"passes": passes, "seconds": seconds, "build": "as given" if options.binary else options.build, "connections": CONNECTIONS,
-              "nginx": tools.nginx_version(), "memory_kb": {}, "answers": {}, "rows": {}}
+              "nginx": tools.nginx_version(), "memory_kb": {}, "rows": {}}
     try:
         backend = start(servers, "backend", options, directory)
         for name in ("nginx", "modsecurity", "off", "crs"):
             start(servers, name, options, directory, backend, portcullis)
-            result["memory_kb"][name] = servers[name].memory()
-        del servers["backend"]
+            result["memory_kb"][name] = [servers[name].memory()]
+        measured = {name: server for name, server in servers.items() if name != "backend"}
         for workload, files in requests.items():
-            for name, server in servers.items():
+            for name, server in measured.items():
                 # Nothing is worth timing that does not answer as it must.
                 wanted = 403 if workload == "W5" and name in ("modsecurity", "crs") else 200
                 got = status(server.port, Path(files.read_text().split("\n")[0]).read_bytes())
@@ -145,12 +145,14 @@ def compare(options, directory):
             tools.say(f"proxies: pass {number + 1} of {passes}")
             for workload, files in requests.items():
                 row = result["rows"].setdefault(workload, {})
-                for name, server in servers.items():
+                for name, server in measured.items():
                     row.setdefault(name, []).append(load(server, files, seconds, options.cpus[1]))
                     for log in directory.glob("proxies-*.log"):
                         os.truncate(log, 0)
+        for name, server in measured.items():
+            result["memory_kb"][name].append(server.memory())
     finally:
-        for server in [*servers.values(), backend]:
+        for server in servers.values():
             server.close()
     return result
 

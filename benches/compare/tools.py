@@ -1,7 +1,9 @@
 """What a comparison needs: packages, libmodsecurity from PyPI, and our own builds."""
+import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,10 @@ HERE = Path(__file__).resolve().parent
 # What has to be there for each Debian package: a program, or a file.
 PACKAGES = {
     "gcc": "gcc",
+    "g++": "g++",
+    "make": "make",
+    "cmake": "cmake",
+    "python3-pip": "/usr/lib/python3/dist-packages/pip",
     "libmodsecurity-dev": "/usr/include/modsecurity/transaction.h",
     "nginx": "nginx",
     "libnginx-mod-http-modsecurity": "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so",
@@ -60,7 +66,7 @@ def find(program):
 
 def require(packages):
     """Installs those of these packages that are missing, or says what to install."""
-    missing = [p for p in packages if not (Path(PACKAGES[p]).exists() if "/" in PACKAGES[p] else find(PACKAGES[p]))]
+    missing = [package for package in packages if not _has(package)]
     if not missing:
         return
     rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -69,9 +75,14 @@ def require(packages):
         say(f"installing {' '.join(missing)}")
         subprocess.run([*rights, "sh", "-c", INSTALL, "install", *missing], stdin=subprocess.DEVNULL,
                        stdout=sys.stderr, check=False)
-        missing = [p for p in missing if not (Path(PACKAGES[p]).exists() if "/" in PACKAGES[p] else find(PACKAGES[p]))]
+        missing = [package for package in missing if not _has(package)]
     if missing:
         fail(f"this needs a Debian system with: apt-get install {' '.join(missing)}")
+
+
+def _has(package):
+    sign = PACKAGES[package]
+    return Path(sign).exists() if "/" in sign else find(sign) is not None
 
 
 def target_directory():
@@ -93,7 +104,7 @@ def build(profile, *what):
 
 def rivals(directory):
     """Builds the driver of libmodsecurity twice. For each: its command and what to add to its environment."""
-    require(["gcc", "libmodsecurity-dev"])
+    require(["gcc", "libmodsecurity-dev", *([] if importlib.util.find_spec("pip") else ["python3-pip"])])
     directory.mkdir(parents=True, exist_ok=True)
     source = str(HERE / "rival.c")
     debian = directory / "rival-debian"
@@ -134,8 +145,9 @@ def nginx_version():
     return done.stderr.strip().rsplit("/", 1)[-1]
 
 
-def machine():
+def machine(crs):
     """What the figures depend on."""
+    version = re.search(r"ver\.([0-9.]+[0-9])", (crs / "crs-setup.conf.example").read_text())
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())
     system = platform.system()
@@ -143,5 +155,5 @@ def machine():
         if line.startswith("PRETTY_NAME="):
             system = line.split("=", 1)[1].strip('"')
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return {"cpu": cpu, "cpus": os.cpu_count(), "system": system, "kernel": platform.release(),
-            "rust": run(["rustc", "--version"]).split()[1], "commit": commit.stdout.strip()}
+    return {"cpu": cpu, "cpus": os.cpu_count(), "system": system, "kernel": platform.release().split("-")[0],
+            "crs": version[1] if version else "of no known version", "rust": run(["rustc", "--version"]).split()[1], "commit": commit.stdout.strip()}
