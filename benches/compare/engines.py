@@ -1,6 +1,6 @@
 """Engines in process: one thread on one CPU, requests from memory, nothing of a network."""
 import os
-import statistics
+import random
 import subprocess
 from pathlib import Path
 
@@ -143,7 +143,6 @@ def sweep(options, directory):
 
 def _sized(variants, kind, size, seed, directory):
     """A request with a form of one long text of prose, or with a file of random bytes."""
-    import random
     rng = random.Random(f"{kind} {size} {seed}")
     workload = "W2" if kind == "form" else "W4"
     head, body = variants.vary(variants.originals[workload][0].read_bytes(), rng).split(b"\r\n\r\n", 1)
@@ -158,7 +157,3 @@ def _sized(variants, kind, size, seed, directory):
     path = directory / f"{kind}-{size}-{seed}.http"
     path.write_bytes(b"\r\n".join(lines) + b"\r\n\r\n" + body)
     return str(path)
-
-
-def median(values):
-    return statistics.median(values)
