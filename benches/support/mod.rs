@@ -49,7 +49,8 @@ pub struct Request {
 
 /// The requests of a workload, from `PORTCULLIS_WORKLOADS` or from beside CRS.
 pub fn workload(name: &str) -> Vec<Request> {
-    let directory = std::env::var_os("PORTCULLIS_WORKLOADS").map_or_else(|| crs().join("../workloads"), PathBuf::from);
+    let directory =
+        std::env::var_os("PORTCULLIS_WORKLOADS").map_or_else(|| crs().join("../workloads"), PathBuf::from);
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
         .expect("workloads stand beside CRS")
         .filter_map(|e| Some(e.ok()?.path()))

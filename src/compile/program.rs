@@ -15,8 +15,8 @@ use super::update::Update;
 use crate::limits;
 use crate::ruleset::verdict::Verdicts;
 use crate::ruleset::{
-    Compare, Ctl, Disruptive, Flow, Lane, Matcher, Operand, Piece, Rule, RuleAction, RuleIndex, RuleMeta,
-    Ruleset, Scan, ScoreSlots, Selector, Slot, Target, Template,
+    Compare, Ctl, Disruptive, Flow, Lane, Matcher, Operand, Piece, Rule, RuleAction, RuleBits, RuleIndex,
+    RuleMeta, Ruleset, Scan, ScoreSlots, Selector, Slot, Target, Template,
 };
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{self, Directive, Document, Statement};
@@ -254,16 +254,15 @@ impl<'a> Compiler<'a> {
     }
 
     fn actions(&self, drafts: &[ActionDraft], known: &[(RuleIndex, &DraftRule)], out: &mut Vec<RuleAction>) {
-        let selected = |selection: &RuleSelection| -> Box<[RuleIndex]> {
-            known.iter().filter(|(_, rule)| rule.is_selected(selection)).map(|(index, _)| *index).collect()
-        };
+        let chosen = |selection| known.iter().filter(move |(_, rule)| rule.is_selected(selection));
+        let selected = |selection| RuleBits::new(chosen(selection).map(|(index, _)| *index));
         // A target is removed from every link of a rule.
-        let links = |selection: &RuleSelection| -> Box<[RuleIndex]> {
-            known
-                .iter()
-                .filter(|(_, rule)| rule.is_selected(selection))
-                .flat_map(|(index, rule)| (0..rule.links.len() as u32).map(|n| RuleIndex(index.0 + n)))
-                .collect()
+        let links = |selection| {
+            let links_of = |(index, rule): &(RuleIndex, &DraftRule)| {
+                let first = index.0;
+                (0..rule.links.len() as u32).map(move |n| RuleIndex(first + n))
+            };
+            RuleBits::new(chosen(selection).flat_map(links_of))
         };
         for draft in drafts {
             out.push(match draft {

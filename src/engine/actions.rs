@@ -1,5 +1,6 @@
 //! What a rule does once it matches: assignments at each match, the rest when its whole chain has matched.
 
+use super::lanes::RemovedTarget;
 use super::transaction::Transaction;
 use super::tx::{TxValue, parse_number};
 use super::{AuditParts, CollectionChange, Disruption, EventKind, Interruption, MatchedValue, RuleHit};
@@ -36,8 +37,13 @@ impl Transaction {
         let mut link = Some(head);
         while let Some(index) = link {
             let rule = ruleset.rule(index);
-            for action in &rule.actions {
-                self.act(ruleset, action);
+            for (number, action) in rule.actions.iter().enumerate() {
+                if let RuleAction::Ctl(Ctl::RemoveTarget(_, target)) = action {
+                    self.tx_removed |= target.variable == Variable::Tx;
+                    self.removed_targets.push(RemovedTarget { by: index, number });
+                } else {
+                    self.act(ruleset, action);
+                }
             }
             link = rule.next;
         }
@@ -201,13 +207,12 @@ impl Transaction {
             Ctl::ParseXmlIntoArgs(mode) => self.request_body.xml_into_args = *mode,
             Ctl::RemoveRules(rules) => {
                 self.removed.resize(self.ruleset.rules.len().div_ceil(64), 0);
-                for RuleIndex(i) in rules {
-                    self.removed[*i as usize / 64] |= 1 << (i % 64);
+                for (removed, rules) in self.removed.iter_mut().zip(rules.words()) {
+                    *removed |= rules;
                 }
             }
-            Ctl::RemoveTarget(rules, target) => {
-                self.removed_targets.extend(rules.iter().map(|rule| (*rule, target.clone())));
-            }
+            // Kept by reference, when the rule is finished.
+            Ctl::RemoveTarget(..) => {}
         }
     }
 

@@ -55,7 +55,7 @@ impl Transaction {
                 continue;
             }
             if let Some(gate) = phase.gates.get(position).and_then(Option::as_ref)
-                && self.removed_targets.is_empty()
+                && !self.tx_removed
             {
                 let value = self.tx.get(gate.slot);
                 if value.is_set() && gate.compare.holds(value.number(), gate.number) != gate.negated {
@@ -204,7 +204,7 @@ impl Transaction {
         let lane = ruleset.lane(scan.lane);
         let gathered = self.gather(ruleset, &lane.targets, index);
         self.forget_matched(is_head);
-        let has_exclusions = self.has_exclusions(&lane.targets, index);
+        let has_exclusions = self.has_exclusions(ruleset, &lane.targets, index);
         let guard = guard.map(|guard| (guard, self.sieve.epoch(guard)));
         let mut matched = false;
         for values in &gathered {
@@ -216,7 +216,7 @@ impl Transaction {
                     continue;
                 }
                 // A count has been made without what is excluded.
-                if has_exclusions && !at.count && self.is_excluded(&lane.targets, index, &at) {
+                if has_exclusions && !at.count && self.is_excluded(ruleset, &lane.targets, index, &at) {
                     continue;
                 }
                 self.gave_up = false;

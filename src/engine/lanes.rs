@@ -2,7 +2,7 @@
 
 use super::transaction::Transaction;
 use super::values::ValueId;
-use crate::ruleset::{RuleIndex, Ruleset, Selector, Slot, Target, TargetSet};
+use crate::ruleset::{Ctl, RuleAction, RuleBits, RuleIndex, Ruleset, Selector, Slot, Target, TargetSet};
 use crate::variable::Variable;
 use std::ops::Range;
 
@@ -35,6 +35,23 @@ pub(super) struct LaneValue {
     pub(super) raw: ValueId,
     /// It is a number of values (`&`).
     pub(super) count: bool,
+}
+
+/// A target that `ctl` took away from rules: the rule that did, and the number of the action.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RemovedTarget {
+    pub(super) by: RuleIndex,
+    pub(super) number: usize,
+}
+
+impl RemovedTarget {
+    /// The rules, and the target.
+    fn of(self, ruleset: &Ruleset) -> Option<(&RuleBits, &Target)> {
+        match ruleset.rule(self.by).actions.get(self.number)? {
+            RuleAction::Ctl(Ctl::RemoveTarget(rules, target)) => Some((rules, target)),
+            _ => None,
+        }
+    }
 }
 
 /// A value that an operator matched.
@@ -106,13 +123,15 @@ impl Transaction {
             }
             // A count of what is excluded as a whole is no 0, it is nothing: a rule that asks for the absence of
             // something would match otherwise.
-            if self.exclusions(targets, rule).any(|x| covers(x, target)) {
+            if self.exclusions(ruleset, targets, rule).any(|x| covers(x, target)) {
                 continue;
             }
             let gathered = self.gather_target(ruleset, target);
             let range = gathered.range();
-            let number = if self.has_exclusions(targets, rule) {
-                range.filter(|at| !self.is_excluded(targets, rule, &self.gathered(&gathered, *at))).count()
+            let number = if self.has_exclusions(ruleset, targets, rule) {
+                range
+                    .filter(|at| !self.is_excluded(ruleset, targets, rule, &self.gathered(&gathered, *at)))
+                    .count()
             } else {
                 range.len()
             };
@@ -130,30 +149,48 @@ impl Transaction {
     }
 
     /// Whether anything is excluded from what the rule at `rule` looks at.
-    pub(super) fn has_exclusions(&self, targets: &TargetSet, rule: RuleIndex) -> bool {
-        !targets.excluded.is_empty() || self.removed_targets.iter().any(|(r, _)| *r == rule)
+    pub(super) fn has_exclusions(&self, ruleset: &Ruleset, targets: &TargetSet, rule: RuleIndex) -> bool {
+        !targets.excluded.is_empty() || self.removed_from(ruleset, rule).next().is_some()
     }
 
     /// Whether `value` is excluded from what the rule at `rule` looks at, by the rule itself or by `ctl`.
-    pub(super) fn is_excluded(&self, targets: &TargetSet, rule: RuleIndex, value: &LaneValue) -> bool {
-        self.exclusions(targets, rule).any(|x| excludes(x, value, &self.values))
+    pub(super) fn is_excluded(
+        &self,
+        ruleset: &Ruleset,
+        targets: &TargetSet,
+        rule: RuleIndex,
+        value: &LaneValue,
+    ) -> bool {
+        self.exclusions(ruleset, targets, rule).any(|x| excludes(x, value, &self.values))
     }
 
-    fn exclusions<'a>(&'a self, targets: &'a TargetSet, rule: RuleIndex) -> impl Iterator<Item = &'a Target> {
-        let removed = self.removed_targets.iter().filter(move |(r, _)| *r == rule).map(|(_, target)| target);
-        targets.excluded.iter().chain(removed)
+    fn exclusions<'a>(
+        &'a self,
+        ruleset: &'a Ruleset,
+        targets: &'a TargetSet,
+        rule: RuleIndex,
+    ) -> impl Iterator<Item = &'a Target> {
+        targets.excluded.iter().chain(self.removed_from(ruleset, rule))
+    }
+
+    /// What `ctl` took away from the rule at `rule`.
+    fn removed_from<'a>(&'a self, ruleset: &'a Ruleset, rule: RuleIndex) -> impl Iterator<Item = &'a Target> {
+        self.removed_targets.iter().filter_map(move |removed| {
+            let (rules, target) = removed.of(ruleset)?;
+            rules.has(rule).then_some(target)
+        })
     }
 
     /// Whether `ctl` took the member `slot` of `TX` away from the rule at `rule`.
     pub(super) fn is_slot_removed(&self, ruleset: &Ruleset, rule: RuleIndex, slot: Slot) -> bool {
-        self.removed_targets.iter().any(|(r, target)| {
-            *r == rule
-                && target.variable == Variable::Tx
-                && match &target.selector {
-                    Selector::Slot(removed) => *removed == slot,
-                    selector => selector.selects(ruleset.slots.name(slot).as_bytes()),
-                }
-        })
+        self.tx_removed
+            && self.removed_from(ruleset, rule).any(|target| {
+                target.variable == Variable::Tx
+                    && match &target.selector {
+                        Selector::Slot(removed) => *removed == slot,
+                        selector => selector.selects(ruleset.slots.name(slot).as_bytes()),
+                    }
+            })
     }
 
     /// The first value of `target`, for macros.

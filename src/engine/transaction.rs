@@ -1,7 +1,7 @@
 //! The transaction: what the caller feeds, and what it gets back.
 
 use super::buffers::Buffers;
-use super::lanes::{KeptTarget, Matched};
+use super::lanes::{KeptTarget, Matched, RemovedTarget};
 use super::persistent::Persistent;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
@@ -11,7 +11,7 @@ use super::values::{ValueId, Values};
 use super::{BodyStep, Decision, Event, EventKind, Interruption, Report, RuleHit, Sanitised, World};
 use crate::limits;
 use crate::operator::Found;
-use crate::ruleset::{Allow, AuditMode, Mode, RuleIndex, Ruleset, Target};
+use crate::ruleset::{Allow, AuditMode, Mode, RuleIndex, Ruleset};
 use crate::variable::Variable;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,7 +72,9 @@ pub struct Transaction {
 
     /// Rules that `ctl` removed, a bit each; empty until one is.
     pub(super) removed: Vec<u64>,
-    pub(super) removed_targets: Vec<(RuleIndex, Target)>,
+    pub(super) removed_targets: Vec<RemovedTarget>,
+    /// Whether any of them is of `TX`.
+    pub(super) tx_removed: bool,
 
     pub(super) request_body: RequestBody,
     pub(super) response_body: ResponseBody,
@@ -137,6 +139,7 @@ impl Transaction {
             current_rule: None,
             removed: Vec::new(),
             removed_targets: Vec::new(),
+            tx_removed: false,
             request_body: RequestBody::new(settings),
             response_body: ResponseBody::new(settings),
             allow: None,

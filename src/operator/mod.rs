@@ -14,6 +14,7 @@ mod program;
 mod refused;
 mod registry;
 mod rx;
+mod simple;
 pub mod sqli;
 mod text;
 mod validate;

@@ -7,6 +7,7 @@
 use super::BuildError;
 use super::pattern::{Dialect, Refusal, translate};
 use super::registry::Capture;
+use super::simple::Simple;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::{Anchored, Input};
@@ -29,6 +30,8 @@ enum Engine {
         /// Needs twice the memory and is slower, so it is compiled when captures are first asked for.
         captures: OnceLock<Option<Regex>>,
         hir: Hir,
+        /// What it is when it is so simple that no automaton is needed.
+        simple: Option<Simple>,
         /// A match can begin only at a line's start. PCRE's `^` does not match behind a final newline and this
         /// engine's does, so that a match there is none.
         line_start: bool,
@@ -80,9 +83,10 @@ impl Program {
                 let hir = parse(&text)?;
                 let find = build(&hir, WhichCaptures::Implicit, LINEAR_SIZE)?;
                 let line_start = hir.properties().look_set_prefix().contains(Look::StartLF);
+                let simple = Simple::of(&hir);
                 Ok(Program {
                     text,
-                    engine: Engine::Linear { find, captures: OnceLock::new(), hir, line_start },
+                    engine: Engine::Linear { find, captures: OnceLock::new(), hir, simple, line_start },
                 })
             }
             Err(Refusal::NeedsBacktracking) => {
@@ -138,6 +142,9 @@ impl Program {
             return Ok(None);
         }
         match &self.engine {
+            Engine::Linear { simple: Some(simple), .. } if from == 0 && simple.tells_of(input) => {
+                Ok(simple.find(input))
+            }
             Engine::Linear { find, line_start, .. } => {
                 let found = find.search(&Input::new(input).span(from..input.len()));
                 Ok(found.map(|m| m.range()).filter(|m| {
@@ -165,6 +172,10 @@ impl Program {
         match &self.engine {
             Engine::Linear { captures: lazy, hir, .. } => {
                 let Some(found) = self.find(input, from)? else { return Ok(None) };
+                if hir.properties().explicit_captures_len() == 0 {
+                    captures.push(Capture::Input(found.clone()));
+                    return Ok(Some(found));
+                }
                 let Some(regex) = with_captures(lazy, hir) else {
                     captures.push(Capture::Input(found.clone()));
                     return Ok(Some(found));

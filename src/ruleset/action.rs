@@ -104,6 +104,35 @@ pub enum RuleAction {
     SetResource(Template),
 }
 
+/// A set of a ruleset's rules and links.
+#[derive(Clone, Debug)]
+pub struct RuleBits(Box<[u64]>);
+
+impl RuleBits {
+    /// The set of `rules`.
+    pub fn new(rules: impl IntoIterator<Item = RuleIndex>) -> Self {
+        let mut words = Vec::new();
+        for RuleIndex(index) in rules {
+            let word = index as usize / 64;
+            if words.len() <= word {
+                words.resize(word + 1, 0);
+            }
+            words[word] |= 1 << (index % 64);
+        }
+        Self(words.into())
+    }
+
+    /// Whether `rule` is in it.
+    pub fn has(&self, RuleIndex(index): RuleIndex) -> bool {
+        self.0.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// 64 rules each.
+    pub fn words(&self) -> &[u64] {
+        &self.0
+    }
+}
+
 /// `ctl`, at run time.
 #[derive(Clone, Debug)]
 pub enum Ctl {
@@ -132,9 +161,9 @@ pub enum Ctl {
     /// `parseXmlIntoArgs`
     ParseXmlIntoArgs(XmlIntoArgs),
     /// `ruleRemoveById`, `ruleRemoveByTag`, `ruleRemoveByMsg`: the rules they name.
-    RemoveRules(Box<[RuleIndex]>),
+    RemoveRules(RuleBits),
     /// `ruleRemoveTargetById`, `…ByTag`, `…ByMsg`: the rules they name and the target.
-    RemoveTarget(Box<[RuleIndex]>, Target),
+    RemoveTarget(RuleBits, Target),
 }
 
 /// The argument of `ctl:auditEngine`.

@@ -17,8 +17,8 @@ mod template;
 pub mod verdict;
 
 pub use action::{
-    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, Sanitise, SetOperation,
-    SetTarget, SetVar, TxName,
+    Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, RuleBits, Sanitise,
+    SetOperation, SetTarget, SetVar, TxName,
 };
 pub use program::{Gate, Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
