@@ -41,6 +41,7 @@ impl JsonParser {
         let is_cut = self.length > self.buffer.len() as u64;
         // RFC 8259 §8.1 lets recipients ignore a mark, and whoever does not refuses the document.
         let text = self.buffer.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.buffer);
+        out.args.reserve(0, text.len());
         let mut sink = Sink {
             depth_limit: self.limits.json_depth.min(limits::JSON_DEPTH_MAX),
             arguments: self.limits.arguments,
