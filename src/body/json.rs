@@ -10,6 +10,7 @@
 use super::{BodyLimits, LimitHit, ParsedBody};
 use crate::limits;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::de::Read;
 use std::fmt;
 
 /// A parser of one JSON body.
@@ -40,6 +41,7 @@ impl JsonParser {
         let is_cut = self.length > self.buffer.len() as u64;
         // RFC 8259 §8.1 lets recipients ignore a mark, and whoever does not refuses the document.
         let text = self.buffer.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.buffer);
+        out.args.reserve(0, text.len());
         let mut sink = Sink {
             depth_limit: self.limits.json_depth.min(limits::JSON_DEPTH_MAX),
             arguments: self.limits.arguments,
@@ -51,9 +53,12 @@ impl JsonParser {
             exponents: Exponents { buffer: text, at: 0 },
             out: &mut out,
         };
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        deserializer.disable_recursion_limit();
-        let read = Leaf(&mut sink).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        // Asked once for the whole, whether the text is UTF-8 costs less than for each of its strings. When it is not,
+        // the reader says where, after what comes before.
+        let read = match std::str::from_utf8(text) {
+            Ok(text) => sink.read(serde_json::Deserializer::from_str(text)),
+            Err(_) => sink.read(serde_json::Deserializer::from_slice(text)),
+        };
         if is_cut {
             out.hit(LimitHit::Buffer);
             out.error = Some(format!("JSON parsing error: more than {} bytes", self.limits.buffer));
@@ -121,6 +126,12 @@ fn string_length(input: &[u8]) -> usize {
 }
 
 impl Sink<'_> {
+    fn read<'de, R: Read<'de>>(&mut self, mut deserializer: serde_json::Deserializer<R>) -> serde_json::Result<()> {
+        deserializer.disable_recursion_limit();
+        Leaf(self).deserialize(&mut deserializer)?;
+        deserializer.end()
+    }
+
     fn leaf<E: Error>(&mut self, value: &[u8]) -> Result<(), E> {
         let size = self.out.args.combined_size().saturating_add(self.path.len()).saturating_add(value.len());
         if self.out.args.len() >= self.arguments
@@ -140,6 +151,31 @@ impl Sink<'_> {
             return Err(E::custom("parsing depth limit exceeded"));
         }
         Ok(())
+    }
+}
+
+/// A number in decimal digits, without an allocation.
+struct Digits {
+    text: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    fn new(mut number: u64) -> Self {
+        let mut digits = Self { text: [b'0'; 20], start: 20 };
+        for (at, slot) in digits.text.iter_mut().enumerate().rev() {
+            *slot += (number % 10) as u8;
+            digits.start = at;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        digits
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.text.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -178,7 +214,7 @@ impl<'de> Visitor<'de> for Leaf<'_, '_> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.0.leaf(value.to_string().as_bytes())
+        self.0.leaf(Digits::new(value).as_bytes())
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
@@ -194,13 +230,14 @@ impl<'de> Visitor<'de> for Leaf<'_, '_> {
         sink.enter()?;
         let length = sink.path.len();
         for index in 0_u64.. {
-            sink.path.extend_from_slice(format!(".array_{index}").as_bytes());
+            sink.path.extend_from_slice(b".array_");
+            sink.path.extend_from_slice(Digits::new(index).as_bytes());
             let item = items.next_element_seed(Leaf(sink))?;
             sink.path.truncate(length);
             if item.is_none() {
                 // The list itself, with its length, as Coraza has it: rules that look for the end of a name
                 // (`__in$`) see it whether its value is a list or not.
-                sink.leaf(index.to_string().as_bytes())?;
+                sink.leaf(Digits::new(index).as_bytes())?;
                 break;
             }
         }
@@ -306,5 +343,17 @@ impl<'de> Visitor<'de> for Key {
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
         Ok(key.to_owned().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for number in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX - 1, u64::MAX] {
+            assert_eq!(Digits::new(number).as_bytes(), number.to_string().as_bytes());
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::reread::{charsets, readings};
 use super::{BodyLimits, FilePart, LimitHit, ParsedBody};
 use crate::http::Charset;
 use crate::limits;
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 use memchr::memmem::Finder;
 
 /// A streaming parser of one multipart body.
@@ -22,6 +22,8 @@ pub(super) struct MultipartParser {
     /// `--` and the boundary; empty when there is none, and then nothing is read.
     delimiter: Vec<u8>,
     finder: Finder<'static>,
+    /// Finds `--`, which every delimiter begins with.
+    dashes: Finder<'static>,
     state: State,
     /// The beginning of the current line, up to [`limits::MULTIPART_LINE_BYTES`].
     line: Vec<u8>,
@@ -78,6 +80,7 @@ impl MultipartParser {
             limits: limits.clone(),
             delimiter,
             finder,
+            dashes: Finder::new(b"--"),
             state: State::Preamble,
             line: Vec::new(),
             mid_line: false,
@@ -109,6 +112,15 @@ impl MultipartParser {
                 }
                 State::Ended => return,
                 _ if self.mid_line => rest = self.feed_rest_of_line(rest),
+                State::Data if self.line.is_empty() => {
+                    let (lines, after) = rest.split_at(self.plain_lines(rest));
+                    if lines.is_empty() {
+                        rest = self.feed_line(rest);
+                    } else {
+                        self.data_piece(lines, true);
+                        rest = after;
+                    }
+                }
                 _ => rest = self.feed_line(rest),
             }
         }
@@ -139,6 +151,13 @@ impl MultipartParser {
         }
         self.close_part();
         self.out
+    }
+
+    /// How much of `chunk`, which begins at the beginning of a line, are whole lines without two dashes: no boundary, nor
+    /// anything that hides one. These are data, all at once; most of a file is.
+    fn plain_lines(&self, chunk: &[u8]) -> usize {
+        let end = self.dashes.find(chunk).unwrap_or(chunk.len());
+        memrchr(b'\n', chunk.get(..end).unwrap_or_default()).map_or(0, |at| at + 1)
     }
 
     /// Takes from `chunk`, which begins at or in the beginning of a line; gives what is left.
@@ -384,7 +403,7 @@ impl MultipartParser {
         });
     }
 
-    /// Adds a piece of a line to the part, and holds its end back, which may belong to a boundary.
+    /// Adds a piece of a line, or whole lines, to the part, and holds its end back, which may belong to a boundary.
     fn data_piece(&mut self, piece: &[u8], complete: bool) {
         if self.held_cr {
             self.held_cr = false;

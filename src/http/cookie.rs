@@ -67,6 +67,8 @@ enum Escapes {
 
 fn parse_netscape(value: &[u8], separator: u8, limit: usize, out: &mut Pairs) -> bool {
     let mut rest = value.trim_ascii_end();
+    let pieces = memchr::memchr_iter(separator, rest).count() + 1;
+    out.reserve(pieces.min(limit.saturating_sub(out.len()).saturating_add(1)), rest.len());
     while !rest.is_empty() {
         let end = memchr(separator, rest).unwrap_or(rest.len());
         let piece = rest.get(..end).unwrap_or_default();

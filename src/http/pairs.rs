@@ -24,6 +24,12 @@ impl Pairs {
         self.seal(name_end)
     }
 
+    /// Makes room for that many more pairs and bytes.
+    pub(crate) fn reserve(&mut self, pairs: usize, bytes: usize) {
+        self.ends.reserve(pairs);
+        self.bytes.reserve(bytes);
+    }
+
     /// Appends a pair whose name and value are written straight into the arena.
     ///
     /// `write_name` and `write_value` may only append; what they cut off is at their own peril, though never

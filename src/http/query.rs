@@ -25,6 +25,9 @@ pub struct QueryOutcome {
 /// rules look at one by one must not be a place to hide in.
 pub fn parse_query(input: &[u8], separator: u8, limit: usize, out: &mut Pairs) -> QueryOutcome {
     let mut outcome = QueryOutcome::default();
+    // What is decoded is no longer than what was encoded.
+    let pieces = memchr::memchr_iter(separator, input).count() + 1;
+    out.reserve(pieces.min(limit.saturating_sub(out.len()).saturating_add(1)), input.len());
     let mut rest = input;
     while !rest.is_empty() {
         let (piece, after) = match memchr(separator, rest) {
@@ -146,7 +149,8 @@ mod tests {
             let (mut wanted, mut invalid) = (b"before".to_vec(), false);
             let mut at = 0;
             while let Some(byte) = input.get(at) {
-                let digits = input.get(at + 1..at + 3).and_then(|d| std::str::from_utf8(d).ok());
+                let digits = input.get(at + 1..at + 3).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+                let digits = digits.and_then(|d| std::str::from_utf8(d).ok());
                 at += 1;
                 match (byte, digits.and_then(|d| u8::from_str_radix(d, 16).ok())) {
                     (b'%', Some(decoded)) => {

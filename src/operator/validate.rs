@@ -94,6 +94,9 @@ fn wrong_url_encoding(input: &[u8]) -> Option<Range<usize>> {
 /// The first sequence that is not UTF-8 by RFC 3629: an invalid byte, a missing one, an overlong form, a
 /// surrogate, or a code point above U+10FFFF.
 fn wrong_utf8(input: &[u8]) -> Option<Range<usize>> {
+    if input.is_ascii() {
+        return None;
+    }
     let error = std::str::from_utf8(input).err()?;
     let at = error.valid_up_to();
     Some(at..error.error_len().map_or(input.len(), |length| at + length))

@@ -33,29 +33,28 @@ pub(super) fn cmd_line(input: &[u8], out: &mut Vec<u8>) -> bool {
             continue;
         }
         let (block, next) = rest.split_at(BLOCK.min(rest.len()));
-        for byte in block {
-            match KINDS[usize::from(*byte)] {
-                Kind::Plain => {
-                    out.push(byte.to_ascii_lowercase());
-                    in_gap = false;
-                }
-                Kind::Separator => {
-                    if !in_gap {
-                        out.push(b' ');
-                    }
-                    in_gap = true;
-                }
-                // Removed bytes do not interrupt a run of separators.
-                Kind::Quote => {}
-                Kind::SwallowsSpace => {
-                    if in_gap {
-                        out.pop();
-                    }
-                    out.push(*byte);
-                    in_gap = false;
-                }
-            }
+        // A space that has been written may have to be taken back.
+        let mut text = [b' '; 2 * BLOCK];
+        let mut length = 0;
+        if in_gap {
+            out.pop();
+            length = 1;
         }
+        for byte in block {
+            let kind = KINDS[usize::from(*byte)];
+            if kind == Kind::Separator {
+                text[length % (2 * BLOCK)] = b' ';
+                length += usize::from(!in_gap);
+                in_gap = true;
+            } else if kind != Kind::Quote {
+                length -= usize::from(in_gap & (kind == Kind::SwallowsSpace));
+                text[length % (2 * BLOCK)] = LOWER[usize::from(*byte)];
+                length += 1;
+                in_gap = false;
+            }
+            // Removed bytes do not interrupt a run of separators.
+        }
+        out.extend_from_slice(text.get(..length).unwrap_or_default());
         rest = next;
     }
     true
@@ -90,6 +89,16 @@ fn is_easy(block: &[u8; BLOCK], shifted: &[u8; BLOCK]) -> bool {
     }
     any == 0
 }
+
+const LOWER: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i] = (i as u8).to_ascii_lowercase();
+        i += 1;
+    }
+    table
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

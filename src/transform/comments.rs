@@ -1,14 +1,14 @@
 //! Comments of SQL, C, HTML and shells: `replaceComments`, `removeComments`, `removeCommentsChar`.
 
 use super::byte_set::ByteSet;
-use super::patch::Patch;
+use super::patch::{Patch, find_byte};
 
 pub(super) fn replace_comments(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut patch = Patch::new(input, out);
     let mut from = 0;
-    while let Some(start) = find(input, from, b"/*") {
+    while let Some(start) = beginning(input, from) {
         // A comment that does not end takes the rest with it; no further search can follow, so this is linear.
-        from = find(input, start + 2, b"*/").map_or(input.len(), |end| end + 2);
+        from = end(input, start + 2).unwrap_or(input.len());
         patch.replace(start, from, b' ');
     }
     patch.finish()
@@ -64,9 +64,26 @@ pub(super) fn remove_comments_char(input: &[u8], out: &mut Vec<u8>) -> bool {
     patch.finish()
 }
 
-/// The offset of `needle` at or after `from`.
-fn find(input: &[u8], from: usize, needle: &[u8]) -> Option<usize> {
-    memchr::memmem::find(input.get(from..)?, needle).map(|i| from + i)
+/// The offset of the first `/*` at or after `from`. Slashes are common, stars are not.
+fn beginning(input: &[u8], from: usize) -> Option<usize> {
+    let mut star = from;
+    loop {
+        star = find_byte(input, star + 1, b'*')?;
+        if input.get(star - 1) == Some(&b'/') {
+            return Some(star - 1);
+        }
+    }
+}
+
+/// The offset after the first `*/` at or after `from`.
+fn end(input: &[u8], from: usize) -> Option<usize> {
+    let mut next = from;
+    loop {
+        next = find_byte(input, next, b'*')? + 1;
+        if input.get(next) == Some(&b'/') {
+            return Some(next + 1);
+        }
+    }
 }
 
 /// The offset after the first `*/` or `-->` at or after `from`: ModSecurity lets either end any comment. One search
@@ -84,3 +101,32 @@ fn end_of_comment(input: &[u8], mut from: usize) -> Option<usize> {
 
 const OPENERS: ByteSet = ByteSet::of(b"/<-#");
 const MARKS: ByteSet = ByteSet::of(b"/*<-#");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn comments_are_found_as_by_looking_everywhere(
+            pieces in proptest::collection::vec(proptest::sample::select(vec!["/", "*", "/*", "*/", "a", "word "]), 0..20)
+        ) {
+            let input = pieces.concat().into_bytes();
+            let find = |from: usize, mark: &[u8; 2]| {
+                (from..input.len()).find(|at| input[*at..].starts_with(mark))
+            };
+            let (mut wanted, mut from) = (Vec::new(), 0);
+            while let Some(start) = find(from, b"/*") {
+                wanted.extend_from_slice(&input[from..start]);
+                wanted.push(b' ');
+                from = find(start + 2, b"*/").map_or(input.len(), |end| end + 2);
+            }
+            wanted.extend_from_slice(&input[from..]);
+            let mut out = Vec::new();
+            let changed = replace_comments(&input, &mut out);
+            prop_assert_eq!(changed, wanted != input);
+            prop_assert!(!changed || out == wanted, "{:?}: {:?}, not {:?}", input, out, wanted);
+        }
+    }
+}

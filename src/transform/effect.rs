@@ -2,7 +2,8 @@
 //! cannot match; claiming too little costs time, claiming too much loses matches, so tests hold every claim.
 
 use super::byte_set::ByteSet;
-use super::registry::TransformId;
+use super::registry::{TransformId, Transformation, all};
+use std::sync::LazyLock;
 
 impl TransformId {
     /// Whether values which differ in the case of ASCII letters only have results which differ in that only.
@@ -45,10 +46,10 @@ impl TransformId {
 
     /// The most bytes that its result has for a value of `length` bytes, where that is no more than the value has.
     pub fn longest(self, length: usize) -> Option<usize> {
-        match self.row().name {
-            "base64Decode" | "base64DecodeExt" => Some(length / 4 * 3 + 3),
-            "base64Encode" | "hexEncode" | "length" | "md5" | "sha1" | "urlEncode" | "utf8toUnicode" => None,
-            _ => Some(length),
+        match GROWTH[usize::from(self.0)] {
+            Growth::None => Some(length),
+            Growth::Base64 => Some(length / 4 * 3 + 3),
+            Growth::Any => None,
         }
     }
 
@@ -67,9 +68,26 @@ impl TransformId {
     }
 }
 
+/// How long a result may be.
+#[derive(Clone, Copy)]
+enum Growth {
+    None,
+    Base64,
+    Any,
+}
+
+/// For each row. Each value asks for this more than once, so that names are compared beforehand.
+static GROWTH: LazyLock<Vec<Growth>> = LazyLock::new(|| {
+    let growth = |row: &Transformation| match row.name {
+        "base64Decode" | "base64DecodeExt" => Growth::Base64,
+        "base64Encode" | "hexEncode" | "length" | "md5" | "sha1" | "urlEncode" | "utf8toUnicode" => Growth::Any,
+        _ => Growth::None,
+    };
+    all().iter().map(growth).collect()
+});
+
 #[cfg(test)]
 mod tests {
-    use super::super::registry::all;
     use super::*;
     use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Escapes that begin with a backslash: `jsDecode`, `cssDecode`, `escapeSeqDecode`.
 
 use super::hex;
-use super::patch::Patch;
+use super::patch::{Patch, find_byte};
 use super::whitespace::SPACE;
 
 pub(super) fn js_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
@@ -60,8 +60,7 @@ pub(super) fn css_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
 fn decode(input: &[u8], out: &mut Vec<u8>, escape: impl Fn(&[u8]) -> Option<(Option<u8>, usize)>) -> bool {
     let mut patch = Patch::new(input, out);
     let mut from = 0;
-    while let Some(found) = memchr::memchr(b'\\', input.get(from..).unwrap_or_default()) {
-        let start = from + found;
+    while let Some(start) = find_byte(input, from, b'\\') {
         from = start + 1;
         let Some((byte, used)) = escape(input.get(from..).unwrap_or_default()) else { continue };
         from += used;

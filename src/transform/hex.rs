@@ -36,19 +36,14 @@ pub(super) fn narrow(high: u8, low: u8) -> u8 {
     if high == 0xff && (0x01..=0x5e).contains(&low) { low + 0x20 } else { low }
 }
 
-/// Appends two lower-case digits.
-pub(super) fn push_byte(byte: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(&digits(byte));
-}
-
 /// Two lower-case digits.
-fn digits(byte: u8) -> [u8; 2] {
+pub(super) fn digits(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 15].map(|d| LOWER_DIGITS[usize::from(d)])
 }
 
 pub(super) fn hex_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
     out.reserve(input.len().saturating_mul(2));
-    input.iter().for_each(|b| push_byte(*b, out));
+    input.iter().for_each(|b| out.extend_from_slice(&digits(*b)));
     !input.is_empty()
 }
 

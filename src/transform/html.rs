@@ -1,13 +1,12 @@
 //! `htmlEntityDecode`.
 
 use super::hex;
-use super::patch::Patch;
+use super::patch::{Patch, find_byte};
 
 pub(super) fn html_entity_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut patch = Patch::new(input, out);
     let mut from = 0;
-    while let Some(found) = memchr::memchr(b'&', input.get(from..).unwrap_or_default()) {
-        let start = from + found;
+    while let Some(start) = find_byte(input, from, b'&') {
         from = start + 1;
         let Some((byte, used)) = entity(input.get(from..).unwrap_or_default()) else { continue };
         let semicolon = usize::from(input.get(from + used) == Some(&b';'));

@@ -23,7 +23,9 @@ impl<'a> Patch<'a> {
                 0
             }
         };
-        self.out.extend_from_slice(self.input.get(from..start).unwrap_or_default());
+        if from < start {
+            self.out.extend_from_slice(self.input.get(from..start).unwrap_or_default());
+        }
         self.copied = Some(end);
         self.out
     }
@@ -44,7 +46,7 @@ impl<'a> Patch<'a> {
 /// The offset of the first `byte` at or after `from`.
 pub(super) fn find_byte(value: &[u8], from: usize, byte: u8) -> Option<usize> {
     let rest = value.get(from..)?;
-    // As below.
+    // Where one is found, the next is often its neighbour.
     if rest.first() == Some(&byte) {
         return Some(from);
     }
@@ -56,7 +58,7 @@ pub(super) fn find_in_range(value: &[u8], from: usize, low: u8, high: u8) -> Opt
     let rest = value.get(from..)?;
     let span = high.wrapping_sub(low);
     let inside = |b: &u8| b.wrapping_sub(low) <= span;
-    // Where one is found, the next is often its neighbour.
+    // As above.
     if rest.first().is_some_and(inside) {
         return Some(from);
     }

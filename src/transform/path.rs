@@ -13,6 +13,10 @@ pub(super) fn normalize_path(input: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 pub(super) fn normalize_path_win(input: &[u8], out: &mut Vec<u8>) -> bool {
+    // Most of what is asked about has dots and no separators.
+    if memchr::memchr2(b'/', b'\\', input).is_none() && input != b"." {
+        return false;
+    }
     if memchr::memchr(b'\\', input).is_none() {
         return normalize_path(input, out);
     }

@@ -2,7 +2,6 @@
 
 use super::byte_set::ByteSet;
 use super::hex;
-use super::patch::Patch;
 use super::unicode_map::UnicodeMap;
 
 /// The bytes that `urlEncode` does not leave as they are.
@@ -29,20 +28,21 @@ pub fn url_decode_uni_with(map: &UnicodeMap, input: &[u8], out: &mut Vec<u8>) ->
 }
 
 pub(super) fn url_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut patch = Patch::new(input, out);
-    let mut from = 0;
-    while let Some(at) = ENCODED.find(input, from) {
-        from = at + 1;
-        match input.get(at) {
-            Some(b' ') | None => patch.replace(at, from, b'+'),
-            Some(byte) => {
-                let out = patch.cut(at, from);
-                out.push(b'%');
-                hex::push_byte(*byte, out);
+    let Some(first) = ENCODED.find(input, 0) else { return false };
+    let (before, rest) = input.split_at(first);
+    out.reserve(input.len());
+    out.extend_from_slice(before);
+    for byte in rest {
+        match byte {
+            b' ' => out.push(b'+'),
+            _ if ENCODED.contains(*byte) => {
+                let [high, low] = hex::digits(*byte);
+                out.extend_from_slice(&[b'%', high, low]);
             }
+            _ => out.push(*byte),
         }
     }
-    patch.finish()
+    true
 }
 
 /// Replaces `+` by a space and each `%` whose text `escape` understands by the byte it gives. `escape` sees what

@@ -2,7 +2,7 @@
 
 use super::fold::{Folder, MOST};
 use super::token::{Kind, Token};
-use super::tokenizer::{Reading, Tokenizer, is_plain};
+use super::tokenizer::{Reading, Tokenizer, is_one_word, is_plain};
 use super::words;
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Fingerprint {
 
 /// The fingerprint of the first reading in which a value is an attack.
 pub fn detect(input: &[u8]) -> Option<Fingerprint> {
-    if is_plain(input) {
+    if is_plain(input) || is_one_word(input) {
         return None;
     }
     let attack = judge_in_either(input, 0);

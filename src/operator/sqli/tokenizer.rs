@@ -93,23 +93,9 @@ impl<'i> Tokenizer<'i> {
 
     fn word(&mut self) -> Token {
         let rest = self.rest(0);
-        let mut length = 0;
-        for byte in rest {
-            let class = class(*byte);
-            if class & (ENDS_WORD | SPLITS_WORD) != 0 {
-                if class & ENDS_WORD != 0 {
-                    break;
-                }
-                // `SELECT.1` and `SELECT`column``.
-                if length > 0 && length < LONGEST {
-                    let word = self.words.find(rest.get(..length).unwrap_or_default());
-                    let kind = self.words.kind(word);
-                    if kind != Kind::None && kind != Kind::Bareword {
-                        return Token { word, ..self.take(kind, length) };
-                    }
-                }
-            }
-            length += 1;
+        let (length, keyword) = measure_word(rest, self.words);
+        if let Some((kind, word)) = keyword {
+            return Token { word, ..self.take(kind, length) };
         }
         let mut token = self.take(Kind::Bareword, length);
         if length <= LONGEST {
@@ -388,6 +374,49 @@ pub const NEEDED: ByteSet = ByteSet::range(b'0', b'9')
 /// when there are but these two tokens.
 pub(super) fn is_plain(input: &[u8]) -> bool {
     input.iter().all(|byte| class(*byte) & PLAIN != 0)
+}
+
+/// Whether the value is one word, such as `user.address.city`, and so no attack: no fingerprint of attacks is that of a
+/// word alone.
+pub(super) fn is_one_word(input: &[u8]) -> bool {
+    let begins = input.first().map(|byte| BEGINS[usize::from(*byte)]);
+    // What begins a string does so only with a quote, which would end the word.
+    let word = matches!(
+        begins,
+        Some(
+            Begins::Word
+                | Begins::BinaryString
+                | Begins::HexString
+                | Begins::EscapedString
+                | Begins::NationalString
+                | Begins::OracleString
+                | Begins::UnicodeString
+        )
+    );
+    word && measure_word(input, words()) == (input.len(), None)
+}
+
+/// The length of the word that the text begins with, and what it is if it ends before a dot or a backquote, as in
+/// `SELECT.1` and `SELECT`column``.
+fn measure_word(text: &[u8], words: &Words) -> (usize, Option<(Kind, Word)>) {
+    let mut length = 0;
+    for byte in text {
+        let class = class(*byte);
+        if class & (ENDS_WORD | SPLITS_WORD) != 0 {
+            if class & ENDS_WORD != 0 {
+                break;
+            }
+            if length > 0 && length < LONGEST {
+                let word = words.find(text.get(..length).unwrap_or_default());
+                let kind = words.kind(word);
+                if kind != Kind::None && kind != Kind::Bareword {
+                    return (length, Some((kind, word)));
+                }
+            }
+        }
+        length += 1;
+    }
+    (length, None)
 }
 
 /// What C takes for white space after a comment's or a number's beginning.

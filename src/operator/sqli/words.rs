@@ -18,10 +18,10 @@ pub(super) struct Words {
     entries: Vec<Entry>,
     /// Open addressing, by [`hash`]: 0, or the hash's upper half and a word in the lower.
     slots: Box<[u32; SLOTS]>,
-    /// For each byte that a text begins or ends with, the lengths that such texts have, a bit for each. Most of what
-    /// is asked for is no word, and this is cheaper to ask than a hash.
-    lengths_by_first: [u32; 256],
-    lengths_by_last: [u32; 256],
+    /// The lengths of all texts that begin alike, and that end alike, a bit for each length. Most of what is asked for
+    /// is no word, and this is cheaper to ask than a hash.
+    lengths_by_start: [u32; 256],
+    lengths_by_end: [u32; 32],
     /// Two texts that make a phrase with a space between them: the pair as [`pair`] writes it, and the phrase.
     /// Sorted.
     phrases: Vec<(u32, Word)>,
@@ -48,12 +48,16 @@ static WORDS: LazyLock<Words> = LazyLock::new(Words::new);
 
 impl Words {
     /// The entry of a text in any case.
+    #[inline]
     pub(super) fn find(&self, text: &[u8]) -> Word {
-        let ([first, ..], [.., last]) = (text, text) else { return Word::NONE };
-        let lengths = self.lengths_by_first[usize::from(*first)] & self.lengths_by_last[usize::from(*last)];
+        let lengths = self.lengths_by_start[start(text)] & self.lengths_by_end[end(text)];
         if text.len() > LONGEST || lengths >> text.len() & 1 == 0 {
             return Word::NONE;
         }
+        self.look_up(text)
+    }
+
+    fn look_up(&self, text: &[u8]) -> Word {
         let hash = hash(text);
         let mut at = hash as usize % SLOTS;
         // The table has free slots, so that this ends.
@@ -108,8 +112,8 @@ impl Words {
         let mut words = Self {
             entries: vec![nothing],
             slots: vec![0; SLOTS].try_into().expect("it has this many"),
-            lengths_by_first: [0; 256],
-            lengths_by_last: [0; 256],
+            lengths_by_start: [0; 256],
+            lengths_by_end: [0; 32],
             phrases: Vec::new(),
             fingerprints: vec![0; FINGERPRINTS].try_into().expect("it has this many"),
         };
@@ -142,12 +146,8 @@ impl Words {
             at += 1;
         }
         self.slots[at % SLOTS] = hash & !0xffff | u32::from(word.0);
-        let ends = [(&mut self.lengths_by_first, text.first()), (&mut self.lengths_by_last, text.last())];
-        for (lengths, byte) in ends {
-            for byte in byte.iter().flat_map(|byte| [byte.to_ascii_uppercase(), byte.to_ascii_lowercase()]) {
-                lengths[usize::from(byte)] |= 1 << text.len();
-            }
-        }
+        self.lengths_by_start[start(text)] |= 1 << text.len();
+        self.lengths_by_end[end(text)] |= 1 << text.len();
         word
     }
 
@@ -206,6 +206,17 @@ fn spread(fingerprint: u32) -> usize {
 
 fn pair(first: Word, second: Word) -> u32 {
     u32::from(first.0) << 16 | u32::from(second.0)
+}
+
+/// A number of the first two bytes. The case of letters makes no difference, to the next either.
+fn start(text: &[u8]) -> usize {
+    let (first, second) = (text.first().copied().unwrap_or(0), text.get(1).copied().unwrap_or(0));
+    usize::from(first & 31 | second << 5)
+}
+
+/// A number of the last byte.
+fn end(text: &[u8]) -> usize {
+    usize::from(text.last().copied().unwrap_or(0) & 31)
 }
 
 /// Of the length and at most sixteen bytes, from both ends. The case of letters makes no difference.
