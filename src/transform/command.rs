@@ -20,7 +20,8 @@ pub(super) fn cmd_line(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut in_gap = false;
     while !rest.is_empty() {
         // Most blocks of most texts need nothing but lower case, which vector instructions do.
-        if let (Some(block), Some(shifted)) = (rest.first_chunk(), rest.get(1..).and_then(|r| r.first_chunk()))
+        if let (Some(block), Some(shifted)) =
+            (rest.first_chunk(), rest.get(1..).and_then(|r| r.first_chunk()))
             && !(in_gap && block[0] == b' ')
             && is_easy(block, shifted)
         {
@@ -80,12 +81,7 @@ const BLOCK: usize = 16;
 fn is_easy(block: &[u8; BLOCK], shifted: &[u8; BLOCK]) -> bool {
     // `\` and `^`, `'` and `/`, `(` and `,` differ in one bit each. Tabs and line breaks are below the space.
     let special = |b: u8| {
-        (b | 0x02 == b'^')
-            | (b | 0x08 == b'/')
-            | (b | 0x04 == b',')
-            | (b == b'"')
-            | (b == b';')
-            | (b < b' ')
+        (b | 0x02 == b'^') | (b | 0x08 == b'/') | (b | 0x04 == b',') | (b == b'"') | (b == b';') | (b < b' ')
     };
     let mut any = 0;
     for (byte, next) in block.iter().zip(shifted) {

@@ -41,9 +41,10 @@ fn first_odd_block(input: &[u8]) -> Option<usize> {
     // With the byte behind the block.
     while let Some(window) = input.get(from..).and_then(|rest| rest.first_chunk::<{ BLOCK + 1 }>()) {
         let (block, shifted) = (&window[..BLOCK], &window[1..]);
-        let any = block.iter().zip(shifted).fold(false, |any, (a, b)| {
-            any | other(a) | ((*a == b' ') & ((*b == b' ') | other(b)))
-        });
+        let any = block
+            .iter()
+            .zip(shifted)
+            .fold(false, |any, (a, b)| any | other(a) | ((*a == b' ') & ((*b == b' ') | other(b))));
         if any {
             return Some(from);
         }
