@@ -126,7 +126,10 @@ fn string_length(input: &[u8]) -> usize {
 }
 
 impl Sink<'_> {
-    fn read<'de, R: Read<'de>>(&mut self, mut deserializer: serde_json::Deserializer<R>) -> serde_json::Result<()> {
+    fn read<'de, R: Read<'de>>(
+        &mut self,
+        mut deserializer: serde_json::Deserializer<R>,
+    ) -> serde_json::Result<()> {
         deserializer.disable_recursion_limit();
         Leaf(self).deserialize(&mut deserializer)?;
         deserializer.end()

@@ -12,8 +12,8 @@ use super::reread::{charsets, readings};
 use super::{BodyLimits, FilePart, LimitHit, ParsedBody};
 use crate::http::Charset;
 use crate::limits;
-use memchr::{memchr, memrchr};
 use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
 
 /// A streaming parser of one multipart body.
 #[derive(Debug)]

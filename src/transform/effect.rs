@@ -80,7 +80,9 @@ enum Growth {
 static GROWTH: LazyLock<Vec<Growth>> = LazyLock::new(|| {
     let growth = |row: &Transformation| match row.name {
         "base64Decode" | "base64DecodeExt" => Growth::Base64,
-        "base64Encode" | "hexEncode" | "length" | "md5" | "sha1" | "urlEncode" | "utf8toUnicode" => Growth::Any,
+        "base64Encode" | "hexEncode" | "length" | "md5" | "sha1" | "urlEncode" | "utf8toUnicode" => {
+            Growth::Any
+        }
         _ => Growth::None,
     };
     all().iter().map(growth).collect()

@@ -79,21 +79,43 @@ fn plain_values_are_no_attacks() {
 /// [`is_one_word`] answers before anything is read as well.
 #[test]
 fn words_alone_are_no_attacks() {
-    let mut words: Vec<String> = words().all().map(|entry| String::from_utf8_lossy(entry.1).into_owned()).collect();
-    words.extend(["json", "_", "\u{e9}", "b1", "x0f", "q", "a_name_that_is_longer_than_a_token"].map(str::to_owned));
+    let mut words: Vec<String> =
+        words().all().map(|entry| String::from_utf8_lossy(entry.1).into_owned()).collect();
+    words.extend(
+        ["json", "_", "\u{e9}", "b1", "x0f", "q", "a_name_that_is_longer_than_a_token"].map(str::to_owned),
+    );
     let mut known = 0;
     for word in &words {
-        for value in [word.clone(), format!("{word}.a"), format!("a.{word}"), format!("a`{word}"), format!("{word}$1")] {
+        for value in
+            [word.clone(), format!("{word}.a"), format!("a.{word}"), format!("a`{word}"), format!("{word}$1")]
+        {
             let verdict = super::detect::judge(value.as_bytes(), Reading { quote: 0, mysql: false });
             if is_one_word(value.as_bytes()) {
                 known += 1;
                 assert!(verdict.attack.is_none(), "{value}: {verdict:?}");
-                assert!(super::tokens(value.as_bytes()).len() == 1 && !value.contains(['\'', '"', '#', '-']), "{value}");
+                assert!(
+                    super::tokens(value.as_bytes()).len() == 1 && !value.contains(['\'', '"', '#', '-']),
+                    "{value}"
+                );
             }
         }
     }
     assert!(known > 3000, "only {known}");
-    for other in ["", "1", "1a", "a b", "select.1", "a,b", "n'a'", "u&'a'", "`a`", "@a", "$a", ".a", "a.select.b\u{a0}"] {
+    for other in [
+        "",
+        "1",
+        "1a",
+        "a b",
+        "select.1",
+        "a,b",
+        "n'a'",
+        "u&'a'",
+        "`a`",
+        "@a",
+        "$a",
+        ".a",
+        "a.select.b\u{a0}",
+    ] {
         assert!(!is_one_word(other.as_bytes()), "{other}");
     }
 }

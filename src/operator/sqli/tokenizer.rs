@@ -399,24 +399,23 @@ pub(super) fn is_one_word(input: &[u8]) -> bool {
 /// The length of the word that the text begins with, and what it is if it ends before a dot or a backquote, as in
 /// `SELECT.1` and `SELECT`column``.
 fn measure_word(text: &[u8], words: &Words) -> (usize, Option<(Kind, Word)>) {
-    let mut length = 0;
-    for byte in text {
+    for (length, byte) in text.iter().enumerate() {
         let class = class(*byte);
-        if class & (ENDS_WORD | SPLITS_WORD) != 0 {
-            if class & ENDS_WORD != 0 {
-                break;
-            }
-            if length > 0 && length < LONGEST {
-                let word = words.find(text.get(..length).unwrap_or_default());
-                let kind = words.kind(word);
-                if kind != Kind::None && kind != Kind::Bareword {
-                    return (length, Some((kind, word)));
-                }
+        if class & (ENDS_WORD | SPLITS_WORD) == 0 {
+            continue;
+        }
+        if class & ENDS_WORD != 0 {
+            return (length, None);
+        }
+        if (1..LONGEST).contains(&length) {
+            let word = words.find(text.get(..length).unwrap_or_default());
+            let kind = words.kind(word);
+            if kind != Kind::None && kind != Kind::Bareword {
+                return (length, Some((kind, word)));
             }
         }
-        length += 1;
     }
-    (length, None)
+    (text.len(), None)
 }
 
 /// What C takes for white space after a comment's or a number's beginning.
