@@ -313,11 +313,13 @@ impl Clause {
         Self { classes: listed, strings: shortest(self.strings) }
     }
 
-    /// How likely an ordinary value meets it, if that is rare enough to be worth a look.
+    /// What it costs with ordinary values: how likely they meet it, and how much there is to look for; `None` when it is
+    /// met too often to be worth a look.
     fn cost(&self) -> Option<f64> {
-        let (classes, strings) =
-            (likelihood(self.classes), self.strings.iter().map(|s| frequency(s)).sum::<f64>());
-        (classes < RARE_CLASSES && strings < RARE_STRINGS).then_some(classes + strings)
+        let classes = likelihood(self.classes);
+        let strings = self.strings.iter().map(|s| frequency(s)).sum::<f64>();
+        let worthwhile = classes < RARE_CLASSES && strings < RARE_STRINGS;
+        worthwhile.then(|| classes + strings + STRING_COST * self.strings.len() as f64)
     }
 }
 
@@ -523,6 +525,8 @@ fn ranked(clauses: Vec<Clause>) -> Vec<Clause> {
 
 /// Strings that are likelier to occur are not worth looking for.
 const RARE_STRINGS: f64 = 0.02;
+/// A string more to look for is as bad as to be met so much more often.
+const STRING_COST: f64 = 0.000_01;
 /// Classes cost nothing to look for.
 const RARE_CLASSES: f64 = 0.05;
 

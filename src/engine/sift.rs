@@ -72,7 +72,7 @@ impl Sifter {
         let Some(plan) = plan.as_ref() else { return };
         let length = values.get(value).len();
         if let Some(set) = self.concerned(group, plan, length, guards) {
-            self.note(group, plan, value, length, set);
+            self.note(group, plan, value, set);
         }
         for branch in &plan.children {
             let Some(guards) = self.concerned_behind(group, branch, length, guards) else { continue };
@@ -158,11 +158,11 @@ impl Sifter {
     }
 
     /// Notes that the rules at the end of `sets` look at a value, unless nothing has to be looked for.
-    fn note(&mut self, group: &Group, plan: &Plan, value: ValueId, length: usize, set: usize) {
+    fn note(&mut self, group: &Group, plan: &Plan, value: ValueId, set: usize) {
         let words = group.words();
         let sought =
-            self.sets[set..].iter().zip(&plan.sought).map(|(set, sought)| (set & sought).count_ones()).sum();
-        if !is_worth_a_look(sought, length) {
+            self.sets[set..].iter().zip(&plan.sought).fold(0, |any, (set, sought)| any | set & sought);
+        if sought == 0 {
             unite(&mut self.left, &self.sets[set..]);
             self.sets.truncate(set);
         } else if let Some(known) = self.forms.iter().find(|form| form.value == value) {
@@ -179,16 +179,16 @@ impl Sifter {
         let words = group.words();
         let (set, rest) = self.sets[form.guards..].split_at_mut(words);
         let met = &mut rest[..LISTS * words];
-        group.prefilters[usize::from(form.alphabet)].retain_found(values.get(form.value), met, set);
+        let (prefilter, value) = (&group.prefilters[usize::from(form.alphabet)], values.get(form.value));
+        if value.len() < LONG || !prefilter.retain_alone(value, met, set) {
+            prefilter.retain_found(value, met, set);
+        }
         unite(&mut self.left, set);
     }
 }
 
-/// Whether to look for the literals of so many rules in a value of this length: a few rules on a long value are asked
-/// sooner themselves.
-fn is_worth_a_look(sought: u32, length: usize) -> bool {
-    sought > 2 || sought > 0 && length < 512
-}
+/// Bytes from which on a value is looked through for a few rules in their own ways.
+const LONG: usize = 512;
 
 /// The alphabet of all bytes.
 const ANY_ALPHABET: usize = ALPHABETS.len() - 1;

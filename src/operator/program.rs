@@ -136,6 +136,19 @@ impl Program {
         }
     }
 
+    /// Whether there is a match.
+    pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Exceeded> {
+        match &self.engine {
+            // Where a match begins is asked only where it matters.
+            Engine::Linear { find, line_start, simple: None, .. }
+                if !line_start || !input.ends_with(b"\n") =>
+            {
+                Ok(find.is_match(input))
+            }
+            _ => self.find(input, 0).map(|found| found.is_some()),
+        }
+    }
+
     /// The first match that begins at `from` or later.
     pub(super) fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Exceeded> {
         if from > input.len() {
