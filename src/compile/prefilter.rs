@@ -79,7 +79,8 @@ fn of_pattern(pattern: &str) -> Option<Conditioned> {
 fn of_hir(hir: &Hir) -> Condition {
     // No match at all, as `[^\x00-\xff]` has none, is no match of any length.
     let Some(min_len) = hir.properties().minimum_len() else { return Condition::NEVER };
-    Condition { min_len, classes: class_clauses(&Needs::of(hir)), lists: best_lists(necessary(hir)) }
+    let classes = class_clauses(&Needs::of(hir));
+    Condition { min_len, classes, lists: best_lists(necessary(hir)), quick: true }
 }
 
 /// The pattern that matches what `hir` matches in values of `alphabet`; `None` when that is nothing.
@@ -128,6 +129,9 @@ fn alphabet_class(alphabet: ClassMask) -> &'static ClassBytes {
     &CLASSES[at]
 }
 
+/// Literals that an operator finds as fast as anything could.
+const QUICK_LITERALS: usize = 4;
+
 fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
     if literals.iter().any(Vec::is_empty) || literals.is_empty() {
         return None;
@@ -140,7 +144,8 @@ fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
         let clause = Clause::of(permitted.iter().map(|l| l.to_ascii_lowercase()));
         let mut lists = [const { None }; LISTS];
         lists[0] = clause.map(|clause| clause.shortest().into());
-        Condition { min_len, classes: class_clauses(&needs), lists }
+        let quick = permitted.len() <= QUICK_LITERALS;
+        Condition { min_len, classes: class_clauses(&needs), lists, quick }
     }))
 }
 

@@ -210,7 +210,7 @@ impl Sieves<'_> {
         let mut blind = true;
         let mut view: Vec<ViewStep> = Vec::new();
         for &column in steps.iter().rev() {
-            let Step { transform, trigger } = self.steps[usize::from(column)];
+            let Step { transform, trigger, .. } = self.steps[usize::from(column)];
             // Prefilters do not see that letters become lower case, where nothing after it minds.
             let trigger =
                 if blind && transform.only_lowers() { trigger.map(|t| t & !UPPER_CASE) } else { trigger };

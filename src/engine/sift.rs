@@ -188,7 +188,7 @@ impl Sifter {
 }
 
 /// Bytes from which on a value is looked through for a few rules in their own ways.
-const LONG: usize = 512;
+const LONG: usize = 96;
 
 /// The alphabet of all bytes.
 const ANY_ALPHABET: usize = ALPHABETS.len() - 1;

@@ -21,6 +21,8 @@ pub struct Condition {
     pub classes: [ClassMask; CLASS_CLAUSES],
     /// Of each of these lists, something must occur; `None` asks for nothing.
     pub lists: [Option<AnyOf>; LISTS],
+    /// Whether the pattern itself costs no more for a byte than a look for literals does.
+    pub quick: bool,
 }
 
 /// Things of which one must occur in a value.
@@ -39,12 +41,15 @@ pub const LISTS: usize = 2;
 
 impl Condition {
     /// What every value meets.
-    pub const ALWAYS: Condition =
-        Condition { min_len: 0, classes: [ALL_CLASSES; CLASS_CLAUSES], lists: [const { None }; LISTS] };
+    pub const ALWAYS: Condition = Condition {
+        min_len: 0,
+        classes: [ALL_CLASSES; CLASS_CLAUSES],
+        lists: [const { None }; LISTS],
+        quick: false,
+    };
 
     /// What no value meets.
-    pub const NEVER: Condition =
-        Condition { min_len: 0, classes: [0; CLASS_CLAUSES], lists: [const { None }; LISTS] };
+    pub const NEVER: Condition = Condition { classes: [0; CLASS_CLAUSES], ..Self::ALWAYS };
 }
 
 /// The conditions of a group of patterns.
@@ -64,7 +69,7 @@ pub struct Prefilter {
     literals: Literals,
     /// Lists of a single literal without letters: the pattern, the list, the literal.
     alone: Vec<(usize, usize, Finder<'static>)>,
-    /// The patterns with so few literals that their own search for them is as good as any.
+    /// The patterns that are soon asked themselves.
     quick: Vec<u64>,
 }
 
@@ -97,7 +102,7 @@ impl Prefilter {
                     prefilter.by_class[(clause * CLASSES + class) * words + word] |= bit;
                 }
             }
-            if condition.lists.iter().flatten().all(|any_of| any_of.literals.len() <= QUICK_LITERALS) {
+            if condition.quick {
                 prefilter.quick[word] |= bit;
             }
             for (list, any_of) in condition.lists.iter().enumerate() {
@@ -224,8 +229,6 @@ fn each_class(mask: ClassMask) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Literals that a pattern's own automaton finds at a fraction of an instruction for a byte.
-const QUICK_LITERALS: usize = 4;
 /// Rules that are sooner asked themselves than looked for.
 const FEW_RULES: u32 = 2;
 /// Lengths beyond this count as this.
@@ -286,7 +289,7 @@ mod tests {
         let conditions = [Condition {
             min_len: 3,
             classes: [ALL_CLASSES, 1 << class_of(b'<'), ALL_CLASSES, ALL_CLASSES],
-            lists: Default::default(),
+            ..Condition::ALWAYS
         }];
         assert_eq!(candidates(&conditions, b"<b"), [0_usize; 0]);
         assert_eq!(candidates(&conditions, b"abc"), [0_usize; 0]);

@@ -53,6 +53,19 @@ impl TransformId {
         }
     }
 
+    /// Bytes that no result contains which differs from the value.
+    pub fn removes(self) -> ByteSet {
+        const UPPER: ByteSet = ByteSet::range(b'A', b'Z');
+        match self.row().name {
+            "lowercase" => UPPER,
+            "cmdLine" => UPPER.union(ByteSet::of(b"\\\"'^,;\t\r\n")),
+            "compressWhitespace" => ByteSet::of(b"\t\n\x0b\x0c\r"),
+            "removeNulls" | "replaceNulls" => ByteSet::of(b"\0"),
+            "removeWhitespace" => ByteSet::of(b" \t\n\x0b\x0c\r"),
+            _ => ByteSet::EMPTY,
+        }
+    }
+
     /// The bytes that its result may contain beside those of the value (letters of either case count as one);
     /// `None` when it may contain any.
     pub fn adds(self) -> Option<ByteSet> {
@@ -145,6 +158,17 @@ mod tests {
             for id in ids().filter(|id| id.only_lowers()) {
                 let (result, of_lower) = (applied(id, &value), applied(id, &value.to_ascii_lowercase()));
                 prop_assert_eq!(result, of_lower);
+            }
+        }
+
+        #[test]
+        fn what_is_removed_is_gone(value in values()) {
+            for id in ids() {
+                let mut result = Vec::new();
+                if (id.row().apply)(&value, &mut result) {
+                    let removes = id.removes();
+                    prop_assert!(!result.iter().any(|b| removes.contains(*b)), "{} of {value:?}", id.row().name);
+                }
             }
         }
 
