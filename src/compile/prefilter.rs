@@ -324,7 +324,9 @@ impl Clause {
         let classes = likelihood(self.classes);
         let strings = self.strings.iter().map(|s| frequency(s)).sum::<f64>();
         let worthwhile = classes < RARE_CLASSES && strings < RARE_STRINGS;
-        worthwhile.then(|| classes + strings + STRING_COST * self.strings.len() as f64)
+        let pairs = self.strings.iter().filter(|s| s.len() == MIN_LITERAL).count();
+        let looks = STRING_COST * self.strings.len() as f64 + PAIR_COST * pairs as f64;
+        worthwhile.then(|| classes + strings + looks)
     }
 }
 
@@ -532,6 +534,8 @@ fn ranked(clauses: Vec<Clause>) -> Vec<Clause> {
 const RARE_STRINGS: f64 = 0.02;
 /// A string more to look for is as bad as to be met so much more often.
 const STRING_COST: f64 = 0.000_01;
+/// A string of two bytes: they are looked for by themselves.
+const PAIR_COST: f64 = 0.002;
 /// Classes cost nothing to look for.
 const RARE_CLASSES: f64 = 0.05;
 

@@ -144,6 +144,8 @@ impl Sieves<'_> {
         let mut by_target: HashMap<_, usize> = HashMap::new();
         let mut tree = Tree::new(words);
         let mut blind = vec![0; words];
+        // Rules that are asked about every step of a chain.
+        let mut each_step = vec![0; words];
         let mut members = vec![0; rules.len().div_ceil(64)];
         for (number, position) in positions.iter().enumerate() {
             let Some(Guarded { scan, condition, .. }) = self.guarded(rules[*position]) else { continue };
@@ -165,6 +167,9 @@ impl Sieves<'_> {
                 continue;
             }
             let chain = &self.chains[usize::from(scan.steps.unwrap_or(lane.chain).0)].0;
+            if scan.steps.is_some() {
+                each_step[word] |= bit;
+            }
             // With multiMatch, every step's result is looked at.
             let from = if scan.steps.is_some() { 0 } else { chain.len() };
             for end in from..=chain.len() {
@@ -178,7 +183,7 @@ impl Sieves<'_> {
             prefilters: std::array::from_fn(|alphabet| {
                 let of_alphabet: Vec<&Condition> =
                     conditions.iter().map(|c| c.map_or(&Condition::ALWAYS, |c| &c[alphabet])).collect();
-                Prefilter::new(&of_alphabet)
+                Prefilter::new(&of_alphabet).with_slow(&each_step)
             }),
             positions: positions.iter().map(|p| *p as u32).collect(),
             members: members.into(),

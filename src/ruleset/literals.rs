@@ -149,10 +149,20 @@ impl Literals {
         let mut at = 0;
         while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
-            for n in 0..5 {
-                let four = (word >> (8 * n)) as u32;
-                if self.first.has(four & THREE_BYTES) {
-                    self.look(four, at + n, value, needed, found);
+            let grams = [
+                word as u32,
+                (word >> 8) as u32,
+                (word >> 16) as u32,
+                (word >> 24) as u32,
+                (word >> 32) as u32,
+            ];
+            // Told of all five before the first branch: most of them lead nowhere.
+            let hits = grams.map(|four| self.first.bits(four & THREE_BYTES));
+            if hits.iter().fold(0, |any, hit| any | hit) & 1 != 0 {
+                for (n, (four, hit)) in grams.into_iter().zip(hits).enumerate() {
+                    if hit & 1 != 0 {
+                        self.look(four, at + n, value, needed, found);
+                    }
                 }
             }
             at += 5;
@@ -267,8 +277,14 @@ impl Bitmap {
 
     #[inline(always)]
     fn has(&self, gram: u32) -> bool {
+        self.bits(gram) & 1 != 0
+    }
+
+    /// In the lowest bit, whether it may have `gram`.
+    #[inline(always)]
+    fn bits(&self, gram: u32) -> u64 {
         let bit = Self::bit(gram);
-        self.0[bit >> 6] >> (bit & 63) & 1 != 0
+        self.0[bit >> 6] >> (bit & 63)
     }
 
     /// A multiplication spreads grams over the upper bits.

@@ -74,6 +74,15 @@ pub struct Prefilter {
 }
 
 impl Prefilter {
+    /// Says of the patterns in `slow` that they are not soon asked themselves.
+    #[must_use]
+    pub fn with_slow(mut self, slow: &[u64]) -> Self {
+        for (quick, slow) in self.quick.iter_mut().zip(slow) {
+            *quick &= !slow;
+        }
+        self
+    }
+
     /// A prefilter of `conditions`; pattern `n` is the `n`th of them.
     pub fn new(conditions: &[&Condition]) -> Self {
         let words = conditions.len().div_ceil(64);
