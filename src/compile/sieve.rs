@@ -1,7 +1,7 @@
 //! Rules of a phase → groups that are sieved together.
 
 use super::prefilter::{ConditionId, Conditioned};
-use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of_set};
+use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case, class_of, mask_of_set};
 use crate::ruleset::plan::{Length, Plans};
 use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
@@ -10,6 +10,7 @@ use crate::ruleset::{
 };
 use crate::transform::TransformId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// What groups are made from.
 pub(super) struct Sieves<'a> {
@@ -144,7 +145,8 @@ impl Sieves<'_> {
         let mut by_target: HashMap<_, usize> = HashMap::new();
         let mut tree = Tree::new(words);
         let mut blind = vec![0; words];
-        // Rules that are asked about every step of a chain.
+        let mut operators = vec![None; positions.len()];
+        // Rules that would be asked about every step of a chain.
         let mut each_step = vec![0; words];
         let mut members = vec![0; rules.len().div_ceil(64)];
         for (number, position) in positions.iter().enumerate() {
@@ -167,7 +169,10 @@ impl Sieves<'_> {
                 continue;
             }
             let chain = &self.chains[usize::from(scan.steps.unwrap_or(lane.chain).0)].0;
-            if scan.steps.is_some() {
+            let is_whole = (0..=chain.len()).all(|end| self.visible(&chain[..end]) == chain[..end]);
+            if is_whole && condition.is_some_and(|c| c[ALPHABETS.len() - 1].quick) {
+                operators[number] = Some(Arc::clone(&scan.operator));
+            } else if scan.steps.is_some() {
                 each_step[word] |= bit;
             }
             // With multiMatch, every step's result is looked at.
@@ -189,6 +194,7 @@ impl Sieves<'_> {
             members: members.into(),
             targets: targets.into(),
             nodes: tree.nodes.into_iter().map(Branching::into_node).collect(),
+            operators: operators.into(),
             blind: blind.into(),
             plans: Plans::default(),
         }

@@ -1,6 +1,7 @@
 //! One value through a group: which of the rules that look at it may match it.
 
 use super::values::{ValueId, Values};
+use crate::operator::{Found, NoLookup, Outcome};
 use crate::ruleset::classes::ALPHABETS;
 use crate::ruleset::plan::{Branch, Length, Plan, unite};
 use crate::ruleset::prefilter::LISTS;
@@ -17,6 +18,7 @@ pub(super) struct Sifter {
     sets: Vec<u64>,
     /// The rules that are left.
     left: Vec<u64>,
+    found: Found,
 }
 
 /// A value at a node of a group's tree.
@@ -75,7 +77,9 @@ impl Sifter {
             self.note(group, plan, value, set);
         }
         for branch in &plan.children {
-            let Some(guards) = self.concerned_behind(group, branch, length, guards) else { continue };
+            let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) else {
+                continue;
+            };
             let result = values.step(ruleset, value, branch.column);
             if result.is_lasting() {
                 self.visits.push(Visit { node: branch.node, value: result, guards });
@@ -105,7 +109,7 @@ impl Sifter {
             self.look_through(values, group, Form { value, alphabet: plan.alphabet, guards: set });
         }
         for branch in &plan.children {
-            if let Some(guards) = self.concerned_behind(group, branch, length, guards) {
+            if let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) {
                 self.visit_fleeting(values, ruleset, group, raw, branch.node, guards);
             }
         }
@@ -128,14 +132,14 @@ impl Sifter {
         &mut self,
         group: &Group,
         branch: &Branch,
-        length: usize,
+        value: &[u8],
         guards: usize,
     ) -> Option<usize> {
         let set = self.narrowed(guards, &branch.guards);
         let longest = match (branch.length, group.nodes[usize::from(branch.node)].transform) {
             (Length::Any, _) | (_, None) => usize::MAX,
-            (Length::Kept, _) => length,
-            (Length::Shrunk, Some(step)) => step.longest(length).unwrap_or(usize::MAX),
+            (Length::Kept, _) => value.len(),
+            (Length::Shrunk, Some(step)) => step.longest_for(value).unwrap_or(usize::MAX),
         };
         if group.prefilters[ANY_ALPHABET].retain_long(longest, &mut self.sets[set..]) {
             return Some(set);
@@ -182,8 +186,27 @@ impl Sifter {
         let (prefilter, value) = (&group.prefilters[usize::from(form.alphabet)], values.get(form.value));
         if value.len() < LONG || !prefilter.retain_alone(value, met, set) {
             prefilter.retain_found(value, met, set);
+        } else {
+            ask(group, value, set, &mut self.found);
         }
         unite(&mut self.left, set);
+    }
+}
+
+/// Takes from `set`, which are few rules, those that say that they do not match.
+fn ask(group: &Group, value: &[u8], set: &mut [u64], found: &mut Found) {
+    found.only_answer = true;
+    for (word, rules) in set.iter_mut().enumerate() {
+        let mut rest = *rules;
+        while rest != 0 {
+            let number = word * 64 + rest.trailing_zeros() as usize;
+            if let Some(operator) = &group.operators[number]
+                && operator.evaluate(value, b"", &NoLookup, found) == Outcome::NoMatch
+            {
+                *rules &= !(rest & rest.wrapping_neg());
+            }
+            rest &= rest - 1;
+        }
     }
 }
 

@@ -144,26 +144,19 @@ impl Literals {
         }
     }
 
+    #[inline(never)]
     fn find_long(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
         // Five positions from each eight bytes, so that bytes are loaded and folded once for all of them.
+        let first = &self.first;
         let mut at = 0;
         while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
-            let grams = [
-                word as u32,
-                (word >> 8) as u32,
-                (word >> 16) as u32,
-                (word >> 24) as u32,
-                (word >> 32) as u32,
-            ];
+            let bit = |n: u32| first.bits((word >> (8 * n)) as u32 & THREE_BYTES);
+            let bits = [bit(0), bit(1), bit(2), bit(3), bit(4)];
             // Told of all five before the first branch: most of them lead nowhere.
-            let hits = grams.map(|four| self.first.bits(four & THREE_BYTES));
-            if hits.iter().fold(0, |any, hit| any | hit) & 1 != 0 {
-                for (n, (four, hit)) in grams.into_iter().zip(hits).enumerate() {
-                    if hit & 1 != 0 {
-                        self.look(four, at + n, value, needed, found);
-                    }
-                }
+            if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
+                let hits = bits.iter().rev().fold(0, |hits, bit| hits << 1 | bit & 1);
+                self.look(word, hits, at, value, needed, found);
             }
             at += 5;
         }
@@ -172,25 +165,29 @@ impl Literals {
         tail[..rest.len()].copy_from_slice(rest);
         let word = u64::from_le_bytes(tail) | FOLD;
         // What seems to stand behind the end is not found there when it is compared.
-        for n in 0..rest.len().saturating_sub(2) {
+        let hits = (1_u64 << rest.len().saturating_sub(2)) - 1;
+        self.look(word, hits, at, value, needed, found);
+    }
+
+    /// Looks for literals that are found at those bytes of `word` which `hits` has a bit for. The first of them stands
+    /// at `at`.
+    #[inline(never)]
+    fn look(&self, word: u64, mut hits: u64, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        while hits != 0 {
+            let n = hits.trailing_zeros();
+            hits &= hits - 1;
             let four = (word >> (8 * n)) as u32;
-            if self.first.has(four & THREE_BYTES) {
-                self.look(four, at + n, value, needed, found);
+            let three = four & THREE_BYTES;
+            if self.long.bitmap.has(four) {
+                self.verify(self.long.places(four), at + n as usize, value, needed, found);
+            }
+            if self.short.bitmap.has(three) {
+                self.verify(self.short.places(three), at + n as usize, value, needed, found);
             }
         }
     }
 
-    /// Looks for literals that are found by these four bytes or the first three of them.
-    #[inline(always)]
-    fn look(&self, four: u32, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
-        if self.long.bitmap.has(four) {
-            self.verify(self.long.places(four), at, value, needed, found);
-        }
-        if self.short.bitmap.has(four & THREE_BYTES) {
-            self.verify(self.short.places(four & THREE_BYTES), at, value, needed, found);
-        }
-    }
-
+    #[inline(never)]
     fn find_pairs(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
         for (at, pair) in value.windows(2).enumerate() {
             let two = u32::from(pair[0] | FOLDED_BIT) | u32::from(pair[1] | FOLDED_BIT) << 8;
