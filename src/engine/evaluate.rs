@@ -1,9 +1,9 @@
 //! Rules: the walk through a phase, chains, operators and their matches.
 
-use super::lanes::{LaneValue, Matched};
+use super::lanes::{Gathered, LaneValue, Matched};
 use super::transaction::Transaction;
 use super::tx::parse_number;
-use super::values::ValueId;
+use super::values::{Epoch, ValueId};
 use super::{Decision, EventKind};
 use crate::limits;
 use crate::operator::{Capture, Lookup, Outcome};
@@ -208,13 +208,9 @@ impl Transaction {
         let guard = guard.map(|guard| (guard, self.sieve.epoch(guard)));
         let mut matched = false;
         for values in &gathered {
-            for position in values.range() {
-                let at = self.gathered(values, position);
-                if let Some((guard, epoch)) = guard
-                    && self.values.cannot_match(at.raw, epoch, guard)
-                {
-                    continue;
-                }
+            let mut from = 0;
+            while let Some((position, at)) = self.next_suspect(values, from, guard) {
+                from = position + 1;
                 // A count has been made without what is excluded.
                 if has_exclusions && !at.count && self.is_excluded(ruleset, &lane.targets, index, &at) {
                     continue;
@@ -237,6 +233,23 @@ impl Transaction {
             }
         }
         matched
+    }
+
+    /// The first of `values` from position `from` on that the rule of this guard may match.
+    fn next_suspect(
+        &self,
+        values: &Gathered,
+        from: usize,
+        guard: Option<(Guard, Epoch)>,
+    ) -> Option<(usize, LaneValue)> {
+        let all = self.all_gathered(values).get(from..)?;
+        let position = match guard {
+            Some((guard, epoch)) => {
+                all.iter().position(|at| !self.values.cannot_match(at.raw, epoch, guard))?
+            }
+            None => 0,
+        };
+        Some((from + position, *all.get(position)?))
     }
 
     /// `multiMatch`: the value as it came and after each step that changes it.

@@ -98,6 +98,15 @@ impl Transaction {
         Gathered::Kept(start..end)
     }
 
+    /// The values of a gathered target.
+    pub(super) fn all_gathered(&self, gathered: &Gathered) -> &[LaneValue] {
+        let (values, range) = match gathered {
+            Gathered::Kept(range) => (&self.lane_values, range),
+            Gathered::Loose(range) => (&self.loose_values, range),
+        };
+        values.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
     /// The value at a position of a gathered target.
     pub(super) fn gathered(&self, gathered: &Gathered, at: u32) -> LaneValue {
         match gathered {

@@ -108,10 +108,17 @@ impl Sifter {
             self.sets.extend_from_slice(&plan.met);
             self.look_through(values, group, Form { value, alphabet: plan.alphabet, guards: set });
         }
-        for branch in &plan.children {
-            if let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) {
-                self.visit_fleeting(values, ruleset, group, raw, branch.node, guards);
-            }
+        // All that is asked of the value is asked before another takes its place.
+        let behind: smallvec::SmallVec<[(u16, usize); 8]> = plan
+            .children
+            .iter()
+            .filter_map(|branch| {
+                let guards = self.concerned_behind(group, branch, values.get(value), guards)?;
+                Some((branch.node, guards))
+            })
+            .collect();
+        for (node, guards) in behind {
+            self.visit_fleeting(values, ruleset, group, raw, node, guards);
         }
     }
 

@@ -267,9 +267,16 @@ impl Values {
 
     /// Where it stands whether the rule of this guard may match `id`, as far as that was asked in this epoch: the
     /// word, and the bit.
+    #[inline(always)]
     fn guard(&self, id: ValueId, epoch: Epoch, Guard { number, .. }: Guard) -> Option<(usize, u64)> {
-        let sieved = self.entries.get(id.0 as usize)?.sieved;
-        let (_, at) = sieved.into_iter().find(|(at, _)| *at == epoch)?;
+        let [last, before] = self.entries.get(id.0 as usize)?.sieved;
+        let at = if last.0 == epoch {
+            last.1
+        } else if before.0 == epoch {
+            before.1
+        } else {
+            return None;
+        };
         Some((at as usize + usize::from(number >> 6), 1 << (number & 63)))
     }
 

@@ -189,10 +189,27 @@ impl Literals {
 
     #[inline(never)]
     fn find_pairs(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
-        for (at, pair) in value.windows(2).enumerate() {
-            let two = u32::from(pair[0] | FOLDED_BIT) | u32::from(pair[1] | FOLDED_BIT) << 8;
+        let pairs = &self.pairs.bitmap;
+        let mut at = 0;
+        while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*bytes) | FOLD;
+            let bit = |n: u32| pairs.bits((word >> (8 * n)) as u32 & TWO_BYTES);
+            let bits = [bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6)];
+            if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
+                self.look_for_pairs(&value[at..at + 8], at, value, needed, found);
+            }
+            at += 7;
+        }
+        self.look_for_pairs(value.get(at..).unwrap_or_default(), at, value, needed, found);
+    }
+
+    /// Looks for literals of two bytes in `part`, which stands at `at` in `value`.
+    #[inline(never)]
+    fn look_for_pairs(&self, part: &[u8], at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        for (n, pair) in part.windows(2).enumerate() {
+            let two = key(pair);
             if self.pairs.bitmap.has(two) {
-                self.verify(self.pairs.places(two), at, value, needed, found);
+                self.verify(self.pairs.places(two), at + n, value, needed, found);
             }
         }
     }
@@ -309,6 +326,8 @@ const BITS: u32 = 16;
 const FOLDED_BIT: u8 = 0x20;
 /// The same for eight bytes.
 const FOLD: u64 = 0x2020_2020_2020_2020;
+/// The first two bytes of a gram.
+const TWO_BYTES: u32 = 0x0000_ffff;
 /// The first three bytes of a gram.
 const THREE_BYTES: u32 = 0x00ff_ffff;
 
