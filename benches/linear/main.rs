@@ -12,6 +12,7 @@
 mod measure;
 mod rules;
 mod shapes;
+mod units;
 
 use measure::{Row, SUSPICIOUS, Shape, measure};
 use portcullis::body::{BodyLimits, BodyParser, Processor};
