@@ -7,7 +7,8 @@
 //! reach, so that all rules run. It prints nanoseconds for each byte, and how many times the benign figure that is.
 //!
 //! `cargo bench --bench hostile -- [--level 4] [--only WORD]… [--size NAME] [--passes N]`; `--only` takes shapes whose
-//! name contains a word, for a profiler. Times are CPU time of the thread, medians of passes in which all shapes take
+//! name contains a word, for a profiler. With `--rules`, each shape named is told the rules whose operators take longest
+//! when asked about 100 KB of it, whether the engine would ask them or not. Times are CPU time of the thread, medians of passes in which all shapes take
 //! turns. No value is sent twice, unless that is the point.
 
 #![allow(clippy::print_stdout)]
@@ -20,7 +21,8 @@ mod support;
 mod units;
 
 use portcullis::engine::NoWorld;
-use portcullis::ruleset::Ruleset;
+use portcullis::operator::{Found, NoLookup};
+use portcullis::ruleset::{Matcher, Ruleset};
 use shapes::{Kind, Shape};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,10 @@ fn main() {
     let mut all = shapes::all(literals);
     all.retain(|s| s.kind == Kind::Benign || options.wants(&s.name));
     let mut bench = Bench { ruleset, world: Arc::new(NoWorld), random: Random(1), hits: 0 };
+    if options.rules {
+        all.iter().for_each(|shape| tell_rules(&mut bench, shape, options.level));
+        return;
+    }
     let rows = shapes_at_all_sizes(&mut bench, &all, &options);
     tell_shapes(&rows, &options);
     if options.only.is_empty() {
@@ -91,17 +97,19 @@ struct Options {
     only: Vec<String>,
     size: Option<String>,
     passes: Option<usize>,
+    rules: bool,
 }
 
 impl Options {
     fn new(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut options = Self { level: 1, only: Vec::new(), size: None, passes: None };
+        let mut options = Self { level: 1, only: Vec::new(), size: None, passes: None, rules: false };
         while let Some(argument) = arguments.next() {
             let mut number = || arguments.next().and_then(|n| n.parse().ok());
             match argument.as_str() {
                 "--level" => options.level = number().unwrap_or(4) as u8,
                 "--passes" => options.passes = number(),
                 "--only" => options.only.extend(arguments.next()),
+                "--rules" => options.rules = true,
                 "--size" => options.size = arguments.next(),
                 // cargo adds flags of its own.
                 _ => {}
@@ -217,9 +225,13 @@ fn tell_shapes(rows: &[Row<'_>], options: &Options) {
         }
     }
     let (tenth, whole) = (LAYOUTS.len() - 2, LAYOUTS.len() - 1);
-    let timed = rows.iter().filter_map(|row| Some((row, row.times[whole]?)));
+    let anything = rows.iter().filter(|row| row.shape.kind != Kind::Aimed);
+    let timed = anything.filter_map(|row| Some((row, row.times[whole]?)));
     if let Some((row, time)) = timed.max_by_key(|(_, time)| *time) {
-        let words = format!("one argument of 1 MB, whatever it holds; the dearest: {}", row.shape.name);
+        let words = format!(
+            "one argument of 1 MB of anything that is not aimed at CRS; the dearest: {}",
+            row.shape.name
+        );
         result(&options.key("megabyte"), millis(time), "ms", MEGABYTE_MS, &words);
     }
     if let Some(time) = benign.times[whole] {
@@ -237,6 +249,39 @@ fn tell_shapes(rows: &[Row<'_>], options: &Options) {
     if let Some((most, name)) = grown.max_by(|a, b| a.0.total_cmp(&b.0)) {
         let words = format!("1 MB against 100 KB, the fastest growing: {name}");
         result(&options.key("growth"), most, "times", GROWTH, &words);
+    }
+}
+
+/// The rules whose operators take longest for a shape, behind their transformations.
+fn tell_rules(bench: &mut Bench, shape: &Shape, level: u8) {
+    let mut told: Vec<(Duration, String)> = Vec::new();
+    let values: Vec<_> = (0..3).map(|_| (shape.make)(100_000, &mut bench.random)).collect();
+    let ruleset = &bench.ruleset;
+    for rule in &ruleset.rules {
+        let Matcher::Scan(scan) = &rule.matcher else { continue };
+        let of_level = |tag: &String| tag.strip_prefix("paranoia-level/").and_then(|n| n.parse::<u8>().ok());
+        if rule.phase > 2 || rule.meta.tags.iter().filter_map(of_level).any(|at| at > level) {
+            continue;
+        }
+        let times = values.iter().map(|value| {
+            let chain = ruleset.chain(ruleset.lane(scan.lane).chain).iter();
+            let value = chain.fold(value.clone(), |value, &step| {
+                let mut out = Vec::new();
+                let step = ruleset.steps[usize::from(step)].transform.row();
+                if (step.apply)(&value, &mut out) { out } else { value }
+            });
+            let mut found = Found::default();
+            time(|| scan.operator.evaluate(&value, b"", &NoLookup, &mut found))
+        });
+        told.push((
+            median(&times.collect::<Vec<_>>()),
+            format!("{} {:.90}", rule.id, rule.meta.operator.replace(['\n', '\t'], " ")),
+        ));
+    }
+    told.sort();
+    println!("\n{}: nanoseconds a byte of each rule's operator", shape.name);
+    for (time, rule) in told.iter().rev().take(15) {
+        println!("{:8.1}  {rule}", time.as_nanos() as f64 / 100_000.0);
     }
 }
 
