@@ -1,6 +1,6 @@
 //! What rules share: steps, chains, lanes and names.
 
-use crate::ruleset::classes::mask_of_set;
+use crate::ruleset::classes::{any_case, classes_in, mask_of_set};
 use crate::ruleset::{Chain, ChainId, Lane, LaneId, Selector, Slot, SlotNames, Step, TargetId, TargetSet};
 use crate::transform::TransformId;
 use crate::variable::Variable;
@@ -50,6 +50,8 @@ impl Intern {
                 self.steps.push(Step {
                     transform,
                     trigger: transform.row().trigger.bytes().map(|bytes| mask_of_set(&bytes)),
+                    adds: transform.adds().map(|bytes| any_case(mask_of_set(&bytes))),
+                    removes: classes_in(&transform.removes()),
                 });
                 self.steps.len() - 1
             }

@@ -79,7 +79,8 @@ fn of_pattern(pattern: &str) -> Option<Conditioned> {
 fn of_hir(hir: &Hir) -> Condition {
     // No match at all, as `[^\x00-\xff]` has none, is no match of any length.
     let Some(min_len) = hir.properties().minimum_len() else { return Condition::NEVER };
-    Condition { min_len, classes: class_clauses(&Needs::of(hir)), lists: best_lists(necessary(hir)) }
+    let classes = class_clauses(&Needs::of(hir));
+    Condition { min_len, classes, lists: best_lists(necessary(hir)), quick: true }
 }
 
 /// The pattern that matches what `hir` matches in values of `alphabet`; `None` when that is nothing.
@@ -128,6 +129,9 @@ fn alphabet_class(alphabet: ClassMask) -> &'static ClassBytes {
     &CLASSES[at]
 }
 
+/// Literals that an operator finds as fast as anything could.
+const QUICK_LITERALS: usize = 4;
+
 fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
     if literals.iter().any(Vec::is_empty) || literals.is_empty() {
         return None;
@@ -140,7 +144,8 @@ fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
         let clause = Clause::of(permitted.iter().map(|l| l.to_ascii_lowercase()));
         let mut lists = [const { None }; LISTS];
         lists[0] = clause.map(|clause| clause.shortest().into());
-        Condition { min_len, classes: class_clauses(&needs), lists }
+        let quick = permitted.len() <= QUICK_LITERALS;
+        Condition { min_len, classes: class_clauses(&needs), lists, quick }
     }))
 }
 
@@ -313,11 +318,15 @@ impl Clause {
         Self { classes: listed, strings: shortest(self.strings) }
     }
 
-    /// How likely an ordinary value meets it, if that is rare enough to be worth a look.
+    /// What it costs with ordinary values: how likely they meet it, and how much there is to look for; `None` when it is
+    /// met too often to be worth a look.
     fn cost(&self) -> Option<f64> {
-        let (classes, strings) =
-            (likelihood(self.classes), self.strings.iter().map(|s| frequency(s)).sum::<f64>());
-        (classes < RARE_CLASSES && strings < RARE_STRINGS).then_some(classes + strings)
+        let classes = likelihood(self.classes);
+        let strings = self.strings.iter().map(|s| frequency(s)).sum::<f64>();
+        let worthwhile = classes < RARE_CLASSES && strings < RARE_STRINGS;
+        let pairs = self.strings.iter().filter(|s| s.len() == MIN_LITERAL).count();
+        let looks = STRING_COST * self.strings.len() as f64 + PAIR_COST * pairs as f64;
+        worthwhile.then(|| classes + strings + looks)
     }
 }
 
@@ -523,6 +532,10 @@ fn ranked(clauses: Vec<Clause>) -> Vec<Clause> {
 
 /// Strings that are likelier to occur are not worth looking for.
 const RARE_STRINGS: f64 = 0.02;
+/// A string more to look for is as bad as to be met so much more often.
+const STRING_COST: f64 = 0.000_01;
+/// A string of two bytes: they are looked for by themselves.
+const PAIR_COST: f64 = 0.002;
 /// Classes cost nothing to look for.
 const RARE_CLASSES: f64 = 0.05;
 

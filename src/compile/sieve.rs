@@ -1,7 +1,7 @@
 //! Rules of a phase → groups that are sieved together.
 
 use super::prefilter::{ConditionId, Conditioned};
-use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of_set};
+use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case, class_of, mask_of_set};
 use crate::ruleset::plan::{Length, Plans};
 use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
@@ -10,6 +10,7 @@ use crate::ruleset::{
 };
 use crate::transform::TransformId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// What groups are made from.
 pub(super) struct Sieves<'a> {
@@ -144,6 +145,9 @@ impl Sieves<'_> {
         let mut by_target: HashMap<_, usize> = HashMap::new();
         let mut tree = Tree::new(words);
         let mut blind = vec![0; words];
+        let mut operators = vec![None; positions.len()];
+        // Rules that would be asked about every step of a chain.
+        let mut each_step = vec![0; words];
         let mut members = vec![0; rules.len().div_ceil(64)];
         for (number, position) in positions.iter().enumerate() {
             let Some(Guarded { scan, condition, .. }) = self.guarded(rules[*position]) else { continue };
@@ -165,6 +169,12 @@ impl Sieves<'_> {
                 continue;
             }
             let chain = &self.chains[usize::from(scan.steps.unwrap_or(lane.chain).0)].0;
+            let is_whole = (0..=chain.len()).all(|end| self.visible(&chain[..end]) == chain[..end]);
+            if is_whole && condition.is_some_and(|c| c[ALPHABETS.len() - 1].quick) {
+                operators[number] = Some(Arc::clone(&scan.operator));
+            } else if scan.steps.is_some() {
+                each_step[word] |= bit;
+            }
             // With multiMatch, every step's result is looked at.
             let from = if scan.steps.is_some() { 0 } else { chain.len() };
             for end in from..=chain.len() {
@@ -178,12 +188,13 @@ impl Sieves<'_> {
             prefilters: std::array::from_fn(|alphabet| {
                 let of_alphabet: Vec<&Condition> =
                     conditions.iter().map(|c| c.map_or(&Condition::ALWAYS, |c| &c[alphabet])).collect();
-                Prefilter::new(&of_alphabet)
+                Prefilter::new(&of_alphabet).with_slow(&each_step)
             }),
             positions: positions.iter().map(|p| *p as u32).collect(),
             members: members.into(),
             targets: targets.into(),
             nodes: tree.nodes.into_iter().map(Branching::into_node).collect(),
+            operators: operators.into(),
             blind: blind.into(),
             plans: Plans::default(),
         }
@@ -210,7 +221,7 @@ impl Sieves<'_> {
         let mut blind = true;
         let mut view: Vec<ViewStep> = Vec::new();
         for &column in steps.iter().rev() {
-            let Step { transform, trigger } = self.steps[usize::from(column)];
+            let Step { transform, trigger, .. } = self.steps[usize::from(column)];
             // Prefilters do not see that letters become lower case, where nothing after it minds.
             let trigger =
                 if blind && transform.only_lowers() { trigger.map(|t| t & !UPPER_CASE) } else { trigger };

@@ -263,6 +263,7 @@ impl Transaction {
     fn ask(&mut self, ruleset: &Ruleset, rule: &Rule, scan: &Scan, at: LaneValue, value: ValueId) -> bool {
         self.found.clear();
         self.found.want_captures = scan.capture;
+        self.found.only_answer = scan.negated;
         let argument = match &scan.argument {
             Some(template) => self.expand(ruleset, template),
             None => Vec::new(),

@@ -1,6 +1,7 @@
 //! One value through a group: which of the rules that look at it may match it.
 
 use super::values::{ValueId, Values};
+use crate::operator::{Found, NoLookup, Outcome};
 use crate::ruleset::classes::ALPHABETS;
 use crate::ruleset::plan::{Branch, Length, Plan, unite};
 use crate::ruleset::prefilter::LISTS;
@@ -17,6 +18,7 @@ pub(super) struct Sifter {
     sets: Vec<u64>,
     /// The rules that are left.
     left: Vec<u64>,
+    found: Found,
 }
 
 /// A value at a node of a group's tree.
@@ -72,10 +74,12 @@ impl Sifter {
         let Some(plan) = plan.as_ref() else { return };
         let length = values.get(value).len();
         if let Some(set) = self.concerned(group, plan, length, guards) {
-            self.note(group, plan, value, length, set);
+            self.note(group, plan, value, set);
         }
         for branch in &plan.children {
-            let Some(guards) = self.concerned_behind(group, branch, length, guards) else { continue };
+            let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) else {
+                continue;
+            };
             let result = values.step(ruleset, value, branch.column);
             if result.is_lasting() {
                 self.visits.push(Visit { node: branch.node, value: result, guards });
@@ -105,7 +109,7 @@ impl Sifter {
             self.look_through(values, group, Form { value, alphabet: plan.alphabet, guards: set });
         }
         for branch in &plan.children {
-            if let Some(guards) = self.concerned_behind(group, branch, length, guards) {
+            if let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) {
                 self.visit_fleeting(values, ruleset, group, raw, branch.node, guards);
             }
         }
@@ -128,14 +132,14 @@ impl Sifter {
         &mut self,
         group: &Group,
         branch: &Branch,
-        length: usize,
+        value: &[u8],
         guards: usize,
     ) -> Option<usize> {
         let set = self.narrowed(guards, &branch.guards);
         let longest = match (branch.length, group.nodes[usize::from(branch.node)].transform) {
             (Length::Any, _) | (_, None) => usize::MAX,
-            (Length::Kept, _) => length,
-            (Length::Shrunk, Some(step)) => step.longest(length).unwrap_or(usize::MAX),
+            (Length::Kept, _) => value.len(),
+            (Length::Shrunk, Some(step)) => step.longest_for(value).unwrap_or(usize::MAX),
         };
         if group.prefilters[ANY_ALPHABET].retain_long(longest, &mut self.sets[set..]) {
             return Some(set);
@@ -158,11 +162,11 @@ impl Sifter {
     }
 
     /// Notes that the rules at the end of `sets` look at a value, unless nothing has to be looked for.
-    fn note(&mut self, group: &Group, plan: &Plan, value: ValueId, length: usize, set: usize) {
+    fn note(&mut self, group: &Group, plan: &Plan, value: ValueId, set: usize) {
         let words = group.words();
         let sought =
-            self.sets[set..].iter().zip(&plan.sought).map(|(set, sought)| (set & sought).count_ones()).sum();
-        if !is_worth_a_look(sought, length) {
+            self.sets[set..].iter().zip(&plan.sought).fold(0, |any, (set, sought)| any | set & sought);
+        if sought == 0 {
             unite(&mut self.left, &self.sets[set..]);
             self.sets.truncate(set);
         } else if let Some(known) = self.forms.iter().find(|form| form.value == value) {
@@ -179,16 +183,35 @@ impl Sifter {
         let words = group.words();
         let (set, rest) = self.sets[form.guards..].split_at_mut(words);
         let met = &mut rest[..LISTS * words];
-        group.prefilters[usize::from(form.alphabet)].retain_found(values.get(form.value), met, set);
+        let (prefilter, value) = (&group.prefilters[usize::from(form.alphabet)], values.get(form.value));
+        if value.len() < LONG || !prefilter.retain_alone(value, met, set) {
+            prefilter.retain_found(value, met, set);
+        } else {
+            ask(group, value, set, &mut self.found);
+        }
         unite(&mut self.left, set);
     }
 }
 
-/// Whether to look for the literals of so many rules in a value of this length: a few rules on a long value are asked
-/// sooner themselves.
-fn is_worth_a_look(sought: u32, length: usize) -> bool {
-    sought > 2 || sought > 0 && length < 512
+/// Takes from `set`, which are few rules, those that say that they do not match.
+fn ask(group: &Group, value: &[u8], set: &mut [u64], found: &mut Found) {
+    found.only_answer = true;
+    for (word, rules) in set.iter_mut().enumerate() {
+        let mut rest = *rules;
+        while rest != 0 {
+            let number = word * 64 + rest.trailing_zeros() as usize;
+            if let Some(operator) = &group.operators[number]
+                && operator.evaluate(value, b"", &NoLookup, found) == Outcome::NoMatch
+            {
+                *rules &= !(rest & rest.wrapping_neg());
+            }
+            rest &= rest - 1;
+        }
+    }
 }
+
+/// Bytes from which on a value is looked through for a few rules in their own ways.
+const LONG: usize = 96;
 
 /// The alphabet of all bytes.
 const ANY_ALPHABET: usize = ALPHABETS.len() - 1;

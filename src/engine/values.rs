@@ -5,7 +5,7 @@
 //! any rule shares what is known of it.
 
 use crate::limits;
-use crate::ruleset::classes::{ClassMask, mask_of};
+use crate::ruleset::classes::{ClassMask, any_case, mask_of};
 use crate::ruleset::{Guard, Ruleset};
 
 /// A value in [`Values`].
@@ -200,7 +200,16 @@ impl Values {
             std::mem::swap(&mut self.ephemeral, &mut out);
             ValueId::EPHEMERAL
         } else {
-            self.push(&out)
+            let known = self.entries[id.0 as usize].mask;
+            let made = self.push(&out);
+            // No class is lost by that, and a class too many costs time alone.
+            if let Some(adds) = step.adds
+                && known != 0
+                && made != ValueId::EMPTY
+            {
+                self.entries[made.0 as usize].mask = any_case(known) & !step.removes | adds;
+            }
+            made
         };
         self.scratch = out;
         result

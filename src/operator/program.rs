@@ -10,7 +10,8 @@ use super::registry::Capture;
 use super::simple::Simple;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::{Anchored, Input};
+use regex_automata::util::prefilter::Prefilter;
+use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Hir, Look};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -136,6 +137,19 @@ impl Program {
         }
     }
 
+    /// Whether there is a match.
+    pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Exceeded> {
+        match &self.engine {
+            // Where a match begins is asked only where it matters.
+            Engine::Linear { find, line_start, simple: None, .. }
+                if !line_start || !input.ends_with(b"\n") =>
+            {
+                Ok(find.is_match(input))
+            }
+            _ => self.find(input, 0).map(|found| found.is_some()),
+        }
+    }
+
     /// The first match that begins at `from` or later.
     pub(super) fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Exceeded> {
         if from > input.len() {
@@ -243,7 +257,10 @@ fn parse(text: &str) -> Result<Hir, BuildError> {
 }
 
 fn build(hir: &Hir, captures: WhichCaptures, size: usize) -> Result<Regex, BuildError> {
+    // A search for many literals costs more for a byte than the automaton itself.
+    let prefilter = Prefilter::from_hir_prefix(MatchKind::LeftmostFirst, hir);
     let config = Regex::config()
+        .auto_prefilter(prefilter.is_none_or(|prefilter| prefilter.is_fast()))
         .utf8_empty(false)
         .which_captures(captures)
         .nfa_size_limit(Some(size))

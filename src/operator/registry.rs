@@ -130,6 +130,8 @@ pub enum Capture {
 /// What an operator found, beyond yes or no. Reused from one evaluation to the next; the engine clears it.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
+    /// Whether nothing but the answer is wanted, as of an operator that is negated.
+    pub only_answer: bool,
     /// Whether captures are wanted (the rule has `capture`). Operators must fill [`Found::captures`] only then.
     pub want_captures: bool,
     /// Captures, `TX.0` first.

@@ -152,6 +152,9 @@ impl Operator for RestPath {
 }
 
 fn run(program: &Program, global: bool, input: &[u8], found: &mut Found) -> Outcome {
+    if found.only_answer {
+        return program.is_match(input).map_or(Outcome::Exceeded, Outcome::from);
+    }
     let result = match (found.want_captures, global) {
         (false, _) => program.find(input, 0),
         (true, false) => program.find_captures(input, 0, &mut found.captures),

@@ -88,6 +88,12 @@ pub fn mask_of_set(set: &ByteSet) -> ClassMask {
     (0..=u8::MAX).filter(|b| set.contains(*b)).fold(0, |mask, b| mask | 1 << class_of(b))
 }
 
+/// The classes all of whose bytes are in `set`.
+pub fn classes_in(set: &ByteSet) -> ClassMask {
+    let others = (0..=u8::MAX).filter(|b| !set.contains(*b)).fold(0, |mask, b| mask | 1 << class_of(b));
+    ALL_CLASSES & !others
+}
+
 static CLASS_OF: [ClassMask; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

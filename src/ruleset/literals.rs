@@ -15,7 +15,11 @@ pub struct Literals {
     all: Vec<Literal>,
     /// Which three bytes may begin what a literal is found by.
     first: Bitmap,
-    /// Literals of two and three bytes, found by three; any byte may be the third.
+    /// Literals of two bytes. Few patterns have any, so that they are looked for by themselves.
+    pairs: Table,
+    /// The patterns that ask for one of them.
+    pair_patterns: Box<[u64]>,
+    /// Literals of three bytes.
     short: Table,
     /// Longer ones, found by four bytes.
     long: Table,
@@ -85,13 +89,16 @@ impl Literals {
                 None => uses.push(Use { word, pattern_word, bits }),
             }
         }
-        let (mut short, mut long) = (Vec::new(), Vec::new());
+        let (mut pairs, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
+        let mut pair_patterns = vec![0; words];
         for (at, literal) in all.iter().enumerate() {
             let literal_at = at as u32;
             match &*literal.text {
-                [a, b] => {
-                    let place = |third| Place { key: key(&[*a, *b, third]), literal: literal_at, offset: 0 };
-                    short.extend((0..=u8::MAX).filter(|b| b | FOLDED_BIT == *b).map(place));
+                [_, _] => {
+                    pairs.push(Place { key: key(&literal.text), literal: literal_at, offset: 0 });
+                    for u in &literal.uses {
+                        pair_patterns[u.pattern_word as usize] |= u.bits;
+                    }
                 }
                 [_, _, _] => short.push(Place { key: key(&literal.text), literal: literal_at, offset: 0 }),
                 text => {
@@ -106,48 +113,91 @@ impl Literals {
         for place in short.iter().chain(&long) {
             first.insert(place.key & THREE_BYTES);
         }
-        Self { all, first, short: Table::new(short), long: Table::new(long), patterns: patterns.into() }
+        Self {
+            all,
+            first,
+            pairs: Table::new(pairs),
+            pair_patterns: pair_patterns.into(),
+            short: Table::new(short),
+            long: Table::new(long),
+            patterns: patterns.into(),
+        }
     }
 
     /// Looks in `value` for the literals that the patterns in `needed` ask for. `found` has for each list the patterns
     /// for which something has been found, and is added to.
     pub fn find(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
-        if !self.patterns.iter().zip(needed).any(|(with, needed)| with & needed != 0) {
-            return;
+        let words = needed.len();
+        // Patterns of which some list is still open.
+        let open = |word: usize, found: &[u64]| {
+            let met = found.iter().skip(word).step_by(words).fold(u64::MAX, |all, met| all & met);
+            needed[word] & !met
+        };
+        let wanted = |patterns: &[u64], found: &[u64]| {
+            patterns.iter().enumerate().any(|(word, patterns)| patterns & open(word, found) != 0)
+        };
+        if wanted(&self.patterns, found) {
+            self.find_long(value, needed, found);
+            if wanted(&self.pair_patterns, found) {
+                self.find_pairs(value, needed, found);
+            }
         }
-        // Six positions from each eight bytes, so that bytes are loaded and folded once for all of them.
+    }
+
+    #[inline(never)]
+    fn find_long(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        // Five positions from each eight bytes, so that bytes are loaded and folded once for all of them.
+        let first = &self.first;
         let mut at = 0;
         while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
-            for n in 0..6 {
-                let gram = (word >> (8 * n)) as u32 & THREE_BYTES;
-                if self.first.has(gram) {
-                    self.look(gram, at + n, value, needed, found);
-                }
+            let bit = |n: u32| first.bits((word >> (8 * n)) as u32 & THREE_BYTES);
+            let bits = [bit(0), bit(1), bit(2), bit(3), bit(4)];
+            // Told of all five before the first branch: most of them lead nowhere.
+            if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
+                let hits = bits.iter().rev().fold(0, |hits, bit| hits << 1 | bit & 1);
+                self.look(word, hits, at, value, needed, found);
             }
-            at += 6;
+            at += 5;
         }
-        let mut rest = &value[at.min(value.len())..];
-        while let [a, b, more @ ..] = rest {
-            let gram = key(&[*a, *b, more.first().copied().unwrap_or_default()]);
-            self.look(gram, value.len() - rest.len(), value, needed, found);
-            rest = &rest[1..];
-        }
+        let rest = value.get(at..).unwrap_or_default();
+        let mut tail = [0; 8];
+        tail[..rest.len()].copy_from_slice(rest);
+        let word = u64::from_le_bytes(tail) | FOLD;
+        // What seems to stand behind the end is not found there when it is compared.
+        let hits = (1_u64 << rest.len().saturating_sub(2)) - 1;
+        self.look(word, hits, at, value, needed, found);
     }
 
-    /// Looks for literals that are found by the three bytes at `at` or the four there.
+    /// Looks for literals that are found at those bytes of `word` which `hits` has a bit for. The first of them stands
+    /// at `at`.
     #[inline(never)]
-    fn look(&self, three: u32, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
-        if self.short.bitmap.has(three) {
-            self.verify(self.short.places(three), at, value, needed, found);
-        }
-        if let Some(four) = value.get(at + 3).map(|b| three | u32::from(b | FOLDED_BIT) << 24)
-            && self.long.bitmap.has(four)
-        {
-            self.verify(self.long.places(four), at, value, needed, found);
+    fn look(&self, word: u64, mut hits: u64, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        while hits != 0 {
+            let n = hits.trailing_zeros();
+            hits &= hits - 1;
+            let four = (word >> (8 * n)) as u32;
+            let three = four & THREE_BYTES;
+            if self.long.bitmap.has(four) {
+                self.verify(self.long.places(four), at + n as usize, value, needed, found);
+            }
+            if self.short.bitmap.has(three) {
+                self.verify(self.short.places(three), at + n as usize, value, needed, found);
+            }
         }
     }
 
+    #[inline(never)]
+    fn find_pairs(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        for (at, pair) in value.windows(2).enumerate() {
+            let two = u32::from(pair[0] | FOLDED_BIT) | u32::from(pair[1] | FOLDED_BIT) << 8;
+            if self.pairs.bitmap.has(two) {
+                self.verify(self.pairs.places(two), at, value, needed, found);
+            }
+        }
+    }
+
+    #[inline(never)]
     fn verify(&self, places: &[Place], at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
         for place in places {
             let literal = &self.all[place.literal as usize];
@@ -224,8 +274,14 @@ impl Bitmap {
 
     #[inline(always)]
     fn has(&self, gram: u32) -> bool {
+        self.bits(gram) & 1 != 0
+    }
+
+    /// In the lowest bit, whether it may have `gram`.
+    #[inline(always)]
+    fn bits(&self, gram: u32) -> u64 {
         let bit = Self::bit(gram);
-        self.0[bit >> 6] >> (bit & 63) & 1 != 0
+        self.0[bit >> 6] >> (bit & 63)
     }
 
     /// A multiplication spreads grams over the upper bits.

@@ -1,14 +1,24 @@
 //! What values made of the same classes of bytes have in common when they are sieved: which transformations can
 //! change them, and which rules their bytes cannot meet.
 
-use super::classes::{ALL_CLASSES, ClassMask, any_case};
+use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case};
 use super::sieve::{Group, Node};
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
-/// slot, so that clients who send all of them cost others no more than the making of a plan.
-pub struct Plans(Box<[ArcSwapOption<Plan>]>);
+/// slot. A mixture gets a plan of its own when it comes for the second time; until then the plan for its whole alphabet
+/// serves, of which there are few. So neither clients who send all mixtures nor transformations that make noise of values
+/// cost much more than the others.
+pub struct Plans(Box<[Slot]>);
+
+#[derive(Default)]
+struct Slot {
+    plan: ArcSwapOption<Plan>,
+    /// Which node and mixture came by last and had no plan.
+    missed: AtomicU64,
+}
 
 /// How to sieve a value that stands at a node of the group's tree of views.
 #[derive(Debug)]
@@ -52,24 +62,34 @@ pub enum Length {
 }
 
 impl Plans {
-    /// The plan for values of these classes at `node`.
+    /// The plan for values of these classes at `node`, or one for more classes.
     pub fn get(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
         let mask = mask & ALL_CLASSES;
-        let mixed = (mask ^ u64::from(node) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let slot = &self.0[(mixed >> (64 - SLOT_BITS)) as usize];
-        let known = slot.load();
+        // Classes take 44 bits.
+        let key = mask | u64::from(node) << 48;
+        let slot = self.slot(key);
+        let known = slot.plan.load();
         if known.as_ref().is_some_and(|plan| plan.mask == mask && plan.node == node) {
             return known;
         }
+        let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
+        if alphabet != mask && slot.missed.swap(key, Ordering::Relaxed) != key {
+            return self.get(group, node, alphabet);
+        }
         let plan = Some(Arc::new(Plan::new(group, node, mask)));
-        slot.store(plan.clone());
+        slot.plan.store(plan.clone());
         Guard::from_inner(plan)
+    }
+
+    fn slot(&self, key: u64) -> &Slot {
+        let mixed = (key ^ key >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &self.0[(mixed >> (64 - SLOT_BITS)) as usize]
     }
 }
 
 impl Default for Plans {
     fn default() -> Self {
-        Self((0..1 << SLOT_BITS).map(|_| ArcSwapOption::empty()).collect())
+        Self((0..1 << SLOT_BITS).map(|_| Slot::default()).collect())
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::classes::{ALL_CLASSES, CLASSES, ClassMask};
 use super::literals::Literals;
+use memchr::memmem::Finder;
 
 /// What must hold for one pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Condition {
     pub classes: [ClassMask; CLASS_CLAUSES],
     /// Of each of these lists, something must occur; `None` asks for nothing.
     pub lists: [Option<AnyOf>; LISTS],
+    /// Whether the pattern itself costs no more for a byte than a look for literals does.
+    pub quick: bool,
 }
 
 /// Things of which one must occur in a value.
@@ -38,12 +41,15 @@ pub const LISTS: usize = 2;
 
 impl Condition {
     /// What every value meets.
-    pub const ALWAYS: Condition =
-        Condition { min_len: 0, classes: [ALL_CLASSES; CLASS_CLAUSES], lists: [const { None }; LISTS] };
+    pub const ALWAYS: Condition = Condition {
+        min_len: 0,
+        classes: [ALL_CLASSES; CLASS_CLAUSES],
+        lists: [const { None }; LISTS],
+        quick: false,
+    };
 
     /// What no value meets.
-    pub const NEVER: Condition =
-        Condition { min_len: 0, classes: [0; CLASS_CLAUSES], lists: [const { None }; LISTS] };
+    pub const NEVER: Condition = Condition { classes: [0; CLASS_CLAUSES], ..Self::ALWAYS };
 }
 
 /// The conditions of a group of patterns.
@@ -61,9 +67,22 @@ pub struct Prefilter {
     /// For each list and class, the patterns whose list the class meets.
     by_listed_class: Vec<u64>,
     literals: Literals,
+    /// Lists of a single literal without letters: the pattern, the list, the literal.
+    alone: Vec<(usize, usize, Finder<'static>)>,
+    /// The patterns that are soon asked themselves.
+    quick: Vec<u64>,
 }
 
 impl Prefilter {
+    /// Says of the patterns in `slow` that they are not soon asked themselves.
+    #[must_use]
+    pub fn with_slow(mut self, slow: &[u64]) -> Self {
+        for (quick, slow) in self.quick.iter_mut().zip(slow) {
+            *quick &= !slow;
+        }
+        self
+    }
+
     /// A prefilter of `conditions`; pattern `n` is the `n`th of them.
     pub fn new(conditions: &[&Condition]) -> Self {
         let words = conditions.len().div_ceil(64);
@@ -75,6 +94,8 @@ impl Prefilter {
             listless: vec![0; LISTS * words],
             by_listed_class: vec![0; LISTS * CLASSES * words],
             literals: Literals::default(),
+            alone: Vec::new(),
+            quick: vec![0; words],
         };
         for (n, condition) in conditions.iter().enumerate() {
             let (word, bit) = (n >> 6, 1 << (n & 63));
@@ -90,7 +111,16 @@ impl Prefilter {
                     prefilter.by_class[(clause * CLASSES + class) * words + word] |= bit;
                 }
             }
+            if condition.quick {
+                prefilter.quick[word] |= bit;
+            }
             for (list, any_of) in condition.lists.iter().enumerate() {
+                if let Some(AnyOf { classes: 0, literals }) = any_of
+                    && let [literal] = literals.as_slice()
+                    && !literal.iter().any(u8::is_ascii_alphabetic)
+                {
+                    prefilter.alone.push((n, list, Finder::new(literal).into_owned()));
+                }
                 match any_of {
                     None => prefilter.listless[list * words + word] |= bit,
                     Some(any_of) => {
@@ -161,6 +191,32 @@ impl Prefilter {
         met
     }
 
+    /// Of the patterns in `set`, which are few, those that a long value may match, when they can be told without looking
+    /// for the literals of all patterns. What is told is taken from `set` or added to `met`; returns whether it is all.
+    pub fn retain_alone(&self, value: &[u8], met: &mut [u64], set: &mut [u64]) -> bool {
+        for (pattern, list, literal) in &self.alone {
+            let (word, bit) = (pattern >> 6, 1 << (pattern & 63));
+            let listed = list * self.words + word;
+            if set[word] & !met[listed] & bit == 0 {
+                continue;
+            }
+            match literal.find(value) {
+                Some(_) => met[listed] |= bit,
+                None => set[word] &= !bit,
+            }
+        }
+        let open = |word: usize| {
+            let met = met.iter().skip(word).step_by(self.words).fold(u64::MAX, |all, met| all & met);
+            set[word] & !met
+        };
+        let (mut open_rules, mut slow) = (0, 0);
+        for (word, quick) in self.quick.iter().enumerate() {
+            open_rules += open(word).count_ones();
+            slow |= open(word) & !quick;
+        }
+        open_rules <= FEW_RULES && slow == 0
+    }
+
     /// Takes from `set` the patterns whose literals do not occur in `value`. `met` are those of [`Self::met_by`]; what
     /// is found is added to it.
     pub fn retain_found(&self, value: &[u8], met: &mut [u64], set: &mut [u64]) {
@@ -182,6 +238,8 @@ fn each_class(mask: ClassMask) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Rules that are sooner asked themselves than looked for.
+const FEW_RULES: u32 = 2;
 /// Lengths beyond this count as this.
 const LONGEST: usize = 31;
 
@@ -240,7 +298,7 @@ mod tests {
         let conditions = [Condition {
             min_len: 3,
             classes: [ALL_CLASSES, 1 << class_of(b'<'), ALL_CLASSES, ALL_CLASSES],
-            lists: Default::default(),
+            ..Condition::ALWAYS
         }];
         assert_eq!(candidates(&conditions, b"<b"), [0_usize; 0]);
         assert_eq!(candidates(&conditions, b"abc"), [0_usize; 0]);

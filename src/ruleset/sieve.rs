@@ -9,7 +9,9 @@ use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask};
 use super::plan::Length;
 use super::plan::Plans;
 use super::prefilter::Prefilter;
+use crate::operator::Operator;
 use crate::transform::TransformId;
+use std::sync::Arc;
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
 #[derive(Debug)]
@@ -28,6 +30,9 @@ pub struct Group {
     pub plans: Plans,
     /// How values look to the rules: a tree of transformations, the root first.
     pub nodes: Box<[Node]>,
+    /// The operators of those rules that may be asked about a value as it stands in the tree: nothing has been left out
+    /// on the way there, and their patterns are as quick as a look for literals.
+    pub operators: Box<[Option<Arc<dyn Operator>>]>,
     /// The rules of which nothing but the bytes of a value can be told.
     pub blind: Box<[u64]>,
 }

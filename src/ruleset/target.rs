@@ -77,6 +77,10 @@ pub struct Step {
     pub transform: TransformId,
     /// Values without any of these classes of bytes stay as they are; `None` when any value may change.
     pub trigger: Option<ClassMask>,
+    /// The classes that a changed value may have beside those it had; `None` when it may have any.
+    pub adds: Option<ClassMask>,
+    /// The classes that a changed value has no byte of.
+    pub removes: ClassMask,
 }
 
 /// A chain of transformations, in order, as positions in the ruleset's list of [`Step`]s.

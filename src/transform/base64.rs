@@ -19,6 +19,11 @@ pub(super) fn base64_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
     decode(input, &STRICT, out)
 }
 
+/// How many bytes `base64Decode` reads before it stops.
+pub(super) fn read_by_decode(input: &[u8]) -> usize {
+    input.iter().position(|b| STRICT[usize::from(*b)] == STOP).unwrap_or(input.len())
+}
+
 /// Everything that looks like base64, wherever it stands. Not `-` and `_`: ModSecurity and PHP skip them, so that one
 /// of them read as a symbol would hide what follows it.
 pub(super) fn base64_decode_ext(input: &[u8], out: &mut Vec<u8>) -> bool {

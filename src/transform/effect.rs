@@ -53,6 +53,27 @@ impl TransformId {
         }
     }
 
+    /// The most bytes that its result has for `value`, where looking at it tells more than its length does.
+    pub fn longest_for(self, value: &[u8]) -> Option<usize> {
+        match self.row().name {
+            "base64Decode" => self.longest(super::base64::read_by_decode(value)),
+            _ => self.longest(value.len()),
+        }
+    }
+
+    /// Bytes that no result contains which differs from the value.
+    pub fn removes(self) -> ByteSet {
+        const UPPER: ByteSet = ByteSet::range(b'A', b'Z');
+        match self.row().name {
+            "lowercase" => UPPER,
+            "cmdLine" => UPPER.union(ByteSet::of(b"\\\"'^,;\t\r\n")),
+            "compressWhitespace" => ByteSet::of(b"\t\n\x0b\x0c\r"),
+            "removeNulls" | "replaceNulls" => ByteSet::of(b"\0"),
+            "removeWhitespace" => ByteSet::of(b" \t\n\x0b\x0c\r"),
+            _ => ByteSet::EMPTY,
+        }
+    }
+
     /// The bytes that its result may contain beside those of the value (letters of either case count as one);
     /// `None` when it may contain any.
     pub fn adds(self) -> Option<ByteSet> {
@@ -137,6 +158,8 @@ mod tests {
                 let Some(longest) = id.longest(value.len()) else { continue };
                 let result = applied(id, &value);
                 prop_assert!(result.len() <= longest, "{} of {value:?}: {result:?}", id.row().name);
+                let longest = id.longest_for(&value).expect("as above");
+                prop_assert!(result.len() <= longest, "{} of {value:?}: {result:?}", id.row().name);
             }
         }
 
@@ -145,6 +168,17 @@ mod tests {
             for id in ids().filter(|id| id.only_lowers()) {
                 let (result, of_lower) = (applied(id, &value), applied(id, &value.to_ascii_lowercase()));
                 prop_assert_eq!(result, of_lower);
+            }
+        }
+
+        #[test]
+        fn what_is_removed_is_gone(value in values()) {
+            for id in ids() {
+                let mut result = Vec::new();
+                if (id.row().apply)(&value, &mut result) {
+                    let removes = id.removes();
+                    prop_assert!(!result.iter().any(|b| removes.contains(*b)), "{} of {value:?}", id.row().name);
+                }
             }
         }
 
