@@ -26,10 +26,12 @@ pub enum Kind {
     Unit,
 }
 
-/// The benign one first.
+/// The benign ones first: the first of them is measured by itself, the second in turns with the hostile ones.
 pub fn all(literals: Vec<Vec<u8>>) -> Vec<Shape> {
     let literals = Rc::new(literals);
-    let mut shapes = vec![shape("prose", Kind::Benign, |length, random| random.prose(length))];
+    let mut shapes: Vec<Shape> = ["prose by itself", "prose among hostile values"]
+        .map(|name| shape(name, Kind::Benign, |length, random| random.prose(length)))
+        .into();
     for (name, kind) in [("glued", b"".as_slice()), ("spaced", b" ")] {
         let glue = |what: &str, make: fn(&[u8], &mut Random) -> Vec<u8>| {
             let all = Rc::clone(&literals);
