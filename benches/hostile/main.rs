@@ -341,7 +341,7 @@ fn floods(bench: &mut Bench, options: &Options) {
         prose.push(bench.run(&request));
     }
     let prose = median(&prose);
-    let kinds: [(&str, &str, fn(&mut Bench) -> Vec<Request>); 4] = [
+    let kinds: [Flood; 4] = [
         ("nothing", "nothing else", |_| Vec::new()),
         ("once", "new values, never sent twice", |bench| vec![few_letters(bench)]),
         ("twice", "values that are sent exactly twice", |bench| {
@@ -394,6 +394,9 @@ fn floods(bench: &mut Bench, options: &Options) {
 
 const FLOODS: usize = 2_000;
 
+/// Its key, its words, and what is sent each time.
+type Flood = (&'static str, &'static str, fn(&mut Bench) -> Vec<Request>);
+
 fn prose_request(bench: &mut Bench) -> Request {
     ten(|_| bench.random.prose(100))
 }
@@ -419,7 +422,7 @@ fn ten(mut value: impl FnMut(usize) -> Vec<u8>) -> Request {
 
 /// A form with more arguments than the usual limit lets through.
 fn many_arguments(bench: &mut Bench) {
-    let kinds: [(&str, &str, fn(&mut Random) -> Vec<u8>); 4] = [
+    let kinds: [Filling; 4] = [
         ("words", "3,000 arguments of a word", |random| random.letters(8)),
         ("numbers", "3,000 arguments of a number", |random| random.of(b"0123456789", 6)),
         ("prose", "3,000 arguments of 25 bytes of prose", |random| random.prose(25)),
@@ -441,3 +444,6 @@ fn many_arguments(bench: &mut Bench) {
         result(&format!("hostile.arguments.{key}"), millis(median(taken)), "ms", ARGUMENTS_MS, words);
     }
 }
+
+/// Its key, its words, and how a value is made.
+type Filling = (&'static str, &'static str, fn(&mut Random) -> Vec<u8>);
