@@ -147,7 +147,22 @@ def profile(result):
             + f"\n\nInstructions of a transaction: {totals}. {on(result)}")
 
 
-PARTS = {"in-process": in_process, "proxies": proxies, "profile": profile, "sweep": sweep}
+def limits(result):
+    rows = []
+    for row in result["rows"]:
+        level = "at paranoia level 4: " if row["key"].endswith(".level4") else ""
+        rows.append([plain(level + row["words"]), f"{row['value']:,.{2 if row['value'] < 10 else 1}f} {row['unit']}",
+                     f"{row['bar']:g} {row['unit']}", "yes" if row["met"] else "**no**"])
+    return (table(["requirement", "measured", "at most", "met"], rows)
+            + f"\n\nBuilt with `--profile {result['build']}`. {on(result)}")
+
+
+def plain(text):
+    """Values' own signs mean nothing in a table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("`", "\\`")
+
+
+PARTS = {"in-process": in_process, "proxies": proxies, "profile": profile, "sweep": sweep, "limits": limits}
 
 
 def medians(result):

@@ -1,6 +1,7 @@
 //! Hostile inputs: runs of what parsers and patterns stumble over, and for a pattern what almost matches it.
 
 use super::measure::Shape;
+use super::units::UNITS;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Shapes for everything.
@@ -105,13 +106,3 @@ impl Sample {
         }
     }
 }
-
-const UNITS: &[&str] = &[
-    "/*", "*/", "/**/", "<!--", "-->", "-", "--", "#", "&", "&#", "&#x", "&#0", "&a", "\\", "\\u", "\\x4",
-    "\\00", "%", "%u", "%u00", "%25", "+", "../", "/../", "a/../", "a/", "/..", "./", "..\\", "[", "[a]",
-    "a[", "[ ]", " ", "\t", " \t", "a ", " /", "\"", "'", "`", "0x", "0x4", "0x41", "=", "A=", "ä", "\0",
-    "a", "A", "Aa", "0", "1 ", "1,", "_", ".", ",", ";", ":", "(", ")", "()", "{", "${", "$(", "@", "!", "|",
-    "~", "^", "<", "<a ", "<a href=", "< ", ">", "</", "<?", "\n", "\r\n", "\n ", "://", "http://",
-    "select ", "or 1", "' or '", "union ", "x'", "on", "onx=", "a=", "=x ", "cmd", ";id", "a.b", "0.", "1e",
-    "\u{ff}", "a'b\"c", "java", "<script", "-1 or ",
-];

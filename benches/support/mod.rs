@@ -1,5 +1,11 @@
 //! CRS, the workloads and how a transaction is fed, for all benchmarks of the engine.
 
+// Each benchmark is a program of its own and uses a part of this.
+#![allow(dead_code, clippy::print_stdout)]
+
+pub mod fresh;
+pub mod told;
+
 use portcullis::compile::{self, Input};
 use portcullis::engine::{BodyStep, NoWorld, Options, Transaction};
 use portcullis::http::{HeadLimits, RequestHead, find_head_end};
@@ -15,13 +21,19 @@ pub fn crs() -> PathBuf {
 
 /// CRS at a paranoia level.
 pub fn inputs(level: u8) -> Vec<Input> {
+    inputs_with(level, "")
+}
+
+/// CRS at a paranoia level, with more directives before its own.
+pub fn inputs_with(level: u8, more: &str) -> Vec<Input> {
     let base = format!(
         "SecRuleEngine On\nSecRequestBodyAccess On\nSecResponseBodyAccess Off\nSecAuditEngine RelevantOnly\n\
          SecRule REQUEST_HEADERS:Content-Type \"^(?:application(?:/soap\\+|/)|text/)xml\" \
          \"id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML\"\n\
          SecRule REQUEST_HEADERS:Content-Type \"^application/json\" \
          \"id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON\"\n\
-         SecAction \"id:900000,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level={level}\"\n"
+         SecAction \"id:900000,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level={level}\"\n\
+         {more}"
     );
     let mut rules: Vec<String> = std::fs::read_dir(crs().join("rules"))
         .expect("CRS has rules")
@@ -38,8 +50,20 @@ pub fn inputs(level: u8) -> Vec<Input> {
 
 pub fn ruleset(level: u8) -> Arc<Ruleset> {
     static LEVELS: [OnceLock<Arc<Ruleset>>; 2] = [OnceLock::new(), OnceLock::new()];
-    let load = || compile::load(&inputs(level), &FileLoader).ruleset.expect("CRS compiles");
-    Arc::clone(LEVELS[usize::from(level > 1)].get_or_init(load))
+    Arc::clone(LEVELS[usize::from(level > 1)].get_or_init(|| load(&inputs(level))))
+}
+
+pub fn load(inputs: &[Input]) -> Arc<Ruleset> {
+    compile::load(inputs, &FileLoader).ruleset.expect("CRS compiles")
+}
+
+/// Whether CRS is there. Says so when it is not.
+pub fn is_there() -> bool {
+    let is_there = crs().join("rules").is_dir();
+    if !is_there {
+        println!("SKIPPED: no CRS at {}", crs().display());
+    }
+    is_there
 }
 
 pub struct Request {
@@ -57,13 +81,55 @@ pub fn workload(name: &str) -> Vec<Request> {
         .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&format!("{name}-"))))
         .collect();
     files.sort();
-    let read = |path: &PathBuf| {
-        let raw = std::fs::read(path).expect("readable");
-        let end = find_head_end(&raw).expect("a whole head");
-        Request { head: RequestHead::parse(&raw[..end], &HeadLimits::default()), body: raw[end..].to_vec() }
-    };
-    files.iter().map(read).collect()
+    files.iter().map(|path| Request::parse(&std::fs::read(path).expect("readable"))).collect()
 }
+
+impl Request {
+    /// A request from its bytes.
+    pub fn parse(raw: &[u8]) -> Self {
+        let end = find_head_end(raw).expect("a whole head");
+        Self { head: RequestHead::parse(&raw[..end], &HeadLimits::default()), body: raw[end..].to_vec() }
+    }
+
+    /// A browser's form of these arguments: names as they are, values encoded.
+    pub fn form<N: AsRef<[u8]>, V: AsRef<[u8]>>(arguments: &[(N, V)]) -> Self {
+        let mut body = Vec::new();
+        for (name, value) in arguments {
+            if !body.is_empty() {
+                body.push(b'&');
+            }
+            body.extend_from_slice(name.as_ref());
+            body.push(b'=');
+            encode(value.as_ref(), &mut body);
+        }
+        let mut raw = format!("{FORM_HEAD}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+        raw.append(&mut body);
+        Self::parse(&raw)
+    }
+}
+
+/// As browsers encode forms.
+fn encode(value: &[u8], out: &mut Vec<u8>) {
+    for &byte in value {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(byte),
+            b' ' => out.push(b'+'),
+            _ => {
+                let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+                out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+}
+
+const FORM_HEAD: &str = "POST /account/note HTTP/1.1\r\n\
+    Host: www.example.com\r\n\
+    User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/141.0.0.0 Safari/537.36\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+    Accept-Language: en-US,en;q=0.9\r\n\
+    Accept-Encoding: gzip, deflate, br\r\n\
+    Content-Type: application/x-www-form-urlencoded\r\n";
 
 /// One whole transaction. Never inlined: profilers are told to count inside of it.
 #[inline(never)]
