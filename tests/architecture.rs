@@ -410,6 +410,7 @@ const MAY: &[(&str, &str)] = &[
     ("syntax/seclang/", "std::fs"),
     // What is remembered of a ruleset's values from one transaction to the next; nothing that decides.
     ("ruleset/plan.rs", "arc_swap::"),
+    ("ruleset/verdict.rs", "arc_swap::"),
 ];
 
 const PRINTING: [&str; 5] = ["println", "print", "eprintln", "eprint", "dbg"];

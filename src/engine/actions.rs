@@ -3,6 +3,7 @@
 use super::lanes::RemovedTarget;
 use super::transaction::Transaction;
 use super::tx::{TxValue, parse_number};
+use super::values::ValueId;
 use super::{AuditParts, CollectionChange, Disruption, EventKind, Interruption, MatchedValue, RuleHit};
 use crate::limits;
 use crate::ruleset::{
@@ -76,20 +77,23 @@ impl Transaction {
                 }
             },
             SetTarget::Tx(TxName::Dynamic(name)) => {
-                let name = self.owned(ruleset, name);
-                let new = match &set.operation {
-                    SetOperation::Unset => TxValue::Unset,
-                    SetOperation::Assign(template) => TxValue::Bytes(self.owned(ruleset, template)),
+                let name = self.expanded(ruleset, name);
+                let assigned = match &set.operation {
+                    SetOperation::Unset => self.set_made_up(ruleset, name, TxValue::Unset),
+                    SetOperation::Assign(template) => {
+                        let text = self.expanded(ruleset, template);
+                        let (name, text) = (self.values.get(name), self.values.get(text));
+                        self.tx.set_text(&ruleset.slots, name, text, limits::TX_DYNAMIC_NAMES)
+                    }
                     SetOperation::Add(template) | SetOperation::Subtract(template) => {
                         let amount = self.amount(ruleset, template);
-                        let old = self.tx.find(&ruleset.slots, &name).map_or(0, TxValue::number);
-                        TxValue::Int(applied(&set.operation, old, amount))
+                        let old =
+                            self.tx.find(&ruleset.slots, self.values.get(name)).map_or(0, TxValue::number);
+                        self.set_made_up(ruleset, name, TxValue::Int(applied(&set.operation, old, amount)))
                     }
                 };
-                match self.tx.find_mut(&ruleset.slots, &name, limits::TX_DYNAMIC_NAMES) {
-                    Some(value) => *value = new,
-                    None => self
-                        .note(EventKind::RuleError, "more made-up names in TX than a transaction may have"),
+                if !assigned {
+                    self.note(EventKind::RuleError, "more made-up names in TX than a transaction may have");
                 }
             }
             SetTarget::Collection(collection, name) => {
@@ -116,6 +120,20 @@ impl Transaction {
             let name = collection.0.name();
             self.note(EventKind::RuleError, &format!("{name} was changed before initcol opened it"));
         }
+    }
+
+    /// Sets a member of `TX` whose name macros made up; whether there was room for it.
+    fn set_made_up(&mut self, ruleset: &Ruleset, name: ValueId, new: TxValue) -> bool {
+        let member = self.tx.find_mut(&ruleset.slots, self.values.get(name), limits::TX_DYNAMIC_NAMES);
+        member.map(|member| *member = new).is_some()
+    }
+
+    /// Expands macros, into a value of the transaction's.
+    fn expanded(&mut self, ruleset: &Ruleset, template: &Template) -> ValueId {
+        let text = self.expand(ruleset, template);
+        let value = self.values.push(&text);
+        self.scratch = text;
+        value
     }
 
     fn owned(&mut self, ruleset: &Ruleset, template: &Template) -> Vec<u8> {

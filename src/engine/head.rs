@@ -16,8 +16,7 @@ impl Transaction {
         let id = std::mem::take(&mut self.id);
         self.set(V::UniqueId, id.as_bytes());
         self.id = id;
-        let app = self.ruleset.settings.web_app_id.clone();
-        self.set(V::Webappid, app.as_bytes());
+        self.scalars[V::Webappid as usize] = self.values.push(self.ruleset.settings.web_app_id.as_bytes());
         // 3.0.15 in ModSecurity's own arithmetic; rules compare it to know what an engine can do.
         self.set(V::ModsecBuild, b"030015100");
         let zero = self.values.push(b"0");
@@ -41,12 +40,21 @@ impl Transaction {
     pub fn process_connection(&mut self, client: SocketAddr, server: SocketAddr) {
         self.client = Some(client);
         self.server = Some(server);
-        let address = client.ip().to_canonical().to_string();
-        self.set(V::RemoteAddr, address.as_bytes());
+        self.set_address(V::RemoteAddr, client);
         self.scalars[V::UseragentIp as usize] = self.scalars[V::RemoteAddr as usize];
         self.set_number(V::RemotePort, i64::from(client.port()));
-        self.set(V::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
+        self.set_address(V::ServerAddr, server);
         self.set_number(V::ServerPort, i64::from(server.port()));
+    }
+
+    fn set_address(&mut self, variable: V, address: SocketAddr) {
+        use std::io::Write;
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        // Writing into a vector cannot fail.
+        let _ = write!(text, "{}", address.ip().to_canonical());
+        self.set(variable, &text);
+        self.scratch = text;
     }
 
     /// Method, request target and protocol (`HTTP/1.1`) as received.
@@ -69,7 +77,8 @@ impl Transaction {
         self.set(V::RequestBasename, &parsed.request_basename());
         self.scalars[V::ScriptBasename as usize] = self.scalars[V::RequestBasename as usize];
         self.set(V::QueryString, parsed.query_string());
-        let mut line = Vec::with_capacity(method.len() + target.len() + protocol.len() + 2);
+        let mut line = std::mem::take(&mut self.scratch);
+        line.clear();
         line.extend_from_slice(method);
         line.push(b' ');
         line.extend_from_slice(target);
@@ -78,6 +87,7 @@ impl Transaction {
             line.extend_from_slice(protocol);
         }
         self.set(V::RequestLine, &line);
+        self.scratch = line;
         if let Some(authority) = parsed.authority {
             self.set(V::ServerName, host_name(authority));
         }

@@ -16,9 +16,13 @@ impl Transaction {
         let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status));
         let audit = AuditSettings { engine, parts: self.audit_parts, relevant_status };
         let is_audited = audit.wants(&self.hits);
-        let request = if is_audited { self.request_record(audit) } else { RequestRecord::default() };
-        let has_response = self.has_response && is_audited;
-        let response = has_response.then(|| self.response_record(audit));
+        let request = if is_audited { self.request_record() } else { RequestRecord::default() };
+        let request = RequestRecord { body: self.request_body_record(audit, is_audited), ..request };
+        let response = self.has_response.then(|| {
+            let response = if is_audited { self.response_record() } else { ResponseRecord::default() };
+            let body = self.response_body_record(audit, is_audited);
+            ResponseRecord { status: self.response_status, body, ..response }
+        });
         let slots = self.ruleset.score_slots;
         let first = |names: [Option<Slot>; 2]| {
             names
@@ -73,21 +77,13 @@ impl Transaction {
         }
     }
 
-    fn request_record(&mut self, audit: AuditSettings) -> RequestRecord {
+    fn request_record(&mut self) -> RequestRecord {
         RequestRecord {
             method: self.scalar_bytes(V::RequestMethod),
             uri: self.scalar_bytes(V::RequestUriRaw),
             protocol: self.scalar_bytes(V::RequestProtocol),
             headers: self.pairs(V::RequestHeaders),
-            body: BodyRecord {
-                bytes: if audit.parts.has(b'C') || audit.parts.has(b'I') {
-                    self.request_body.take_bytes()
-                } else {
-                    Vec::new()
-                },
-                inspected: self.request_body.received,
-                truncated: self.request_body.truncated,
-            },
+            body: BodyRecord::default(),
             arguments: [V::ArgsPath, V::ArgsGet, V::ArgsPost]
                 .into_iter()
                 .flat_map(|v| self.pairs(v))
@@ -96,16 +92,29 @@ impl Transaction {
         }
     }
 
-    fn response_record(&mut self, audit: AuditSettings) -> ResponseRecord {
+    fn request_body_record(&mut self, audit: AuditSettings, is_audited: bool) -> BodyRecord {
+        let is_shown = is_audited && (audit.parts.has(b'C') || audit.parts.has(b'I'));
+        BodyRecord {
+            bytes: if is_shown { self.request_body.take_bytes() } else { Vec::new() },
+            inspected: self.request_body.received,
+            truncated: self.request_body.truncated,
+        }
+    }
+
+    fn response_record(&mut self) -> ResponseRecord {
         ResponseRecord {
-            status: self.response_status,
             protocol: self.scalar_bytes(V::ResponseProtocol),
             headers: self.pairs(V::ResponseHeaders),
-            body: BodyRecord {
-                bytes: if audit.parts.has(b'E') { self.response_body.take_bytes() } else { Vec::new() },
-                inspected: self.response_body.received,
-                truncated: self.response_body.truncated,
-            },
+            ..ResponseRecord::default()
+        }
+    }
+
+    fn response_body_record(&mut self, audit: AuditSettings, is_audited: bool) -> BodyRecord {
+        let is_shown = is_audited && audit.parts.has(b'E');
+        BodyRecord {
+            bytes: if is_shown { self.response_body.take_bytes() } else { Vec::new() },
+            inspected: self.response_body.received,
+            truncated: self.response_body.truncated,
         }
     }
 

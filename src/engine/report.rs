@@ -18,10 +18,10 @@ pub struct Report {
     pub client: Option<SocketAddr>,
     /// The address on which it came in.
     pub server: Option<SocketAddr>,
-    /// The request; empty when the transaction is not to be audited.
+    /// The request. When the transaction is not to be audited, nothing of it but how much of its body was inspected.
     pub request: RequestRecord,
-    /// The response, when there was one (the upstream's, before any decision about it) and the transaction is to be
-    /// audited.
+    /// The response, when there was one (the upstream's, before any decision about it). When the transaction is not to be
+    /// audited, its status and how much of its body was inspected.
     pub response: Option<ResponseRecord>,
     /// The mode in which the transaction ended.
     pub mode: Mode,

@@ -2,7 +2,7 @@
 
 use super::lanes::LaneValue;
 use super::transaction::{Member, Transaction};
-use super::tx::append_number;
+use super::tx::{TxValue, append_number};
 use super::values::ValueId;
 use crate::ruleset::{Ruleset, Selector, Target};
 use crate::variable::{Shape, Variable};
@@ -155,26 +155,26 @@ impl Transaction {
             }
             return;
         }
-        let mut selected = Vec::new();
+        let (tx, values, lane_values) = (&self.tx, &mut self.values, &mut self.lane_values);
+        let mut text = std::mem::take(&mut self.scratch);
+        let mut emit = |name: &[u8], value: &TxValue| {
+            text.clear();
+            value.append_to(&mut text);
+            let (name, raw) = (values.push(name), values.push(&text));
+            lane_values.push(LaneValue { variable: Variable::Tx, name, raw, count: false });
+        };
         if let Selector::SlotRegex(_, slots) = &target.selector {
-            for slot in slots.iter().filter(|slot| self.tx.get(**slot).is_set()) {
-                let mut text = Vec::new();
-                self.tx.get(*slot).append_to(&mut text);
-                selected.push((ruleset.slots.name(*slot).as_bytes().to_vec(), text));
+            for slot in slots.iter().filter(|slot| tx.get(**slot).is_set()) {
+                emit(ruleset.slots.name(*slot).as_bytes(), tx.get(*slot));
             }
         }
         let known = matches!(target.selector, Selector::SlotRegex(..));
-        for (name, value) in self.tx.iter(&ruleset.slots, known) {
+        for (name, value) in tx.iter(&ruleset.slots, known) {
             if target.selector.selects(name) {
-                let mut text = Vec::new();
-                value.append_to(&mut text);
-                selected.push((name.to_vec(), text));
+                emit(name, value);
             }
         }
-        for (name, value) in selected {
-            let (name, value) = (self.values.push(&name), self.values.push(&value));
-            self.emit(Variable::Tx, name, value);
-        }
+        self.scratch = text;
     }
 
     fn resolve_xml(&mut self, target: &Target) {

@@ -120,6 +120,12 @@ impl Tx {
         }
     }
 
+    /// Sets `name`, which may be a slot's, to text; whether there was room for it.
+    pub(super) fn set_text(&mut self, names: &SlotNames, name: &[u8], text: &[u8], limit: usize) -> bool {
+        let text = Self::text(&mut self.spare, text);
+        self.find_mut(names, name, limit).map(|value| *value = TxValue::Bytes(text)).is_some()
+    }
+
     /// The value of `name`, which may be a slot's.
     pub(super) fn find(&self, names: &SlotNames, name: &[u8]) -> Option<&TxValue> {
         if let Some(slot) = std::str::from_utf8(name).ok().and_then(|n| names.find(n)) {

@@ -49,7 +49,9 @@ impl SlotNames {
         if let Some(&slot) = self.index.get(name) {
             return Some(slot);
         }
-        self.index.get(name.to_ascii_lowercase().as_str()).copied()
+        // Names are in lower case already as a rule.
+        let other = name.bytes().any(|b| b.is_ascii_uppercase());
+        other.then(|| self.index.get(name.to_ascii_lowercase().as_str()).copied())?
     }
 
     /// The name of `slot`, in lower case.
