@@ -6,6 +6,7 @@ mod support;
 
 use portcullis::config::{Failure, Listener};
 use portcullis::proxy::Trouble;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::client::{get, post, post_chunked};
 use support::http2::{self, Identity};
@@ -312,6 +313,42 @@ fn cleartext_listeners_ignore_the_offer_of_http2() {
     let response = server.exchange("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     assert!(response.status >= 400);
     assert_eq!(origin.connections(), 0);
+}
+
+/// Takes long over a body, by looking at it in many ways.
+fn slow_rules() -> String {
+    let steps =
+        ["urlDecodeUni", "lowercase", "compressWhitespace", "removeNulls", "htmlEntityDecode", "jsDecode"];
+    let rules = (0..60).map(|n| {
+        let (first, second) = (steps[n % 6], steps[n / 6 % 6]);
+        format!("SecRule REQUEST_BODY \"@rx [+]{n}marker[0-9]\" \"id:{n},phase:2,deny,t:{first},t:{second},t:sha1,t:hexEncode\"\n", n = n + 100)
+    });
+    format!("{RULES}{}", rules.collect::<String>())
+}
+
+#[test]
+fn long_inspections_do_not_keep_other_requests_waiting() {
+    let origin = Origin::echo();
+    let server = Portcullis::start(origin.address, &slow_rules());
+    // More of them than there are workers or processors, so that some wait for their turn.
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let long = post("/", &body(400_000));
+    let running = AtomicUsize::new(2 * processors + 2);
+    std::thread::scope(|scope| {
+        for _ in 0..running.load(Ordering::SeqCst) {
+            scope.spawn(|| {
+                assert_eq!(server.exchange(&long).status, 200);
+                running.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        // The first of them are with the rules when the server has read them.
+        let mut served = 0;
+        while running.load(Ordering::SeqCst) > 0 {
+            assert_eq!(server.exchange(post("/", b"short")).status, 200);
+            served += 1;
+        }
+        assert!(served >= 20, "{served} short requests were served beside long ones");
+    });
 }
 
 fn runtime() -> tokio::runtime::Runtime {

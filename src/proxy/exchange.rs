@@ -4,6 +4,7 @@
 //! [`Failure::Internal`], which the site's setting turns into a refusal or a pass.
 
 use super::answer::{Action, Answer, Trouble};
+use super::aside::{Aside, Weight};
 use super::budget::{Budget, Hold};
 use super::client::Client;
 use super::connect::Dialler;
@@ -21,7 +22,7 @@ use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,34 +33,9 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) budget: Arc<Budget>,
     pub(super) ids: Ids,
-    pub(super) asides: Asides,
+    pub(super) aside: Aside,
     pub(super) directory: Directory,
     pub(super) dialler: Dialler,
-}
-
-/// How many inspections are run outside of the scheduler at once. Beyond [`MAX_ASIDES`] they hold up their
-/// workers, which is what bounds them: a thread for each would only share the same cores.
-#[derive(Default)]
-pub(super) struct Asides(AtomicUsize);
-
-/// A place among the [`Asides`], given back when it goes.
-struct Aside<'a>(&'a AtomicUsize);
-
-impl Asides {
-    fn enter(&self) -> Option<Aside<'_>> {
-        if !may_block() {
-            return None;
-        }
-        let place = Aside(&self.0);
-        let taken = self.0.fetch_add(1, Ordering::Relaxed);
-        (taken < MAX_ASIDES).then_some(place)
-    }
-}
-
-impl Drop for Aside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.
@@ -111,6 +87,10 @@ struct State {
     events_seen: usize,
     upstream: Option<String>,
     held: Hold,
+    /// How many of the held bytes have been through a phase.
+    looked_at: u64,
+    /// The response's body is compressed.
+    is_coded: bool,
 }
 
 /// How a step of the inspection ended.
@@ -150,6 +130,8 @@ impl Exchange {
                 events_seen: 0,
                 upstream: None,
                 held: shared.budget.hold(),
+                looked_at: 0,
+                is_coded: false,
             }),
             arrival,
         };
@@ -198,11 +180,12 @@ impl Exchange {
     }
 
     /// Phase 2. Runs once; later calls pass.
-    pub(super) fn request_end(&self) -> Step {
+    pub(super) async fn request_end(self: &Arc<Self>) -> Step {
         if std::mem::replace(&mut self.state().request_done, true) {
             return Step::Pass;
         }
-        self.decide(2, Transaction::process_request_body)
+        let weight = Weight::of_request(&self.arrival.head);
+        self.decide_on_body(2, weight, Transaction::process_request_body).await
     }
 
     /// Phase 3.
@@ -215,12 +198,16 @@ impl Exchange {
         if std::mem::replace(&mut self.state().headers_done, true) {
             return Step::Pass;
         }
-        self.decide(3, |transaction| {
+        let mut is_coded = false;
+        let step = self.decide(3, |transaction| {
             for (name, value) in headers {
+                is_coded |= name.eq_ignore_ascii_case(b"content-encoding");
                 transaction.add_response_header(name, value);
             }
             transaction.process_response_headers(status, protocol)
-        })
+        });
+        self.state().is_coded = is_coded;
+        step
     }
 
     /// Whether the response's body is to be held back until phase 4.
@@ -234,8 +221,9 @@ impl Exchange {
     }
 
     /// Phase 4.
-    pub(super) fn response_end(&self) -> Step {
-        self.decide(4, Transaction::process_response_body)
+    pub(super) async fn response_end(self: &Arc<Self>) -> Step {
+        let weight = Weight { is_coded: self.state().is_coded, is_multipart: false };
+        self.decide_on_body(4, weight, Transaction::process_response_body).await
     }
 
     /// Something that rules cannot see but an operator should.
@@ -354,14 +342,29 @@ impl Exchange {
         state.transaction = fed.ok();
     }
 
+    /// [`Self::decide`] on the body that has been held, on a thread of its own when that takes long.
+    async fn decide_on_body(
+        self: &Arc<Self>,
+        phase: usize,
+        weight: Weight,
+        call: fn(&mut Transaction) -> Decision,
+    ) -> Step {
+        let bytes = {
+            let mut state = self.state();
+            let held = state.held.bytes();
+            held - std::mem::replace(&mut state.looked_at, held)
+        };
+        if !weight.is_long(bytes) {
+            return self.decide(phase, call);
+        }
+        let exchange = Arc::clone(self);
+        let step = self.shared.aside.run(move || exchange.decide(phase, call)).await;
+        step.unwrap_or(Step::Stop(Trouble::Inner(Failure::Internal)))
+    }
+
     /// Runs `call`, which decides. A transaction that is gone has had its failure answered already.
     fn decide(&self, phase: usize, call: impl FnOnce(&mut Transaction) -> Decision) -> Step {
-        let is_heavy = self.state().held.bytes() > HEAVY;
-        let decided = match is_heavy.then(|| self.shared.asides.enter()).flatten() {
-            Some(_aside) => tokio::task::block_in_place(|| self.guarded(phase, call)),
-            None => self.guarded(phase, call),
-        };
-        match decided {
+        match self.guarded(phase, call) {
             Ok(Some(Decision::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
             Ok(Some(Decision::Pass)) => self.uncertain(phase).map_or(Step::Pass, Step::Stop),
             Ok(None) if std::mem::take(&mut self.state().stillborn) => {
@@ -488,16 +491,3 @@ impl Exchange {
 fn hides_what_came(fault: Fault) -> bool {
     matches!(fault, Fault::ContentTypeJoined | Fault::ContentLengthDropped)
 }
-
-/// Whether this thread may be taken out of the scheduler for a while.
-fn may_block() -> bool {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
-}
-
-/// Inspections outside of the scheduler at once.
-const MAX_ASIDES: usize = 16;
-
-/// Held bytes from which on a phase is run outside of the scheduler, so that other connections of its worker go
-/// on. Handing the worker over costs some ten microseconds: more than inspecting a small body.
-const HEAVY: u64 = 64 * 1024;

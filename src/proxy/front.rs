@@ -119,7 +119,7 @@ pub(super) async fn serve(
             // pingora's parser is stricter somewhere, and has answered 400 by itself.
             let exchange = Exchange::begin(shared, arrival);
             let _ = exchange.request_headers();
-            let _ = exchange.request_end();
+            let _ = exchange.request_end().await;
             exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
             let _ = exchange.answer(&Trouble::Unparsable);
             exchange.finish(400, 0, 0);
@@ -275,7 +275,7 @@ async fn refuse(
     }
     let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
     let exchange = Exchange::begin(shared, arrival);
-    let blocked = look(&exchange, &body);
+    let blocked = look(&exchange, &body).await;
     match &trouble {
         Trouble::Malformed(fault) => {
             exchange.note(EventKind::MalformedRequest, &format!("{}: {}", fault.name(), fault.sentence()));
@@ -328,7 +328,7 @@ fn delimited(head: &RequestHead) -> Option<usize> {
 }
 
 /// Phases 1 and 2 over what there is.
-fn look(exchange: &Exchange, body: &[u8]) -> Option<Trouble> {
+async fn look(exchange: &Arc<Exchange>, body: &[u8]) -> Option<Trouble> {
     if let Step::Stop(trouble) = exchange.request_headers() {
         return Some(trouble);
     }
@@ -338,7 +338,7 @@ fn look(exchange: &Exchange, body: &[u8]) -> Option<Trouble> {
     {
         return Some(trouble);
     }
-    match exchange.request_end() {
+    match exchange.request_end().await {
         Step::Stop(trouble) => Some(trouble),
         Step::Pass | Step::LimitReached => None,
     }

@@ -6,6 +6,7 @@
 //! what happened; in the server that is telemetry's recorder.
 
 mod answer;
+mod aside;
 mod budget;
 mod client;
 mod connect;

@@ -293,7 +293,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
             ctx.stored = Some(intake::read(&mut session.downstream_session, exchange, site).await?);
         }
     }
-    exchange.settle(exchange.request_end())
+    exchange.settle(exchange.request_end().await)
 }
 
 /// Answers the client by ourselves.
