@@ -332,23 +332,27 @@ fn long_inspections_do_not_keep_other_requests_waiting() {
     let server = Portcullis::start(origin.address, &slow_rules());
     // More of them than there are workers or processors, so that some wait for their turn.
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let long = post("/", &body(400_000));
-    let running = AtomicUsize::new(2 * processors + 2);
+    let long = post("/", &body(1_000_000));
+    let count = processors.max(2) + 2;
+    let running = AtomicUsize::new(count);
+    let mut slowest = Duration::ZERO;
     std::thread::scope(|scope| {
-        for _ in 0..running.load(Ordering::SeqCst) {
+        for _ in 0..count {
             scope.spawn(|| {
                 assert_eq!(server.exchange(&long).status, 200);
                 running.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        // The first of them are with the rules when the server has read them.
-        let mut served = 0;
         while running.load(Ordering::SeqCst) > 0 {
+            let began = Instant::now();
             assert_eq!(server.exchange(post("/", b"short")).status, 200);
-            served += 1;
+            slowest = slowest.max(began.elapsed());
         }
-        assert!(served >= 20, "{served} short requests were served beside long ones");
     });
+    let finished = server.seen.finished(count);
+    let long = finished.iter().filter(|f| f.request_bytes > 5).map(|f| f.inspection[1]);
+    let shortest = long.min().expect("a long inspection");
+    assert!(slowest < shortest / 2, "a short request took {slowest:?}, a long inspection {shortest:?}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {
