@@ -5,6 +5,7 @@
 
 use super::answer::{Action, Answer, Trouble};
 use super::aside::{Aside, Weight};
+use super::bare;
 use super::budget::{Budget, Hold};
 use super::client::Client;
 use super::connect::Dialler;
@@ -13,10 +14,7 @@ use super::page::Page;
 use super::routing;
 use super::upstream::Directory;
 use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
-use crate::engine::{
-    AuditEngine, AuditParts, AuditSettings, BodyStep, Decision, Event, EventKind, Options, Report,
-    RequestRecord, Sanitised, Scores, Transaction, World,
-};
+use crate::engine::{BodyStep, Decision, EventKind, Options, Transaction, World};
 use crate::http::{Fault, RequestHead};
 use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
@@ -63,20 +61,23 @@ pub(super) struct Arrival {
 /// One request.
 pub(super) struct Exchange {
     pub(super) id: String,
-    pub(super) arrival: Arrival,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) client: Client,
     pub(super) generation: Arc<Generation>,
     site: Option<usize>,
     shared: Arc<Shared>,
     began: Instant,
-    began_at: SystemTime,
+    pub(super) began_at: SystemTime,
     delivered: AtomicBool,
     state: Mutex<State>,
 }
 
 /// What changes while a request is served. The lock is held for the time of one engine call only.
 struct State {
-    transaction: Option<Transaction>,
+    /// In a box, since it is large and handed from one to the other.
+    transaction: Option<Box<Transaction>>,
+    /// There is no transaction because there is nothing for it to do.
+    is_idle: bool,
     /// The transaction could not be set up, and nobody has answered for that yet.
     stillborn: bool,
     request_done: bool,
@@ -106,7 +107,8 @@ pub(super) enum Step {
 
 impl Exchange {
     /// Finds the site of `arrival`, and feeds its transaction everything that phase 1 needs. Runs no phase.
-    pub(super) fn begin(shared: &Arc<Shared>, arrival: Arrival) -> Arc<Self> {
+    pub(super) fn begin(shared: &Arc<Shared>, arrival: impl Into<Arc<Arrival>>) -> Arc<Self> {
+        let arrival = arrival.into();
         let generation = shared.current.load_full();
         let site = generation.config.site_for(&routing::host(&arrival.head), &routing::path(&arrival.head));
         let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
@@ -122,6 +124,7 @@ impl Exchange {
             delivered: AtomicBool::new(false),
             state: Mutex::new(State {
                 transaction: None,
+                is_idle: false,
                 stillborn: false,
                 request_done: false,
                 headers_done: false,
@@ -135,7 +138,11 @@ impl Exchange {
             }),
             arrival,
         };
-        exchange.feed_head();
+        if exchange.runtime().is_some_and(bare::is_enough) && exchange.arrival.head.faults.is_empty() {
+            exchange.state().is_idle = true;
+        } else {
+            exchange.feed_head();
+        }
         Arc::new(exchange)
     }
 
@@ -228,6 +235,9 @@ impl Exchange {
 
     /// Something that rules cannot see but an operator should.
     pub(super) fn note(&self, kind: EventKind, detail: &str) {
+        if std::mem::take(&mut self.state().is_idle) {
+            self.feed_head();
+        }
         let _ = self.guarded(0, |transaction| transaction.note(kind, detail));
     }
 
@@ -287,10 +297,11 @@ impl Exchange {
     /// Phase 5, and the report to the observer. Later calls do nothing.
     pub(super) fn finish(&self, status: u16, request_bytes: u64, response_bytes: u64) {
         let started = Instant::now();
-        let (transaction, mut inspection, troubles, upstream) = {
+        let (transaction, is_idle, mut inspection, troubles, upstream) = {
             let mut state = self.state();
             (
                 state.transaction.take(),
+                state.is_idle,
                 state.inspection,
                 std::mem::take(&mut state.troubles),
                 state.upstream.take(),
@@ -301,7 +312,10 @@ impl Exchange {
         if report.is_some() {
             inspection[4] = started.elapsed();
         }
-        let report = report.unwrap_or_else(|| self.bare_report(&troubles));
+        let report = report.unwrap_or_else(|| match self.runtime().filter(|_| is_idle) {
+            Some(runtime) => bare::off(self, runtime),
+            None => bare::failed(self, &troubles),
+        });
         self.shared.observer.finished(Finished {
             site: self.site().cloned(),
             report,
@@ -321,7 +335,7 @@ impl Exchange {
             Options { id: self.id.clone(), mode: runtime.config.mode, world: Arc::clone(&self.shared.world) };
         let head = &self.arrival.head;
         let fed = catch_unwind(AssertUnwindSafe(|| {
-            let mut transaction = Transaction::new(Arc::clone(&runtime.ruleset), options);
+            let mut transaction = Box::new(Transaction::new(Arc::clone(&runtime.ruleset), options));
             transaction.process_connection(self.client.address, self.arrival.server);
             transaction.process_uri(&head.method, &head.target, &head.protocol);
             // Behind it, as it makes a line of its own from its parts.
@@ -424,9 +438,11 @@ impl Exchange {
     ) -> Result<Option<T>, Failure> {
         let mut state = self.state();
         let Some(transaction) = state.transaction.as_mut() else { return Ok(None) };
-        let started = Instant::now();
+        let started = (phase > 0).then(Instant::now);
         let result = catch_unwind(AssertUnwindSafe(|| call(transaction)));
-        if let Some(time) = phase.checked_sub(1).and_then(|i| state.inspection.get_mut(i)) {
+        if let Some(started) = started
+            && let Some(time) = state.inspection.get_mut(phase - 1)
+        {
             *time += started.elapsed();
         }
         match result {
@@ -443,47 +459,6 @@ impl Exchange {
     fn state(&self) -> MutexGuard<'_, State> {
         // Engine panics are caught inside; a poisoned lock has nothing inconsistent behind it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What can be reported without the engine.
-    fn bare_report(&self, troubles: &[(Trouble, &'static str)]) -> Report {
-        let head = &self.arrival.head;
-        let event = |(trouble, reason): &(Trouble, &'static str)| {
-            let kind = match trouble {
-                Trouble::Malformed(_) | Trouble::Unparsable | Trouble::BodyMalformed => {
-                    EventKind::MalformedRequest
-                }
-                _ => EventKind::InternalError,
-            };
-            Event { kind, phase: 0, detail: format!("not inspected: {reason}") }
-        };
-        Report {
-            id: self.id.clone(),
-            started: self.began_at,
-            client: Some(self.client.address),
-            server: Some(self.arrival.server),
-            request: RequestRecord {
-                method: head.method.clone(),
-                uri: head.target.clone(),
-                protocol: head.protocol.clone(),
-                headers: head.headers.clone(),
-                ..RequestRecord::default()
-            },
-            response: None,
-            mode: self.site().and_then(|site| site.mode).unwrap_or(Mode::On),
-            // No rule decided anything; what stopped the request is among the events.
-            decision: Decision::Pass,
-            suppressed: None,
-            scores: Scores::default(),
-            rules: Vec::new(),
-            events: troubles.iter().map(event).collect(),
-            audit: AuditSettings {
-                engine: AuditEngine::RelevantOnly,
-                parts: AuditParts::DEFAULT,
-                relevant_status: true,
-            },
-            sanitised: Sanitised::default(),
-        }
     }
 }
 

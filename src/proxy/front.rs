@@ -40,7 +40,7 @@ pub(super) struct Ends {
 
 /// What travels with a request through pingora: its head, and how its session comes back.
 pub(super) struct Passage {
-    pub(super) arrival: Arrival,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) back: Arc<WayBack>,
 }
 
@@ -105,7 +105,8 @@ pub(super) async fn serve(
         wire.unsplit(rest);
         let back = Arc::new(WayBack::default());
         let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
-        let passage = Passage { arrival: arrival.clone(), back: Arc::clone(&back) };
+        let arrival = Arc::new(arrival);
+        let passage = Passage { arrival: Arc::clone(&arrival), back: Arc::clone(&back) };
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(0));
         session.set_pipelining_enabled(true);

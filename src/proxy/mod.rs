@@ -7,6 +7,7 @@
 
 mod answer;
 mod aside;
+mod bare;
 mod budget;
 mod client;
 mod connect;
