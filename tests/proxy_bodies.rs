@@ -6,6 +6,7 @@ mod support;
 
 use portcullis::config::{Failure, Listener};
 use portcullis::proxy::Trouble;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::client::{get, post, post_chunked};
 use support::http2::{self, Identity};
@@ -312,6 +313,46 @@ fn cleartext_listeners_ignore_the_offer_of_http2() {
     let response = server.exchange("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     assert!(response.status >= 400);
     assert_eq!(origin.connections(), 0);
+}
+
+/// Takes long over a body, by looking at it in many ways.
+fn slow_rules() -> String {
+    let steps =
+        ["urlDecodeUni", "lowercase", "compressWhitespace", "removeNulls", "htmlEntityDecode", "jsDecode"];
+    let rules = (0..60).map(|n| {
+        let (first, second) = (steps[n % 6], steps[n / 6 % 6]);
+        format!("SecRule REQUEST_BODY \"@rx [+]{n}marker[0-9]\" \"id:{n},phase:2,deny,t:{first},t:{second},t:sha1,t:hexEncode\"\n", n = n + 100)
+    });
+    format!("{RULES}{}", rules.collect::<String>())
+}
+
+#[test]
+fn long_inspections_do_not_keep_other_requests_waiting() {
+    let origin = Origin::echo();
+    let server = Portcullis::start(origin.address, &slow_rules());
+    // More of them than there are workers or processors, so that some wait for their turn.
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let long = post("/", &body(1_000_000));
+    let count = processors.max(2) + 2;
+    let running = AtomicUsize::new(count);
+    let mut slowest = Duration::ZERO;
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(|| {
+                assert_eq!(server.exchange(&long).status, 200);
+                running.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        while running.load(Ordering::SeqCst) > 0 {
+            let began = Instant::now();
+            assert_eq!(server.exchange(post("/", b"short")).status, 200);
+            slowest = slowest.max(began.elapsed());
+        }
+    });
+    let finished = server.seen.finished(count);
+    let long = finished.iter().filter(|f| f.request_bytes > 5).map(|f| f.inspection[1]);
+    let shortest = long.min().expect("a long inspection");
+    assert!(slowest < shortest / 2, "a short request took {slowest:?}, a long inspection {shortest:?}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -8,7 +8,8 @@ mod support;
 use ip_network::IpNetwork;
 use portcullis::config::{ForwardedPolicy, HostHeader};
 use portcullis::engine::{EventKind, NoWorld};
-use portcullis::proxy::{Deaf, Server, Trouble};
+use portcullis::proxy::{Deaf, Finished, Server, Trouble};
+use portcullis::ruleset::Mode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::client::{get, post};
@@ -48,6 +49,36 @@ fn a_blocked_request_leaves_the_connection_usable() {
         }
     }
     assert_eq!(origin.requests().len(), 3);
+}
+
+#[test]
+fn an_engine_that_is_off_does_nothing_and_requests_are_reported_all_the_same() {
+    let origin = Origin::echo();
+    let off = |rules: &str| {
+        Setup::new(origin.address, &format!("{RULES}{rules}")).site(|s| s.mode = Some(Mode::Off)).start()
+    };
+    let server = off("");
+    let response = server.exchange(post("/teapot?a=attack", b"attack"));
+    assert_eq!((response.status, response.text().split(' ').next()), (200, Some("6")));
+    server.exchange("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+    server.exchange("GET / HTTP/1.1\r\nHost: a\r\nbroken");
+    let finished = server.seen.finished(3);
+    assert_eq!(finished[0].inspection, [Duration::ZERO; 5]);
+    assert_eq!(Some(finished[0].report.id.as_str()), response.header("x-request-id"));
+    for request in &finished {
+        let report = &request.report;
+        assert_eq!(report.mode, Mode::Off);
+        assert!(report.client.is_some() && report.rules.is_empty() && !report.is_audited());
+    }
+    let malformed = |f: &&Finished| f.report.events.iter().any(|e| e.kind == EventKind::MalformedRequest);
+    assert_eq!(finished.iter().filter(malformed).count(), 2);
+
+    // Where every request is recorded, so are these.
+    let server = off("SecAuditEngine On");
+    server.exchange(get("/teapot"));
+    let report = &server.seen.finished(1)[0].report;
+    assert!(report.is_audited());
+    assert_eq!((report.mode, report.request.uri.as_slice()), (Mode::Off, &b"/teapot"[..]));
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Auditor {
     }
 
     /// The record of a transaction: redacted and bounded.
-    pub fn record(&self, report: &Report, facts: &Facts) -> Record {
+    pub fn record<'a>(&self, report: &'a Report, facts: &'a Facts) -> Record<'a> {
         Record::new(report, facts, &Masker::new(&self.names, report))
     }
 
@@ -53,13 +53,21 @@ impl Auditor {
     /// [`Report::is_audited`]'s to say.
     pub fn line(&self, report: &Report, facts: &Facts) -> Vec<u8> {
         let record = self.record(report, facts);
+        let mut line = Vec::with_capacity(USUAL);
         let written = match self.format {
-            Format::Native => serde_json::to_vec(&record),
-            Format::ModSecurity => serde_json::to_vec(&modsecurity::transaction(&record, &self.server)),
+            Format::Native => serde_json::to_writer(&mut line, &record),
+            Format::ModSecurity => {
+                serde_json::to_writer(&mut line, &modsecurity::transaction(&record, &self.server))
+            }
         };
         // Serialising fails only for maps with keys that are no strings, of which a record has none.
-        let mut line = written.unwrap_or_default();
+        if written.is_err() {
+            line.clear();
+        }
         line.push(b'\n');
         line
     }
 }
+
+/// Bytes in which most records of blocked requests have room.
+const USUAL: usize = 8 * 1024;

@@ -6,6 +6,7 @@ use super::secrets::{MASK, Searcher, Secrets, named_values};
 use super::text::bounded;
 use crate::engine::{Report, RuleHit};
 use base64::Engine as _;
+use std::borrow::Cow;
 
 /// What must be masked in one transaction.
 pub(super) struct Masker<'a> {
@@ -20,20 +21,24 @@ impl<'a> Masker<'a> {
     }
 
     /// Free text, cut to `limit` bytes.
-    pub(super) fn text(&self, text: &[u8], limit: usize) -> String {
+    pub(super) fn text<'t>(&self, text: &'t [u8], limit: usize) -> Cow<'t, str> {
         // Cut some way behind the limit first: a secret that lies across it is recognised by its beginning, and
         // the work is bounded.
         let near = text.get(..limit.saturating_add(limit)).unwrap_or(text);
         let masked = self.searcher.mask(near, self.names);
         let missing = text.len() - near.len();
-        let mut shown = bounded(&masked, limit);
-        if missing > 0 && masked.len() <= limit {
-            shown.push_str(&format!("…[{missing} more bytes]"));
+        let is_short = masked.len() <= limit;
+        let mut shown = match masked {
+            Cow::Borrowed(masked) => bounded(masked, limit),
+            Cow::Owned(masked) => bounded(&masked, limit).into_owned().into(),
+        };
+        if missing > 0 && is_short {
+            shown.to_mut().push_str(&format!("…[{missing} more bytes]"));
         }
         shown
     }
 
-    pub(super) fn body(&self, body: &[u8]) -> String {
+    pub(super) fn body<'t>(&self, body: &'t [u8]) -> Cow<'t, str> {
         self.text(body, bounds::BODY)
     }
 
@@ -51,28 +56,34 @@ impl<'a> Masker<'a> {
             form.push(b'=');
             form.extend_from_slice(if self.secret_argument(name) { MASK.as_bytes() } else { value });
         }
-        self.body(&form)
+        self.body(&form).into_owned()
     }
 
-    pub(super) fn request_header(&self, name: &[u8], value: &[u8]) -> String {
+    pub(super) fn request_header<'t>(&self, name: &[u8], value: &'t [u8]) -> Cow<'t, str> {
         self.header(name, value, &self.report.sanitised.request_headers)
     }
 
-    pub(super) fn response_header(&self, name: &[u8], value: &[u8]) -> String {
+    pub(super) fn response_header<'t>(&self, name: &[u8], value: &'t [u8]) -> Cow<'t, str> {
         self.header(name, value, &self.report.sanitised.response_headers)
     }
 
     /// A matched value, as a member of `variable`.
-    pub(super) fn value(&self, variable: &str, value: &[u8]) -> String {
+    pub(super) fn value<'t>(&self, variable: &str, value: &'t [u8]) -> Cow<'t, str> {
         if self.is_secret(variable) {
-            return if value.is_empty() { String::new() } else { MASK.to_owned() };
+            return if value.is_empty() { "" } else { MASK }.into();
         }
         self.text(value, bounds::DATA)
     }
 
     /// Text which a hit composed from its matches: their values and matched pieces are masked in it when one of
     /// them is secret.
-    pub(super) fn quoting(&self, text: &[u8], limit: usize, hit: &RuleHit, quotes_secret: bool) -> String {
+    pub(super) fn quoting<'t>(
+        &self,
+        text: &'t [u8],
+        limit: usize,
+        hit: &RuleHit,
+        quotes_secret: bool,
+    ) -> Cow<'t, str> {
         if !quotes_secret {
             return self.text(text, limit);
         }
@@ -84,15 +95,20 @@ impl<'a> Masker<'a> {
         }
         let masked =
             secrets.searcher().mask(text.get(..limit.saturating_add(limit)).unwrap_or(text), self.names);
-        self.text(&masked, limit)
+        self.text(&masked, limit).into_owned().into()
     }
 
     /// Whether what `variable` holds is a secret by its name.
     pub(super) fn is_secret(&self, variable: &str) -> bool {
         let (collection, member) = variable.split_once(':').unwrap_or((variable, ""));
         let member = member.as_bytes();
-        let collection = collection.trim_start_matches(['&', '!']).to_ascii_uppercase();
-        match collection.as_str() {
+        let collection = collection.trim_start_matches(['&', '!']);
+        let collection: Cow<'_, str> = if collection.bytes().any(|b| b.is_ascii_lowercase()) {
+            collection.to_ascii_uppercase().into()
+        } else {
+            collection.into()
+        };
+        match &*collection {
             "ARGS" | "ARGS_GET" | "ARGS_POST" | "FILES" | "FILES_SIZES" | "MULTIPART_NAME"
             | "MULTIPART_FILENAME" => self.secret_argument(member),
             "REQUEST_HEADERS" => self.secret_header(member, &self.report.sanitised.request_headers),
@@ -110,20 +126,20 @@ impl<'a> Masker<'a> {
         }
     }
 
-    fn header(&self, name: &[u8], value: &[u8], sanitised: &[Vec<u8>]) -> String {
+    fn header<'t>(&self, name: &[u8], value: &'t [u8], sanitised: &[Vec<u8>]) -> Cow<'t, str> {
         if !self.secret_header(name, sanitised) {
             return self.text(value, bounds::VALUE);
         }
         if value.is_empty() {
-            return String::new();
+            return "".into();
         }
         let cookies = COOKIES.iter().any(|c| c.as_bytes().eq_ignore_ascii_case(name));
         let named = sanitised.iter().any(|s| s.eq_ignore_ascii_case(name));
         if !cookies || named {
-            return MASK.to_owned();
+            return MASK.into();
         }
         let set = name.get(..4).is_some_and(|n| n.eq_ignore_ascii_case(b"set-"));
-        bounded(&cookie_names(value, set), bounds::VALUE)
+        bounded(&cookie_names(value, set), bounds::VALUE).into_owned().into()
     }
 
     fn secret_header(&self, name: &[u8], sanitised: &[Vec<u8>]) -> bool {

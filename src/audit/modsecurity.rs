@@ -3,10 +3,11 @@
 
 use super::record::{Hit, Record};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use time::macros::format_description;
 
 /// The record in that schema. `server` identifies the machine (`server_id`).
-pub(super) fn transaction(record: &Record, server: &str) -> Value {
+pub(super) fn transaction(record: &Record<'_>, server: &str) -> Value {
     let mut t = Map::new();
     let endpoint = |e: &Option<super::record::Endpoint>| match e {
         Some(e) => (e.ip.clone(), e.port),
@@ -44,14 +45,14 @@ pub(super) fn transaction(record: &Record, server: &str) -> Value {
 }
 
 /// `Tue Nov 22 11:26:34 2026`, in UTC.
-fn stamp(record: &Record) -> String {
+fn stamp(record: &Record<'_>) -> String {
     const STAMP: &[time::format_description::BorrowedFormatItem<'static>] = format_description!(
         "[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"
     );
     record.started.format(STAMP).unwrap_or_default()
 }
 
-fn request(record: &Record) -> Value {
+fn request(record: &Record<'_>) -> Value {
     let mut r = Map::new();
     let number = record.request.protocol.strip_prefix("HTTP/").and_then(|v| v.parse::<f64>().ok());
     let host = record.request.headers.iter().flatten().find(|(n, _)| n.eq_ignore_ascii_case("host"));
@@ -70,7 +71,7 @@ fn request(record: &Record) -> Value {
     r.into()
 }
 
-fn response(record: &Record) -> Value {
+fn response(record: &Record<'_>) -> Value {
     let mut r = Map::new();
     if let Some(body) = &record.response.body {
         r.insert("body".into(), body.text.clone().into());
@@ -84,16 +85,16 @@ fn response(record: &Record) -> Value {
 
 /// Headers by name. A name that occurs twice has its values joined, as RFC 9110 section 5.3 allows: two members
 /// of one name would be lost in most readers.
-fn header_map(headers: &[(String, String)]) -> Value {
+fn header_map(headers: &[(Cow<'_, str>, Cow<'_, str>)]) -> Value {
     let mut map: Map<String, Value> = Map::new();
     for (name, value) in headers {
-        match map.get_mut(name) {
+        match map.get_mut(&**name) {
             Some(Value::String(first)) => {
                 first.push_str(", ");
                 first.push_str(value);
             }
             _ => {
-                map.insert(name.clone(), value.clone().into());
+                map.insert(name.to_string(), value.clone().into());
             }
         }
     }
@@ -101,17 +102,17 @@ fn header_map(headers: &[(String, String)]) -> Value {
 }
 
 /// Versions of the rulesets that matched: what `ver` says.
-fn components(record: &Record) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
+fn components<'a>(record: &'a Record<'_>) -> Vec<&'a str> {
+    let mut all: Vec<&str> = Vec::new();
     for hit in &record.rules {
-        if !hit.version.is_empty() && !all.contains(&hit.version) {
-            all.push(hit.version.clone());
+        if !hit.version.is_empty() && !all.contains(&&*hit.version) {
+            all.push(&hit.version);
         }
     }
     all
 }
 
-fn message(hit: &Hit) -> Value {
+fn message(hit: &Hit<'_>) -> Value {
     let (variable, value) = (hit.variable.as_deref().unwrap_or(""), hit.value.as_deref().unwrap_or(""));
     let (name, argument) = hit.operator.split_once(' ').unwrap_or((&hit.operator, ""));
     let name = name.trim_start_matches(['!', '@']);

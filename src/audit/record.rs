@@ -7,19 +7,20 @@ use super::{Facts, bounds};
 use crate::engine::{AuditParts, Decision, Event, Interruption, MatchedValue, Report, RuleHit};
 use crate::ruleset::Mode;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// One transaction.
 #[derive(Clone, Debug, Serialize)]
-pub struct Record {
+pub struct Record<'a> {
     /// The transaction's id.
-    pub id: String,
+    pub id: Cow<'a, str>,
     /// When it began, RFC 3339 in UTC.
     pub time: String,
     /// The site's name.
-    pub site: String,
+    pub site: Cow<'a, str>,
     /// Milliseconds from its beginning to the end of the answer.
     pub duration_ms: f64,
     /// The client as rules saw it.
@@ -29,26 +30,26 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Endpoint>,
     /// The request.
-    pub request: Request,
+    pub request: Request<'a>,
     /// What the client was answered.
-    pub response: Response,
+    pub response: Response<'a>,
     /// The upstream that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Upstream<'a>>,
     /// The mode in which it ended.
     pub mode: &'static str,
     /// What was decided.
-    pub decision: Verdict,
+    pub decision: Verdict<'a>,
     /// What would have been decided but for the mode.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub suppressed: Option<Verdict>,
+    pub suppressed: Option<Verdict<'a>>,
     /// Anomaly scores.
     pub score: Score,
     /// Rules that matched and log.
-    pub rules: Vec<Hit>,
+    pub rules: Vec<Hit<'a>>,
     /// What else happened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<Happening>,
+    pub events: Vec<Happening<'a>>,
     /// What was left out because of a bound.
     #[serde(skip_serializing_if = "Omitted::is_empty")]
     pub omitted: Omitted,
@@ -71,27 +72,27 @@ pub struct Endpoint {
 
 /// The request.
 #[derive(Clone, Debug, Serialize)]
-pub struct Request {
+pub struct Request<'a> {
     /// The method.
-    pub method: String,
+    pub method: Cow<'a, str>,
     /// The request target as received.
-    pub uri: String,
+    pub uri: Cow<'a, str>,
     /// `HTTP/1.1`, …
-    pub protocol: String,
+    pub protocol: Cow<'a, str>,
     /// Headers in order, name and value (part B).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub headers: Option<Vec<(String, String)>>,
+    pub headers: Option<Vec<(Cow<'a, str>, Cow<'a, str>)>>,
     /// The body (part C, or I without uploaded files).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Body>,
+    pub body: Option<Body<'a>>,
     /// Uploaded files (part J).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub files: Option<Vec<File>>,
+    pub files: Option<Vec<File<'a>>>,
 }
 
 /// What the client was answered.
 #[derive(Clone, Debug, Serialize)]
-pub struct Response {
+pub struct Response<'a> {
     /// The status; 0 when the client got no answer.
     pub status: u16,
     /// The upstream's status, when it answered.
@@ -99,20 +100,20 @@ pub struct Response {
     pub upstream_status: Option<u16>,
     /// The upstream's protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
+    pub protocol: Option<Cow<'a, str>>,
     /// The upstream's headers in order (part F).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub headers: Option<Vec<(String, String)>>,
+    pub headers: Option<Vec<(Cow<'a, str>, Cow<'a, str>)>>,
     /// The upstream's body (part E).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Body>,
+    pub body: Option<Body<'a>>,
 }
 
 /// A body as far as it was inspected and kept.
 #[derive(Clone, Debug, Serialize)]
-pub struct Body {
+pub struct Body<'a> {
     /// The content.
-    pub text: String,
+    pub text: Cow<'a, str>,
     /// Bytes that were inspected.
     pub inspected: u64,
     /// Whether more followed that was not inspected.
@@ -121,27 +122,27 @@ pub struct Body {
 
 /// An uploaded file.
 #[derive(Clone, Debug, Serialize)]
-pub struct File {
+pub struct File<'a> {
     /// The form field.
-    pub field: String,
+    pub field: Cow<'a, str>,
     /// The file's name as the client gave it.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// Bytes.
     pub size: u64,
     /// The part's content type.
-    pub content_type: String,
+    pub content_type: Cow<'a, str>,
 }
 
 /// The upstream that was asked.
 #[derive(Clone, Debug, Serialize)]
-pub struct Upstream {
+pub struct Upstream<'a> {
     /// Its address or URL.
-    pub address: String,
+    pub address: Cow<'a, str>,
 }
 
 /// A decision.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
+pub struct Verdict<'a> {
     /// `pass`, `deny`, `drop` or `redirect`.
     pub action: &'static str,
     /// The status that it asks for.
@@ -155,7 +156,7 @@ pub struct Verdict {
     pub phase: Option<u8>,
     /// Where a redirect leads.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
+    pub location: Option<Cow<'a, str>>,
 }
 
 /// Anomaly scores and thresholds; a threshold of 0 means that there is none.
@@ -173,7 +174,7 @@ pub struct Score {
 
 /// A rule that matched.
 #[derive(Clone, Debug, Serialize)]
-pub struct Hit {
+pub struct Hit<'a> {
     /// Whether it has `auditlog`: ModSecurity's schema leaves the others out.
     #[serde(skip)]
     pub auditlog: bool,
@@ -182,36 +183,36 @@ pub struct Hit {
     /// The phase.
     pub phase: u8,
     /// `msg`.
-    pub message: String,
+    pub message: Cow<'a, str>,
     /// `logdata`.
-    pub data: String,
+    pub data: Cow<'a, str>,
     /// `severity` by name (`CRITICAL`).
     pub severity: Option<&'static str>,
     /// `tag`s.
-    pub tags: Vec<String>,
+    pub tags: Vec<Cow<'a, str>>,
     /// The variable that matched first, with its member.
-    pub variable: Option<String>,
+    pub variable: Option<Cow<'a, str>>,
     /// Its value after transformations.
-    pub value: Option<String>,
+    pub value: Option<Cow<'a, str>>,
     /// Bytes of the value that matched, first and one after the last, when they are known and nothing of the
     /// value was redacted or escaped.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub range: Option<(usize, usize)>,
     /// Further variables that matched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub further: Vec<Matched>,
+    pub further: Vec<Matched<'a>>,
     /// The operator and its argument.
-    pub operator: String,
+    pub operator: Cow<'a, str>,
     /// The rule's file.
-    pub file: String,
+    pub file: Cow<'a, str>,
     /// The rule's line.
     pub line: u32,
     /// `ver`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub version: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub version: Cow<'a, str>,
     /// `rev`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub revision: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub revision: Cow<'a, str>,
     /// `maturity`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maturity: Option<u8>,
@@ -226,11 +227,11 @@ pub struct Hit {
 
 /// A further match of a rule.
 #[derive(Clone, Debug, Serialize)]
-pub struct Matched {
+pub struct Matched<'a> {
     /// The variable with its member.
-    pub variable: String,
+    pub variable: Cow<'a, str>,
     /// Its value after transformations.
-    pub value: String,
+    pub value: Cow<'a, str>,
     /// As in [`Hit::range`].
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub range: Option<(usize, usize)>,
@@ -238,13 +239,13 @@ pub struct Matched {
 
 /// An event.
 #[derive(Clone, Debug, Serialize)]
-pub struct Happening {
+pub struct Happening<'a> {
     /// What kind, a stable name.
     pub kind: &'static str,
     /// The phase, or 0 outside of phases.
     pub phase: u8,
     /// One sentence.
-    pub detail: String,
+    pub detail: Cow<'a, str>,
 }
 
 /// How many of each were left out.
@@ -274,9 +275,9 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// The record of `report`, everything redacted as `masker` knows.
-    pub(super) fn new(report: &Report, facts: &Facts, masker: &Masker<'_>) -> Self {
+    pub(super) fn new(report: &'a Report, facts: &'a Facts, masker: &Masker<'_>) -> Self {
         let parts = report.audit.parts;
         // To the microsecond: what lies below is noise, and makes times of different lengths.
         let started = OffsetDateTime::from(report.started);
@@ -319,10 +320,10 @@ impl Record {
     }
 }
 
-fn request(report: &Report, masker: &Masker<'_>, omitted: &mut Omitted) -> Request {
+fn request<'a>(report: &'a Report, masker: &Masker<'_>, omitted: &mut Omitted) -> Request<'a> {
     let parts = report.audit.parts;
     let request = &report.request;
-    let show_headers = |list: &[(Vec<u8>, Vec<u8>)]| {
+    let show_headers = |list: &'a [(Vec<u8>, Vec<u8>)]| {
         let shown = list.iter().take(bounds::HEADERS);
         shown.map(|(n, v)| (bounded(n, bounds::NAME), masker.request_header(n, v))).collect::<Vec<_>>()
     };
@@ -332,14 +333,18 @@ fn request(report: &Report, masker: &Masker<'_>, omitted: &mut Omitted) -> Reque
     });
     let without_files = !parts.has(b'C') && parts.has(b'I') && !request.files.is_empty();
     let body = (parts.has(b'C') || parts.has(b'I')).then(|| Body {
-        text: if without_files { masker.form(&request.arguments) } else { masker.body(&request.body.bytes) },
+        text: if without_files {
+            masker.form(&request.arguments).into()
+        } else {
+            masker.body(&request.body.bytes)
+        },
         inspected: request.body.inspected,
         truncated: request.body.truncated,
     });
     let files = (parts.has(b'J') && !request.files.is_empty()).then(|| {
         omitted.files = request.files.len().saturating_sub(bounds::FILES);
-        let show = |t: &[u8]| masker.text(t, bounds::NAME);
-        let file = |(field, name, size, kind): &(Vec<u8>, Vec<u8>, u64, Vec<u8>)| File {
+        let show = |t: &'a [u8]| masker.text(t, bounds::NAME);
+        let file = |(field, name, size, kind): &'a (Vec<u8>, Vec<u8>, u64, Vec<u8>)| File {
             field: show(field),
             name: show(name),
             size: *size,
@@ -357,7 +362,12 @@ fn request(report: &Report, masker: &Masker<'_>, omitted: &mut Omitted) -> Reque
     }
 }
 
-fn response(report: &Report, facts: &Facts, masker: &Masker<'_>, omitted: &mut Omitted) -> Response {
+fn response<'a>(
+    report: &'a Report,
+    facts: &Facts,
+    masker: &Masker<'_>,
+    omitted: &mut Omitted,
+) -> Response<'a> {
     let parts = report.audit.parts;
     let upstream = report.response.as_ref();
     let headers = upstream.filter(|_| parts.has(b'F')).map(|r| {
@@ -379,7 +389,7 @@ fn response(report: &Report, facts: &Facts, masker: &Masker<'_>, omitted: &mut O
     }
 }
 
-fn verdict(interruption: Option<&Interruption>, masker: &Masker<'_>) -> Verdict {
+fn verdict<'a>(interruption: Option<&'a Interruption>, masker: &Masker<'_>) -> Verdict<'a> {
     let Some(interruption) = interruption else {
         return Verdict { action: "pass", status: None, rule_id: None, phase: None, location: None };
     };
@@ -396,7 +406,7 @@ fn verdict(interruption: Option<&Interruption>, masker: &Masker<'_>) -> Verdict 
     }
 }
 
-fn rule(hit: &RuleHit, masker: &Masker<'_>) -> Hit {
+fn rule<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
     let quotes_secret = hit.matches.iter().any(|m| masker.is_secret(&m.variable));
     let mut matches = hit.matches.iter().take(bounds::MATCHES).map(|m| matched(m, masker));
     let first = matches.next();
@@ -407,7 +417,7 @@ fn rule(hit: &RuleHit, masker: &Masker<'_>) -> Hit {
         message: masker.quoting(hit.message.as_bytes(), bounds::MESSAGE, hit, quotes_secret),
         // A fragment of a secret is a secret too, and nobody can tell which part of the data is one.
         data: if quotes_secret && !hit.data.is_empty() {
-            super::MASK.to_owned()
+            super::MASK.into()
         } else {
             masker.text(&hit.data, bounds::DATA)
         },
@@ -433,14 +443,14 @@ fn rule(hit: &RuleHit, masker: &Masker<'_>) -> Hit {
 const SEVERITIES: [&str; 8] =
     ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"];
 
-fn matched(m: &MatchedValue, masker: &Masker<'_>) -> Matched {
+fn matched<'a>(m: &'a MatchedValue, masker: &Masker<'_>) -> Matched<'a> {
     let value = masker.value(&m.variable, &m.value);
     let untouched = value.as_bytes() == m.value.as_slice();
     let range = m.range.as_ref().filter(|_| untouched).map(|r| (r.start, r.end));
     Matched { variable: masker.text(m.variable.as_bytes(), bounds::MESSAGE), value, range }
 }
 
-fn happening(event: &Event, masker: &Masker<'_>) -> Happening {
+fn happening<'a>(event: &'a Event, masker: &Masker<'_>) -> Happening<'a> {
     Happening {
         kind: event.kind.name(),
         phase: event.phase,

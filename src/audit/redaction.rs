@@ -1,5 +1,7 @@
 //! Which names mean secrets.
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+
 /// Names to redact beside the built-in lists. A `*` at either end stands for anything. Case does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redaction {
@@ -79,38 +81,32 @@ pub const COOKIES: [&str; 4] = ["cookie", "cookie2", "set-cookie", "set-cookie2"
 /// [`Redaction`] and the built-in lists, ready to ask.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    arguments: Vec<Pattern>,
-    headers: Vec<Pattern>,
-    show: Vec<Pattern>,
+    arguments: Patterns,
+    headers: Patterns,
+    show: Patterns,
 }
 
 impl Names {
     pub(super) fn new(redaction: &Redaction) -> Self {
-        let own = |names: &[String]| names.iter().map(|n| Pattern::new(n)).collect::<Vec<_>>();
-        let mut arguments: Vec<Pattern> = ARGUMENTS.iter().map(|n| Pattern::new(n)).collect();
-        arguments.extend(own(&redaction.arguments));
-        let mut headers: Vec<Pattern> = HEADERS.iter().chain(&COOKIES).map(|n| Pattern::new(n)).collect();
-        headers.extend(own(&redaction.headers));
-        Self { arguments, headers, show: own(&redaction.show) }
+        let list = |built_in: &[&str], own: &[String]| {
+            Patterns::new(built_in.iter().copied().chain(own.iter().map(String::as_str)))
+        };
+        Self {
+            arguments: list(&ARGUMENTS, &redaction.arguments),
+            headers: list(&[&HEADERS[..], &COOKIES].concat(), &redaction.headers),
+            show: list(&[], &redaction.show),
+        }
     }
 
     /// Whether an argument of this name holds a secret. Of a path such as `json.user.password` or
     /// `user[password]` every member counts, since `password.0` is as secret as `password`.
     pub(super) fn argument(&self, name: &[u8]) -> bool {
-        let whole = squeeze(name);
-        let hit = |list: &[Pattern]| {
-            let part = |p: &[u8]| !p.is_empty() && list.iter().any(|pattern| pattern.matches(&squeeze(p)));
-            list.iter().any(|pattern| pattern.matches(&whole))
-                || name.split(|b| SEPARATORS.contains(b)).any(part)
-        };
-        hit(&self.arguments) && !hit(&self.show)
+        self.arguments.match_path(name) && !self.show.match_path(name)
     }
 
     /// Whether a header of this name holds a secret.
     pub(super) fn header(&self, name: &[u8]) -> bool {
-        let name = squeeze(name);
-        let hit = |list: &[Pattern]| list.iter().any(|pattern| pattern.matches(&name));
-        hit(&self.headers) && !hit(&self.show)
+        self.headers.matches(name) && !self.show.matches(name)
     }
 }
 
@@ -120,41 +116,91 @@ const SEPARATORS: &[u8] = b".[]:/";
 /// Names longer than this are compared by their beginning: no application calls a secret by such a name.
 const NAME_BYTES: usize = 256;
 
-fn squeeze(name: &[u8]) -> Vec<u8> {
+/// `name` without word separators and in lower case, at the beginning of `room`.
+fn squeeze<'a>(name: &[u8], room: &'a mut [u8; NAME_BYTES]) -> &'a [u8] {
     let letters = name.iter().take(NAME_BYTES).filter(|b| !matches!(b, b'_' | b'-' | b'.' | b' '));
-    letters.map(u8::to_ascii_lowercase).collect()
+    let mut length = 0;
+    for (to, letter) in room.iter_mut().zip(letters) {
+        *to = letter.to_ascii_lowercase();
+        length += 1;
+    }
+    room.get(..length).unwrap_or_default()
 }
 
+/// Names with a `*` at either end, or none, all looked for at once: a record asks about every word of every text
+/// that stands before a `=` or `:`.
 #[derive(Clone, Debug)]
-struct Pattern {
-    text: Vec<u8>,
-    open_start: bool,
-    open_end: bool,
+struct Patterns {
+    /// Finds what stands between the stars.
+    finder: Option<AhoCorasick>,
+    /// Of each pattern of `finder`, whether it has a star at its start and at its end.
+    open: Vec<(bool, bool)>,
+    /// The fewest bytes of a name that can match.
+    least: usize,
+    /// There is a pattern of nothing but stars.
+    all: bool,
+    /// There is an empty pattern.
+    empty: bool,
 }
 
-impl Pattern {
-    fn new(pattern: &str) -> Self {
-        let inner = pattern.trim_matches('*');
-        Self {
-            text: squeeze(inner.as_bytes()),
-            open_start: pattern.starts_with('*'),
-            open_end: pattern.ends_with('*'),
+impl Patterns {
+    fn new<'a>(patterns: impl Iterator<Item = &'a str>) -> Self {
+        let (mut texts, mut open) = (Vec::new(), Vec::new());
+        let (mut all, mut empty) = (false, false);
+        for pattern in patterns {
+            let ends = (pattern.starts_with('*'), pattern.ends_with('*'));
+            let mut room = [0; NAME_BYTES];
+            let text = squeeze(pattern.trim_matches('*').as_bytes(), &mut room);
+            if text.is_empty() {
+                all |= ends.0 || ends.1;
+                empty = true;
+            } else {
+                texts.push(text.to_vec());
+                open.push(ends);
+            }
         }
+        let mut builder = AhoCorasickBuilder::new();
+        // A prefilter pays in long texts only.
+        builder.match_kind(MatchKind::Standard).prefilter(false);
+        // Building fails only for more patterns than fit an index; then every name is one of a secret.
+        let finder = if texts.is_empty() { Ok(None) } else { builder.build(&texts).map(Some) };
+        all |= finder.is_err();
+        let least = texts.iter().map(Vec::len).min().unwrap_or(usize::MAX);
+        Self { finder: finder.ok().flatten(), open, least, all, empty }
     }
 
     fn matches(&self, name: &[u8]) -> bool {
-        match (self.open_start, self.open_end) {
-            (false, false) => name == self.text,
-            (true, false) => name.ends_with(&self.text),
-            (false, true) => name.starts_with(&self.text),
-            (true, true) => memchr::memmem::find(name, &self.text).is_some(),
+        if self.all {
+            return true;
         }
+        if name.len() < self.least && !self.empty {
+            return false;
+        }
+        let mut room = [0; NAME_BYTES];
+        let name = squeeze(name, &mut room);
+        if name.is_empty() {
+            return self.empty;
+        }
+        self.finder.as_ref().is_some_and(|finder| {
+            finder.find_overlapping_iter(name).any(|found| {
+                let &(start, end) = self.open.get(found.pattern().as_usize()).unwrap_or(&(true, true));
+                (start || found.start() == 0) && (end || found.end() == name.len())
+            })
+        })
+    }
+
+    /// Whether a name matches as a whole or by one of its members.
+    fn match_path(&self, name: &[u8]) -> bool {
+        self.matches(name)
+            || (name.iter().any(|b| SEPARATORS.contains(b))
+                && name.split(|b| SEPARATORS.contains(b)).any(|part| !part.is_empty() && self.matches(part)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spellings_of_secrets_are_known() {
@@ -199,5 +245,33 @@ mod tests {
         });
         assert!(names.argument(b"mothers_name") && names.header(b"x-internal") && names.argument(b"token"));
         assert!(!names.argument(b"csrf-token") && !names.header(b"X-Api-Key"));
+    }
+
+    /// One pattern by itself, as the documentation puts it.
+    fn matches_alone(pattern: &str, name: &[u8]) -> bool {
+        let squeezed = |text: &[u8]| squeeze(text, &mut [0; NAME_BYTES]).to_vec();
+        let (text, name) = (squeezed(pattern.trim_matches('*').as_bytes()), squeezed(name));
+        match (pattern.starts_with('*'), pattern.ends_with('*')) {
+            (false, false) => name == text,
+            (true, false) => name.ends_with(&text),
+            (false, true) => name.starts_with(&text),
+            (true, true) => memchr::memmem::find(&name, &text).is_some(),
+        }
+    }
+
+    proptest! {
+        /// All patterns at once find what each of them finds.
+        #[test]
+        fn patterns_together_are_patterns_alone(
+            patterns in prop::collection::vec("\\*?[abA_]{0,3}\\*?", 0..6),
+            name in "[abAB_. \\[/]{0,12}|[a_]{250,270}",
+        ) {
+            let name = name.as_bytes();
+            let together = Patterns::new(patterns.iter().map(String::as_str));
+            let alone = |name: &[u8]| patterns.iter().any(|p| matches_alone(p, name));
+            prop_assert_eq!(together.matches(name), alone(name));
+            let by_part = name.split(|b| SEPARATORS.contains(b)).any(|part| !part.is_empty() && alone(part));
+            prop_assert_eq!(together.match_path(name), alone(name) || by_part);
+        }
     }
 }

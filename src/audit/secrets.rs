@@ -10,6 +10,7 @@
 
 use super::redaction::Names;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -44,18 +45,29 @@ impl Secrets {
 
     /// Arranges the values for search.
     pub(super) fn searcher(self) -> Searcher {
+        self.searcher_with(FEW)
+    }
+
+    fn searcher_with(self, few: usize) -> Searcher {
         let mut by_start: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
         for value in self.values {
             let start = value.get(..START).unwrap_or(&value).to_ascii_lowercase();
             by_start.entry(start).or_default().push(value);
         }
         let (starts, values): (Vec<_>, Vec<_>) = by_start.into_iter().unzip();
-        let mut builder = AhoCorasickBuilder::new();
-        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
-        // Building fails only for more patterns than fit an index; then everything is masked.
-        let finder = if starts.is_empty() { Ok(None) } else { builder.build(&starts).map(Some) };
-        let overflow = self.overflow || finder.is_err();
-        Searcher { finder: finder.ok().flatten(), values, overflow }
+        // Making an automaton takes longer than a record of a usual request does without one.
+        let finder = match starts.len() {
+            0 => Some(Finder::Nothing),
+            n if n <= few => Some(Finder::Few(Box::new(Few::new(starts)))),
+            _ => {
+                let mut builder = AhoCorasickBuilder::new();
+                builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
+                // This fails only for more patterns than fit an index; then everything is masked.
+                builder.build(&starts).ok().map(Finder::Many)
+            }
+        };
+        let overflow = self.overflow || finder.is_none();
+        Searcher { finder: finder.unwrap_or(Finder::Nothing), values, overflow }
     }
 }
 
@@ -68,20 +80,91 @@ const START: usize = 8;
 /// Bytes compared for one text before the rest of it is masked.
 const COMPARED: usize = 1 << 20;
 
+/// Different beginnings of secrets that are looked for one by one. Most requests have a few cookies.
+const FEW: usize = 16;
+
 /// Finds secrets in texts.
 #[derive(Debug)]
 pub(super) struct Searcher {
-    finder: Option<AhoCorasick>,
-    /// For each pattern of `finder` the secrets that begin so.
+    finder: Finder,
+    /// For each beginning that `finder` knows the secrets that begin so.
     values: Vec<Vec<Vec<u8>>>,
     overflow: bool,
 }
 
+/// Finds where a secret may begin.
+#[derive(Debug)]
+enum Finder {
+    Nothing,
+    Few(Box<Few>),
+    Many(AhoCorasick),
+}
+
+/// A few beginnings in lower case, with a filter in front: for each byte, of which beginnings it is the first or
+/// the second. A beginning's bit is its index modulo eight.
+#[derive(Debug)]
+struct Few {
+    starts: Vec<Vec<u8>>,
+    first: [u8; 256],
+    second: [u8; 256],
+}
+
+impl Few {
+    fn new(starts: Vec<Vec<u8>>) -> Self {
+        let (mut first, mut second) = ([0; 256], [0; 256]);
+        for (index, start) in starts.iter().enumerate() {
+            let bit = 1 << (index % 8);
+            let set = |table: &mut [u8; 256], byte: u8| {
+                for byte in [byte, byte.to_ascii_uppercase()] {
+                    if let Some(bits) = table.get_mut(usize::from(byte)) {
+                        *bits |= bit;
+                    }
+                }
+            };
+            match start.as_slice() {
+                [] => {}
+                [one] => {
+                    set(&mut first, *one);
+                    second.iter_mut().for_each(|bits| *bits |= bit);
+                }
+                [one, two, ..] => {
+                    set(&mut first, *one);
+                    set(&mut second, *two);
+                }
+            }
+        }
+        Self { starts, first, second }
+    }
+
+    /// Calls `found` with each beginning in `text`, its index and its place, until that says no. Says whether it
+    /// never did.
+    fn each(&self, text: &[u8], mut found: impl FnMut(usize, usize) -> bool) -> bool {
+        let bits = |table: &[u8; 256], byte: u8| table.get(usize::from(byte)).copied().unwrap_or(0);
+        let mut from = 0;
+        loop {
+            let left = text.get(from..).unwrap_or_default();
+            let pair =
+                |pair: &[u8]| matches!(pair, [a, b] if bits(&self.first, *a) & bits(&self.second, *b) != 0);
+            // Behind the last byte stands nothing; a beginning of one byte has any second one.
+            let Some(at) = left.windows(2).position(pair).or(left.len().checked_sub(1)) else { return true };
+            let at = from + at;
+            from = at + 1;
+            let rest = text.get(at..).unwrap_or_default();
+            for (index, start) in self.starts.iter().enumerate() {
+                let begins = rest.get(..start.len()).is_some_and(|b| b.eq_ignore_ascii_case(start));
+                if begins && !found(index, at) {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
 impl Searcher {
     /// `text` with every secret masked.
-    pub(super) fn mask(&self, text: &[u8], names: &Names) -> Vec<u8> {
+    pub(super) fn mask<'a>(&self, text: &'a [u8], names: &Names) -> Cow<'a, [u8]> {
         if self.overflow {
-            return if text.is_empty() { Vec::new() } else { MASK.as_bytes().to_vec() };
+            return Cow::Borrowed(if text.is_empty() { b"" } else { MASK.as_bytes() });
         }
         let mut ranges = named_values(text, names);
         self.known_values(text, &mut ranges);
@@ -89,18 +172,18 @@ impl Searcher {
     }
 
     fn known_values(&self, text: &[u8], ranges: &mut Vec<Range<usize>>) {
-        let Some(finder) = &self.finder else { return };
         let mut budget = COMPARED;
-        for found in finder.find_overlapping_iter(text) {
-            let (start, rest) = (found.start(), text.get(found.start()..).unwrap_or_default());
-            for secret in self.values.get(found.pattern().as_usize()).map_or(&[][..], Vec::as_slice) {
-                let Some(left) = budget.checked_sub(secret.len().min(rest.len())) else {
-                    ranges.push(start..text.len());
-                    return;
-                };
-                budget = left;
+        // Says no when the budget is used up.
+        let mut compare = |index: usize, start: usize| {
+            let rest = text.get(start..).unwrap_or_default();
+            for secret in self.values.get(index).map_or(&[][..], Vec::as_slice) {
                 // A text may have been cut in the middle of a secret.
                 let length = secret.len().min(rest.len());
+                let Some(left) = budget.checked_sub(length) else {
+                    ranges.push(start..text.len());
+                    return false;
+                };
+                budget = left;
                 let same = rest
                     .get(..length)
                     .zip(secret.get(..length))
@@ -110,8 +193,18 @@ impl Searcher {
                     ranges.push(start..end);
                 }
             }
+            true
+        };
+        let is_searched = match &self.finder {
+            Finder::Nothing => return,
+            Finder::Few(few) => few.each(text, compare),
+            Finder::Many(finder) => finder
+                .find_overlapping_iter(text)
+                .all(|found| compare(found.pattern().as_usize(), found.start())),
+        };
+        if is_searched {
+            self.cut_values(text, ranges);
         }
-        self.cut_values(text, ranges);
     }
 
     /// A text that was cut within the first bytes of a secret, where `finder` cannot see it.
@@ -213,7 +306,7 @@ fn part(text: &[u8], start: usize, names: &Names) -> Option<Range<usize>> {
 const PART_HEAD: usize = 1_024;
 
 /// The word that ends `before`, blanks and quotes around it left out, percent escapes undone.
-fn word(before: &[u8]) -> Vec<u8> {
+fn word(before: &[u8]) -> Cow<'_, [u8]> {
     let before = before.get(before.len().saturating_sub(WORD)..).unwrap_or_default();
     let trimmed = before.trim_ascii_end();
     let trimmed = trimmed.strip_suffix(b"\\\"").or(trimmed.strip_suffix(b"\"")).unwrap_or(trimmed);
@@ -224,7 +317,8 @@ fn word(before: &[u8]) -> Vec<u8> {
             || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'%' | b'+' | b':')
     };
     let length = trimmed.iter().rev().take_while(|b| in_word(b)).count();
-    unescape(trimmed.get(trimmed.len() - length..).unwrap_or_default())
+    let word = trimmed.get(trimmed.len() - length..).unwrap_or_default();
+    if word.iter().any(|b| matches!(b, b'%' | b'+')) { unescape(word).into() } else { word.into() }
 }
 
 /// Bytes before a sign in which its name is looked for.
@@ -307,8 +401,11 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn replace(text: &[u8], mut ranges: Vec<Range<usize>>) -> Vec<u8> {
+fn replace(text: &[u8], mut ranges: Vec<Range<usize>>) -> Cow<'_, [u8]> {
     ranges.retain(|r| r.start < r.end);
+    if ranges.is_empty() {
+        return text.into();
+    }
     ranges.sort_by_key(|r| r.start);
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
@@ -323,13 +420,14 @@ fn replace(text: &[u8], mut ranges: Vec<Range<usize>>) -> Vec<u8> {
         at = end;
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
-    out
+    out.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::redaction::Redaction;
     use super::*;
+    use proptest::prelude::*;
 
     fn mask(text: &str, values: &[&str]) -> String {
         let names = Names::new(&Redaction::default());
@@ -391,6 +489,26 @@ mod tests {
         for i in 0..=SECRETS {
             too_many.add(format!("secret{i}").as_bytes(), 4);
         }
-        assert_eq!(too_many.searcher().mask(b"anything", &names), MASK.as_bytes());
+        assert_eq!(&too_many.searcher().mask(b"anything", &names)[..], MASK.as_bytes());
+    }
+
+    proptest! {
+        /// Few secrets are found as many are.
+        #[test]
+        fn both_ways_of_searching_find_the_same(
+            values in prop::collection::vec("[abA]{1,3}|[abA]{7,10}|[ab]\\+[ab]", 0..20),
+            text in "[abAB =]{0,60}",
+        ) {
+            let secrets = || {
+                let mut secrets = Secrets::default();
+                for value in &values {
+                    secrets.add(value.as_bytes(), 1);
+                }
+                secrets
+            };
+            let names = Names::new(&Redaction::default());
+            let (few, many) = (secrets().searcher_with(usize::MAX), secrets().searcher_with(0));
+            prop_assert_eq!(few.mask(text.as_bytes(), &names), many.mask(text.as_bytes(), &names));
+        }
     }
 }

@@ -4,10 +4,17 @@
 //! nobody mistakes a client's own `\x41` for one of these, a backslash directly before an `x` is itself written
 //! `\x5c`. Everything else stands as it came. Replacing every `\xHH` by its byte restores the original exactly.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// `bytes` as text.
-pub fn lossless(bytes: &[u8]) -> String {
+pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
+    // Nearly every text is as it should be.
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && own_escape(text).is_none()
+    {
+        return text.into();
+    }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         escape_own(&mut out, chunk.valid());
@@ -16,7 +23,7 @@ pub fn lossless(bytes: &[u8]) -> String {
             let _ = write!(out, "\\x{byte:02x}");
         }
     }
-    out
+    out.into()
 }
 
 /// The bytes that [`lossless`] was given.
@@ -44,36 +51,41 @@ pub fn restore(text: &str) -> Vec<u8> {
 }
 
 /// [`lossless`] of at most `limit` bytes, followed by how many are missing.
-pub(super) fn bounded(bytes: &[u8], limit: usize) -> String {
+pub(super) fn bounded(bytes: &[u8], limit: usize) -> Cow<'_, str> {
     match bytes.get(..limit) {
         Some(kept) if kept.len() < bytes.len() => {
-            let mut text = lossless(kept);
+            let mut text = lossless(kept).into_owned();
             let _ = write!(text, "…[{} more bytes]", bytes.len() - kept.len());
-            text
+            text.into()
         }
         _ => lossless(bytes),
     }
 }
 
 /// Rule text's own words, which need no escape, cut to at most `limit` bytes.
-pub(super) fn plain(text: &str, limit: usize) -> String {
+pub(super) fn plain(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
-        return text.to_owned();
+        return text.into();
     }
     let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let (kept, more) = text.split_at(end);
-    format!("{kept}…[{} more bytes]", more.len())
+    format!("{kept}…[{} more bytes]", more.len()).into()
 }
 
 fn escape_own(out: &mut String, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.find("\\x") {
+    while let Some(at) = own_escape(rest) {
         let (before, after) = rest.split_at(at);
         out.push_str(before);
         out.push_str("\\x5c");
         rest = after.get(1..).unwrap_or("");
     }
     out.push_str(rest);
+}
+
+fn own_escape(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'\\', bytes).find(|at| bytes.get(at + 1) == Some(&b'x'))
 }
 
 fn digit(byte: u8) -> Option<u8> {

@@ -36,7 +36,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut stream: Stream, arrival: Arr
 }
 
 /// All phases, and the upstream between the second and the third.
-async fn ask(shared: &Shared, exchange: &Exchange) -> Result<ResponseHeader, Answer> {
+async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader, Answer> {
     let head = &exchange.arrival.head;
     exchange.settle(exchange.request_headers())?;
     let Some(site) = exchange.site() else { return Err(exchange.answer(&Trouble::NoSite)) };
@@ -49,7 +49,7 @@ async fn ask(shared: &Shared, exchange: &Exchange) -> Result<ResponseHeader, Ans
     if head.values("content-length").any(|v| v != b"0") || head.values("transfer-encoding").next().is_some() {
         exchange.note(EventKind::RequestBodyUninspected, "the body of CONNECT is not read, and goes nowhere");
     }
-    exchange.settle(exchange.request_end())?;
+    exchange.settle(exchange.request_end().await)?;
 
     let (mut session, index) = dial(shared, exchange).await.map_err(|trouble| exchange.answer(&trouble))?;
     let request = request(exchange, index).map_err(|_| exchange.answer(&Trouble::Unforwardable))?;
@@ -61,7 +61,7 @@ async fn ask(shared: &Shared, exchange: &Exchange) -> Result<ResponseHeader, Ans
 
     let fields = response.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     exchange.settle(exchange.response_headers(response.status.as_u16(), b"HTTP/1.1", fields))?;
-    exchange.settle(exchange.response_end())?;
+    exchange.settle(exchange.response_end().await)?;
     Ok(response)
 }
 

@@ -4,6 +4,8 @@
 //! [`Failure::Internal`], which the site's setting turns into a refusal or a pass.
 
 use super::answer::{Action, Answer, Trouble};
+use super::aside::{Aside, Weight};
+use super::bare;
 use super::budget::{Budget, Hold};
 use super::client::Client;
 use super::connect::Dialler;
@@ -12,16 +14,13 @@ use super::page::Page;
 use super::routing;
 use super::upstream::Directory;
 use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
-use crate::engine::{
-    AuditEngine, AuditParts, AuditSettings, BodyStep, Decision, Event, EventKind, Options, Report,
-    RequestRecord, Sanitised, Scores, Transaction, World,
-};
+use crate::engine::{BodyStep, Decision, EventKind, Options, Transaction, World};
 use crate::http::{Fault, RequestHead};
 use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,34 +31,9 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) budget: Arc<Budget>,
     pub(super) ids: Ids,
-    pub(super) asides: Asides,
+    pub(super) aside: Aside,
     pub(super) directory: Directory,
     pub(super) dialler: Dialler,
-}
-
-/// How many inspections are run outside of the scheduler at once. Beyond [`MAX_ASIDES`] they hold up their
-/// workers, which is what bounds them: a thread for each would only share the same cores.
-#[derive(Default)]
-pub(super) struct Asides(AtomicUsize);
-
-/// A place among the [`Asides`], given back when it goes.
-struct Aside<'a>(&'a AtomicUsize);
-
-impl Asides {
-    fn enter(&self) -> Option<Aside<'_>> {
-        if !may_block() {
-            return None;
-        }
-        let place = Aside(&self.0);
-        let taken = self.0.fetch_add(1, Ordering::Relaxed);
-        (taken < MAX_ASIDES).then_some(place)
-    }
-}
-
-impl Drop for Aside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.
@@ -87,20 +61,23 @@ pub(super) struct Arrival {
 /// One request.
 pub(super) struct Exchange {
     pub(super) id: String,
-    pub(super) arrival: Arrival,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) client: Client,
     pub(super) generation: Arc<Generation>,
     site: Option<usize>,
     shared: Arc<Shared>,
     began: Instant,
-    began_at: SystemTime,
+    pub(super) began_at: SystemTime,
     delivered: AtomicBool,
     state: Mutex<State>,
 }
 
 /// What changes while a request is served. The lock is held for the time of one engine call only.
 struct State {
-    transaction: Option<Transaction>,
+    /// In a box, since it is large and handed from one to the other.
+    transaction: Option<Box<Transaction>>,
+    /// There is no transaction because there is nothing for it to do.
+    is_idle: bool,
     /// The transaction could not be set up, and nobody has answered for that yet.
     stillborn: bool,
     request_done: bool,
@@ -111,6 +88,10 @@ struct State {
     events_seen: usize,
     upstream: Option<String>,
     held: Hold,
+    /// How many of the held bytes have been through a phase.
+    looked_at: u64,
+    /// The response's body is compressed.
+    is_coded: bool,
 }
 
 /// How a step of the inspection ended.
@@ -126,7 +107,8 @@ pub(super) enum Step {
 
 impl Exchange {
     /// Finds the site of `arrival`, and feeds its transaction everything that phase 1 needs. Runs no phase.
-    pub(super) fn begin(shared: &Arc<Shared>, arrival: Arrival) -> Arc<Self> {
+    pub(super) fn begin(shared: &Arc<Shared>, arrival: impl Into<Arc<Arrival>>) -> Arc<Self> {
+        let arrival = arrival.into();
         let generation = shared.current.load_full();
         let site = generation.config.site_for(&routing::host(&arrival.head), &routing::path(&arrival.head));
         let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
@@ -142,6 +124,7 @@ impl Exchange {
             delivered: AtomicBool::new(false),
             state: Mutex::new(State {
                 transaction: None,
+                is_idle: false,
                 stillborn: false,
                 request_done: false,
                 headers_done: false,
@@ -150,10 +133,16 @@ impl Exchange {
                 events_seen: 0,
                 upstream: None,
                 held: shared.budget.hold(),
+                looked_at: 0,
+                is_coded: false,
             }),
             arrival,
         };
-        exchange.feed_head();
+        if exchange.runtime().is_some_and(bare::is_enough) && exchange.arrival.head.faults.is_empty() {
+            exchange.state().is_idle = true;
+        } else {
+            exchange.feed_head();
+        }
         Arc::new(exchange)
     }
 
@@ -198,11 +187,12 @@ impl Exchange {
     }
 
     /// Phase 2. Runs once; later calls pass.
-    pub(super) fn request_end(&self) -> Step {
+    pub(super) async fn request_end(self: &Arc<Self>) -> Step {
         if std::mem::replace(&mut self.state().request_done, true) {
             return Step::Pass;
         }
-        self.decide(2, Transaction::process_request_body)
+        let weight = Weight::of_request(&self.arrival.head);
+        self.decide_on_body(2, weight, Transaction::process_request_body).await
     }
 
     /// Phase 3.
@@ -215,12 +205,16 @@ impl Exchange {
         if std::mem::replace(&mut self.state().headers_done, true) {
             return Step::Pass;
         }
-        self.decide(3, |transaction| {
+        let mut is_coded = false;
+        let step = self.decide(3, |transaction| {
             for (name, value) in headers {
+                is_coded |= name.eq_ignore_ascii_case(b"content-encoding");
                 transaction.add_response_header(name, value);
             }
             transaction.process_response_headers(status, protocol)
-        })
+        });
+        self.state().is_coded = is_coded;
+        step
     }
 
     /// Whether the response's body is to be held back until phase 4.
@@ -234,12 +228,16 @@ impl Exchange {
     }
 
     /// Phase 4.
-    pub(super) fn response_end(&self) -> Step {
-        self.decide(4, Transaction::process_response_body)
+    pub(super) async fn response_end(self: &Arc<Self>) -> Step {
+        let weight = Weight { is_coded: self.state().is_coded, is_multipart: false };
+        self.decide_on_body(4, weight, Transaction::process_response_body).await
     }
 
     /// Something that rules cannot see but an operator should.
     pub(super) fn note(&self, kind: EventKind, detail: &str) {
+        if std::mem::take(&mut self.state().is_idle) {
+            self.feed_head();
+        }
         let _ = self.guarded(0, |transaction| transaction.note(kind, detail));
     }
 
@@ -299,10 +297,11 @@ impl Exchange {
     /// Phase 5, and the report to the observer. Later calls do nothing.
     pub(super) fn finish(&self, status: u16, request_bytes: u64, response_bytes: u64) {
         let started = Instant::now();
-        let (transaction, mut inspection, troubles, upstream) = {
+        let (transaction, is_idle, mut inspection, troubles, upstream) = {
             let mut state = self.state();
             (
                 state.transaction.take(),
+                state.is_idle,
                 state.inspection,
                 std::mem::take(&mut state.troubles),
                 state.upstream.take(),
@@ -313,7 +312,10 @@ impl Exchange {
         if report.is_some() {
             inspection[4] = started.elapsed();
         }
-        let report = report.unwrap_or_else(|| self.bare_report(&troubles));
+        let report = report.unwrap_or_else(|| match self.runtime().filter(|_| is_idle) {
+            Some(runtime) => bare::off(self, runtime),
+            None => bare::failed(self, &troubles),
+        });
         self.shared.observer.finished(Finished {
             site: self.site().cloned(),
             report,
@@ -333,7 +335,7 @@ impl Exchange {
             Options { id: self.id.clone(), mode: runtime.config.mode, world: Arc::clone(&self.shared.world) };
         let head = &self.arrival.head;
         let fed = catch_unwind(AssertUnwindSafe(|| {
-            let mut transaction = Transaction::new(Arc::clone(&runtime.ruleset), options);
+            let mut transaction = Box::new(Transaction::new(Arc::clone(&runtime.ruleset), options));
             transaction.process_connection(self.client.address, self.arrival.server);
             transaction.process_uri(&head.method, &head.target, &head.protocol);
             // Behind it, as it makes a line of its own from its parts.
@@ -354,14 +356,29 @@ impl Exchange {
         state.transaction = fed.ok();
     }
 
+    /// [`Self::decide`] on the body that has been held, on a thread of its own when that takes long.
+    async fn decide_on_body(
+        self: &Arc<Self>,
+        phase: usize,
+        weight: Weight,
+        call: fn(&mut Transaction) -> Decision,
+    ) -> Step {
+        let bytes = {
+            let mut state = self.state();
+            let held = state.held.bytes();
+            held - std::mem::replace(&mut state.looked_at, held)
+        };
+        if !weight.is_long(bytes) {
+            return self.decide(phase, call);
+        }
+        let exchange = Arc::clone(self);
+        let step = self.shared.aside.run(move || exchange.decide(phase, call)).await;
+        step.unwrap_or(Step::Stop(Trouble::Inner(Failure::Internal)))
+    }
+
     /// Runs `call`, which decides. A transaction that is gone has had its failure answered already.
     fn decide(&self, phase: usize, call: impl FnOnce(&mut Transaction) -> Decision) -> Step {
-        let is_heavy = self.state().held.bytes() > HEAVY;
-        let decided = match is_heavy.then(|| self.shared.asides.enter()).flatten() {
-            Some(_aside) => tokio::task::block_in_place(|| self.guarded(phase, call)),
-            None => self.guarded(phase, call),
-        };
-        match decided {
+        match self.guarded(phase, call) {
             Ok(Some(Decision::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
             Ok(Some(Decision::Pass)) => self.uncertain(phase).map_or(Step::Pass, Step::Stop),
             Ok(None) if std::mem::take(&mut self.state().stillborn) => {
@@ -421,9 +438,11 @@ impl Exchange {
     ) -> Result<Option<T>, Failure> {
         let mut state = self.state();
         let Some(transaction) = state.transaction.as_mut() else { return Ok(None) };
-        let started = Instant::now();
+        let started = (phase > 0).then(Instant::now);
         let result = catch_unwind(AssertUnwindSafe(|| call(transaction)));
-        if let Some(time) = phase.checked_sub(1).and_then(|i| state.inspection.get_mut(i)) {
+        if let Some(started) = started
+            && let Some(time) = state.inspection.get_mut(phase - 1)
+        {
             *time += started.elapsed();
         }
         match result {
@@ -441,63 +460,9 @@ impl Exchange {
         // Engine panics are caught inside; a poisoned lock has nothing inconsistent behind it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// What can be reported without the engine.
-    fn bare_report(&self, troubles: &[(Trouble, &'static str)]) -> Report {
-        let head = &self.arrival.head;
-        let event = |(trouble, reason): &(Trouble, &'static str)| {
-            let kind = match trouble {
-                Trouble::Malformed(_) | Trouble::Unparsable | Trouble::BodyMalformed => {
-                    EventKind::MalformedRequest
-                }
-                _ => EventKind::InternalError,
-            };
-            Event { kind, phase: 0, detail: format!("not inspected: {reason}") }
-        };
-        Report {
-            id: self.id.clone(),
-            started: self.began_at,
-            client: Some(self.client.address),
-            server: Some(self.arrival.server),
-            request: RequestRecord {
-                method: head.method.clone(),
-                uri: head.target.clone(),
-                protocol: head.protocol.clone(),
-                headers: head.headers.clone(),
-                ..RequestRecord::default()
-            },
-            response: None,
-            mode: self.site().and_then(|site| site.mode).unwrap_or(Mode::On),
-            // No rule decided anything; what stopped the request is among the events.
-            decision: Decision::Pass,
-            suppressed: None,
-            scores: Scores::default(),
-            rules: Vec::new(),
-            events: troubles.iter().map(event).collect(),
-            audit: AuditSettings {
-                engine: AuditEngine::RelevantOnly,
-                parts: AuditParts::DEFAULT,
-                relevant_status: true,
-            },
-            sanitised: Sanitised::default(),
-        }
-    }
 }
 
 /// Whether rules are shown something else than what came, so that the record has to tell.
 fn hides_what_came(fault: Fault) -> bool {
     matches!(fault, Fault::ContentTypeJoined | Fault::ContentLengthDropped)
 }
-
-/// Whether this thread may be taken out of the scheduler for a while.
-fn may_block() -> bool {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
-}
-
-/// Inspections outside of the scheduler at once.
-const MAX_ASIDES: usize = 16;
-
-/// Held bytes from which on a phase is run outside of the scheduler, so that other connections of its worker go
-/// on. Handing the worker over costs some ten microseconds: more than inspecting a small body.
-const HEAVY: u64 = 64 * 1024;

@@ -40,7 +40,7 @@ pub(super) struct Ends {
 
 /// What travels with a request through pingora: its head, and how its session comes back.
 pub(super) struct Passage {
-    pub(super) arrival: Arrival,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) back: Arc<WayBack>,
 }
 
@@ -105,7 +105,8 @@ pub(super) async fn serve(
         wire.unsplit(rest);
         let back = Arc::new(WayBack::default());
         let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
-        let passage = Passage { arrival: arrival.clone(), back: Arc::clone(&back) };
+        let arrival = Arc::new(arrival);
+        let passage = Passage { arrival: Arc::clone(&arrival), back: Arc::clone(&back) };
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(0));
         session.set_pipelining_enabled(true);
@@ -119,7 +120,7 @@ pub(super) async fn serve(
             // pingora's parser is stricter somewhere, and has answered 400 by itself.
             let exchange = Exchange::begin(shared, arrival);
             let _ = exchange.request_headers();
-            let _ = exchange.request_end();
+            let _ = exchange.request_end().await;
             exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
             let _ = exchange.answer(&Trouble::Unparsable);
             exchange.finish(400, 0, 0);
@@ -275,7 +276,7 @@ async fn refuse(
     }
     let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
     let exchange = Exchange::begin(shared, arrival);
-    let blocked = look(&exchange, &body);
+    let blocked = look(&exchange, &body).await;
     match &trouble {
         Trouble::Malformed(fault) => {
             exchange.note(EventKind::MalformedRequest, &format!("{}: {}", fault.name(), fault.sentence()));
@@ -328,7 +329,7 @@ fn delimited(head: &RequestHead) -> Option<usize> {
 }
 
 /// Phases 1 and 2 over what there is.
-fn look(exchange: &Exchange, body: &[u8]) -> Option<Trouble> {
+async fn look(exchange: &Arc<Exchange>, body: &[u8]) -> Option<Trouble> {
     if let Step::Stop(trouble) = exchange.request_headers() {
         return Some(trouble);
     }
@@ -338,7 +339,7 @@ fn look(exchange: &Exchange, body: &[u8]) -> Option<Trouble> {
     {
         return Some(trouble);
     }
-    match exchange.request_end() {
+    match exchange.request_end().await {
         Step::Stop(trouble) => Some(trouble),
         Step::Pass | Step::LimitReached => None,
     }

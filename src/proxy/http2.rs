@@ -68,7 +68,7 @@ pub(super) async fn serve(
         match accepted {
             Ok(Some(H2Accept::Session(session))) => {
                 if session.req_header().method == ::http::Method::CONNECT {
-                    record_tunnel(shared, &ends, session.req_header());
+                    record_tunnel(shared, &ends, session.req_header()).await;
                 }
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
                 streams.spawn(async move {
@@ -102,7 +102,7 @@ fn record_refused(shared: &Arc<Shared>, ends: &Ends) {
 
 /// A tunnel is asked for, with `:protocol` or without. pingora answers 405 by itself; the rules and the record see
 /// what it was.
-fn record_tunnel(shared: &Arc<Shared>, ends: &Ends, request: &RequestHeader) {
+async fn record_tunnel(shared: &Arc<Shared>, ends: &Ends, request: &RequestHeader) {
     let bytes = |name: &::http::HeaderName, value: &::http::HeaderValue| {
         (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())
     };
@@ -117,7 +117,7 @@ fn record_tunnel(shared: &Arc<Shared>, ends: &Ends, request: &RequestHeader) {
     let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
     let exchange = Exchange::begin(shared, arrival);
     let _ = exchange.request_headers();
-    let _ = exchange.request_end();
+    let _ = exchange.request_end().await;
     let _ = exchange.answer(&Trouble::Tunnel);
     exchange.finish(405, 0, 0);
 }

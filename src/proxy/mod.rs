@@ -6,6 +6,8 @@
 //! what happened; in the server that is telemetry's recorder.
 
 mod answer;
+mod aside;
+mod bare;
 mod budget;
 mod client;
 mod connect;

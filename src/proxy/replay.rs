@@ -161,7 +161,7 @@ impl Gate {
     }
 
     /// What may be sent now, of `tasks` and what was held before.
-    fn admit(&mut self, tasks: Vec<HttpTask>) -> Result<Vec<HttpTask>> {
+    async fn admit(&mut self, tasks: Vec<HttpTask>) -> Result<Vec<HttpTask>> {
         let mut out = Vec::with_capacity(tasks.len());
         for task in tasks {
             match self.state {
@@ -178,7 +178,7 @@ impl Gate {
                         out.push(task);
                         continue;
                     }
-                    let verdict = self.judge(&task);
+                    let verdict = self.judge(&task).await;
                     self.held.push(task);
                     self.apply(verdict, &mut out)?;
                 }
@@ -188,19 +188,19 @@ impl Gate {
     }
 
     /// What is due when the upstream has ended without saying so.
-    fn flush(&mut self) -> Result<Vec<HttpTask>> {
+    async fn flush(&mut self) -> Result<Vec<HttpTask>> {
         let mut out = Vec::new();
         if self.state == GateState::Holding {
-            let verdict = self.end();
+            let verdict = self.end().await;
             self.apply(verdict, &mut out)?;
         }
         Ok(out)
     }
 
-    fn judge(&mut self, task: &HttpTask) -> Verdict {
+    async fn judge(&mut self, task: &HttpTask) -> Verdict {
         let verdict = match task {
-            HttpTask::Header(head, is_end) => self.head(head, *is_end),
-            HttpTask::Body(Some(chunk), _) if !chunk.is_empty() => self.chunk(chunk),
+            HttpTask::Header(head, is_end) => self.head(head, *is_end).await,
+            HttpTask::Body(Some(chunk), _) if !chunk.is_empty() => self.chunk(chunk).await,
             HttpTask::Body(..)
             | HttpTask::UpgradedBody(..)
             | HttpTask::Trailer(_)
@@ -208,12 +208,12 @@ impl Gate {
             | HttpTask::Failed(_) => Verdict::Hold,
         };
         match verdict {
-            Verdict::Hold if task.is_end() => self.end(),
+            Verdict::Hold if task.is_end() => self.end().await,
             verdict => verdict,
         }
     }
 
-    fn head(&mut self, head: &ResponseHeader, is_end: bool) -> Verdict {
+    async fn head(&mut self, head: &ResponseHeader, is_end: bool) -> Verdict {
         self.state = GateState::Holding;
         let protocol: &[u8] = match head.version {
             http::Version::HTTP_2 => b"HTTP/2.0",
@@ -234,20 +234,20 @@ impl Gate {
         if wants && !is_stream && !is_end {
             return Verdict::Hold;
         }
-        self.end()
+        self.end().await
     }
 
-    fn chunk(&mut self, chunk: &[u8]) -> Verdict {
+    async fn chunk(&mut self, chunk: &[u8]) -> Verdict {
         match self.exchange.response_body(chunk) {
             Step::Pass => Verdict::Hold,
-            Step::LimitReached => self.end(),
+            Step::LimitReached => self.end().await,
             Step::Stop(trouble) => self.weigh(Step::Stop(trouble)),
         }
     }
 
     /// Phase 4: everything that will be inspected is here.
-    fn end(&mut self) -> Verdict {
-        let step = self.exchange.response_end();
+    async fn end(&mut self) -> Verdict {
+        let step = self.exchange.response_end().await;
         match self.weigh(step) {
             Verdict::Hold => Verdict::Release,
             verdict => verdict,
@@ -355,7 +355,7 @@ impl Session for Replay {
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let Some(gate) = self.gate.as_mut() else { return Ok(true) };
-        let admitted = gate.admit(tasks)?;
+        let admitted = gate.admit(tasks).await?;
         if admitted.is_empty() {
             // Once the gate is shut, the client has its whole answer.
             return Ok(gate.state == GateState::Shut);
@@ -410,7 +410,7 @@ impl Session for Replay {
 
     async fn finish(&mut self) -> Result<()> {
         let Some(gate) = self.gate.as_mut() else { return Ok(()) };
-        let due = gate.flush()?;
+        let due = gate.flush().await?;
         if !due.is_empty() {
             self.inner.response_duplex_vec(due).await?;
         }

@@ -32,6 +32,14 @@ pub(super) fn path(head: &RequestHead) -> String {
 }
 
 fn normalise(path: &[u8]) -> String {
+    let has_dots = path.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+    if path.starts_with(b"/") && !has_dots && !path.iter().any(|b| matches!(b, b'%' | b'\\')) {
+        return String::from_utf8_lossy(path).into_owned();
+    }
+    resolve(path)
+}
+
+fn resolve(path: &[u8]) -> String {
     let decoded = decode(path);
     let mut segments: Vec<&[u8]> = Vec::new();
     // A backslash separates for some origins; for those that take it literally, no route contains one.
@@ -79,6 +87,15 @@ fn decode(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Paths that are as they should be are known to be, and only those.
+        #[test]
+        fn the_short_way_leads_to_the_same_path(path in "[/.%a2ef\\\\é]{0,12}") {
+            prop_assert_eq!(normalise(path.as_bytes()), resolve(path.as_bytes()));
+        }
+    }
 
     #[test]
     fn paths_are_compared_as_the_origin_will_see_them() {

@@ -4,9 +4,10 @@
 //! port 0 can be asked for, and an address in use is an error at start), PROXY headers come before TLS, and a
 //! shutdown waits for what is under way.
 
+use super::aside::Aside;
 use super::budget::Budget;
 use super::connect::Dialler;
-use super::exchange::{Asides, Ids, Shared};
+use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
@@ -68,7 +69,7 @@ impl Server {
             observer,
             budget: Arc::new(Budget::default()),
             ids: Ids::default(),
-            asides: Asides::default(),
+            aside: Aside::default(),
             directory: Directory::default(),
             dialler: Dialler::default(),
         });

@@ -38,7 +38,7 @@ impl Service {
 #[derive(Default)]
 pub(super) struct Ctx {
     /// Over HTTP/1: the head as the front read it.
-    arrival: Option<Arrival>,
+    arrival: Option<Arc<Arrival>>,
     /// Over HTTP/1: how the session gets back to the front.
     back: Option<Arc<WayBack>>,
     exchange: Option<Arc<Exchange>>,
@@ -80,7 +80,7 @@ impl ProxyHttp for Service {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let arrival = match ctx.arrival.take() {
             Some(arrival) => arrival,
-            None => arrival_of_http2(session),
+            None => arrival_of_http2(session).into(),
         };
         let exchange = Exchange::begin(&self.shared, arrival);
         ctx.exchange = Some(Arc::clone(&exchange));
@@ -293,7 +293,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
             ctx.stored = Some(intake::read(&mut session.downstream_session, exchange, site).await?);
         }
     }
-    exchange.settle(exchange.request_end())
+    exchange.settle(exchange.request_end().await)
 }
 
 /// Answers the client by ourselves.
