@@ -326,7 +326,7 @@ impl Clause {
         let worthwhile = classes < RARE_CLASSES && strings < RARE_STRINGS;
         let pairs = self.strings.iter().filter(|s| s.len() == MIN_LITERAL).count();
         let looks = STRING_COST * self.strings.len() as f64 + PAIR_COST * pairs as f64;
-        worthwhile.then(|| classes + strings + looks)
+        worthwhile.then_some(classes + strings + looks)
     }
 }
 
