@@ -60,6 +60,11 @@ fn in_process_without_memo() {
 }
 
 #[test]
+fn in_process_without_verdicts() {
+    switched("engine-without-verdicts", |engine| engine.verdicts = false);
+}
+
+#[test]
 fn in_process_with_bodies_byte_by_byte() {
     switched("engine-byte-by-byte", |engine| engine.feed = Feed::Bytes);
 }

@@ -132,14 +132,13 @@ impl Runner {
         blocked
     }
 
-    /// A transaction with its switches set: the one place where `--no-verdict-cache` acts. Nothing is kept from one
-    /// transaction to the next yet, so both positions are the same.
+    /// A transaction with its switches set: the one place where `--no-verdict-cache` acts.
     fn transaction(&mut self) -> Transaction {
         self.count += 1;
         let options =
             Options { id: format!("{:016x}", self.count), mode: None, world: Arc::clone(&self.world) as _ };
-        let tx = Transaction::new(Arc::clone(&self.ruleset), options);
-        let _ = self.verdict_cache;
+        let mut tx = Transaction::new(Arc::clone(&self.ruleset), options);
+        tx.set_verdicts(self.verdict_cache);
         tx
     }
 }

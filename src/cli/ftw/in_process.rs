@@ -37,6 +37,8 @@ pub struct InProcess {
     pub prefilters: bool,
     /// Whether transformed values are kept. The answers must not depend on it.
     pub memo: bool,
+    /// Whether what came of a value is remembered for other requests. The answers must not depend on it.
+    pub verdicts: bool,
     /// Threads to run on.
     pub parallel: usize,
     counter: AtomicU64,
@@ -52,6 +54,7 @@ impl InProcess {
             feed: Feed::Whole,
             prefilters: true,
             memo: true,
+            verdicts: true,
             parallel: 1,
             counter: AtomicU64::new(1),
         }
@@ -71,6 +74,7 @@ impl InProcess {
         let mut transaction = Transaction::new(Arc::clone(&self.ruleset), options);
         transaction.set_prefilters(self.prefilters);
         transaction.set_memo(self.memo);
+        transaction.set_verdicts(self.verdicts);
         let interruption = self.request(&mut transaction, head, body).err();
         if let Some(fault) = head.fatal() {
             // The proxy shows such a head to the rules and refuses it whatever they say.
