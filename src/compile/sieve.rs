@@ -48,7 +48,8 @@ impl Sieves<'_> {
             for (number, position) in positions.iter().enumerate() {
                 let Some(guarded) = self.guarded(rules[*position]) else { continue };
                 let (group, number) = (groups.len() as u8, number as u16);
-                guards[*position] = Some(Guard { group, number, link: guarded.link });
+                let negated = guarded.scan.negated && guarded.condition.is_some();
+                guards[*position] = Some(Guard { group, number, link: guarded.link, negated });
             }
             let id = u32::from(number) << 8 | groups.len() as u32;
             groups.push(self.group(id, &rules, &positions));
@@ -110,8 +111,10 @@ impl Sieves<'_> {
             {
                 let ConditionId(condition) =
                     (*self.condition_of.get(at.0 as usize)?).unwrap_or(ConditionId::NONE);
-                // A negated operator matches what cannot match.
-                let condition = self.conditions.get(condition as usize).filter(|_| !scan.negated);
+                // Of negated operators, only what is found by literals is worth to be told beforehand: most of the
+                // others match nearly all values.
+                let told = !scan.negated || scan.operator.literals().is_some();
+                let condition = self.conditions.get(condition as usize).filter(|_| told);
                 let guarded = Guarded { scan, condition, link };
                 if condition.is_some() {
                     return Some(guarded);
@@ -152,7 +155,9 @@ impl Sieves<'_> {
         for (number, position) in positions.iter().enumerate() {
             let Some(Guarded { scan, condition, .. }) = self.guarded(rules[*position]) else { continue };
             let (word, bit) = (number >> 6, 1 << (number & 63));
-            members[position >> 6] |= 1 << (position & 63);
+            if !scan.negated || condition.is_none() {
+                members[position >> 6] |= 1 << (position & 63);
+            }
             conditions.push(condition);
             let lane = &self.lanes[usize::from(scan.lane.0)];
             for target in &lane.targets.included {

@@ -216,16 +216,22 @@ impl Transaction {
                     continue;
                 }
                 self.gave_up = false;
+                // Where a negated operator cannot match, the rule does without it.
+                let known = guard
+                    .filter(|(guard, epoch)| {
+                        guard.negated && self.values.cannot_match(at.raw, *epoch, *guard)
+                    })
+                    .map(|_| Outcome::NoMatch);
                 let matches = if let Some(chain) = scan.steps {
-                    self.scan_each_step(ruleset, rule, scan, at, ruleset.chain(chain))
+                    self.scan_each_step(ruleset, rule, scan, at, ruleset.chain(chain), known)
                 } else {
                     let chain = if at.count { &[][..] } else { ruleset.chain(lane.chain) };
                     let value = self.values.chain(ruleset, at.raw, chain);
-                    self.ask(ruleset, rule, scan, at, value)
+                    self.ask(ruleset, rule, scan, at, value, known)
                 };
                 matched |= matches;
                 if let Some((guard, epoch)) = guard
-                    && !matches
+                    && matches == guard.negated
                     && !self.gave_up
                 {
                     self.values.acquit(at.raw, epoch, guard);
@@ -244,10 +250,10 @@ impl Transaction {
     ) -> Option<(usize, LaneValue)> {
         let all = self.all_gathered(values).get(from..)?;
         let position = match guard {
-            Some((guard, epoch)) => {
+            Some((guard, epoch)) if !guard.negated => {
                 all.iter().position(|at| !self.values.cannot_match(at.raw, epoch, guard))?
             }
-            None => 0,
+            _ => 0,
         };
         Some((from + position, *all.get(position)?))
     }
@@ -260,20 +266,29 @@ impl Transaction {
         scan: &Scan,
         at: LaneValue,
         chain: &[u8],
+        known: Option<Outcome>,
     ) -> bool {
         let mut value = at.raw;
-        let mut matched = self.ask(ruleset, rule, scan, at, value);
+        let mut matched = self.ask(ruleset, rule, scan, at, value, known);
         for &column in chain {
             value = self.values.step(ruleset, value, column);
             if self.values.changed {
-                matched |= self.ask(ruleset, rule, scan, at, value);
+                matched |= self.ask(ruleset, rule, scan, at, value, known);
             }
         }
         matched
     }
 
-    /// Asks the operator about one value; carries out what follows from a match.
-    fn ask(&mut self, ruleset: &Ruleset, rule: &Rule, scan: &Scan, at: LaneValue, value: ValueId) -> bool {
+    /// Asks the operator about one value, unless its answer is known; carries out what follows from a match.
+    fn ask(
+        &mut self,
+        ruleset: &Ruleset,
+        rule: &Rule,
+        scan: &Scan,
+        at: LaneValue,
+        value: ValueId,
+        known: Option<Outcome>,
+    ) -> bool {
         self.found.clear();
         self.found.want_captures = scan.capture;
         self.found.only_answer = scan.negated;
@@ -282,7 +297,9 @@ impl Transaction {
             None => Vec::new(),
         };
         let lookup = WorldLookup(&*self.world);
-        let outcome = scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found);
+        let outcome = known.unwrap_or_else(|| {
+            scan.operator.evaluate(self.values.get(value), &argument, &lookup, &mut self.found)
+        });
         if scan.argument.is_some() {
             self.scratch = argument;
         }

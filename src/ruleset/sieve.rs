@@ -22,7 +22,8 @@ pub struct Group {
     pub prefilters: [Prefilter; ALPHABETS.len()],
     /// For each guard the rule's position in the phase.
     pub positions: Box<[u32]>,
-    /// All these positions, a bit each.
+    /// All these positions, a bit each, but for those of negated operators: those rules are always evaluated, and the
+    /// sieve tells them what their operators need not be asked.
     pub members: Box<[u64]>,
     /// What the rules look at.
     pub targets: Box<[GroupTarget]>,
@@ -77,6 +78,8 @@ pub struct Guard {
     pub number: u16,
     /// The link of the rule's chain whose values are sieved, 0 for the first.
     pub link: u8,
+    /// The operator is negated: where it cannot match, the rule does.
+    pub negated: bool,
 }
 
 impl Group {
