@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
-/// slot. A mixture gets a plan of its own when it comes for the second time; until then the plan for its whole alphabet
-/// serves, of which there are few. So neither clients who send all mixtures nor transformations that make noise of values
-/// cost much more than the others.
+/// slot. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes for the
+/// second time, and until then the plan for its whole alphabet serves, of which there are few. A value as it came gets
+/// one at once, which costs less than to take all steps that none of its bytes asks for.
 pub struct Plans(Box<[Slot]>);
 
 #[derive(Default)]
@@ -73,7 +73,8 @@ impl Plans {
             return known;
         }
         let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
-        if alphabet != mask && slot.missed.swap(key, Ordering::Relaxed) != key {
+        let is_noise = node != ROOT && alphabet != mask;
+        if is_noise && slot.missed.swap(key, Ordering::Relaxed) != key {
             return self.get(group, node, alphabet);
         }
         let plan = Some(Arc::new(Plan::new(group, node, mask)));
@@ -170,6 +171,8 @@ impl Node {
     }
 }
 
+/// The node of values as they came.
+const ROOT: u16 = 0;
 /// Plans that are kept for a group are two to the power of this: values come with few mixtures of bytes.
 const SLOT_BITS: u32 = 10;
 
