@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import tools
+from variants import Variants
 
 WORKLOADS = ["W1", "W6"]
 # The difference between runs of so many transactions is without start-up, and without what is made at first use.
@@ -23,6 +24,8 @@ def profile(options, directory):
     with ThreadPoolExecutor(len(options.cpus)) as pool:
         for workload in WORKLOADS:
             tools.say(f"profile: {workload}")
+            # No request twice: what comes again is remembered.
+            Variants(options.workloads).write(workload, MANY, "profile", directory / "profile")
             few, many = pool.map(lambda n: count(workload, n), (FEW, MANY))
             functions = {name: (many[name] - few.get(name, 0)) / (MANY - FEW) for name in many}
             result["workloads"][workload] = {name: n for name, n in functions.items() if n > 0}
@@ -34,7 +37,8 @@ def _count(program, workload, transactions, options, directory):
     out = directory / f"callgrind.{workload}.{transactions}"
     tools.run(["valgrind", "--tool=callgrind", "--toggle-collect=*support::transact*",
                f"--callgrind-out-file={out}", program, workload, str(transactions)],
-              env={**os.environ, "PORTCULLIS_CRS_DIR": str(options.crs)}, cwd=directory)
+              env={**os.environ, "PORTCULLIS_CRS_DIR": str(options.crs),
+                   "PORTCULLIS_WORKLOADS": str(directory / "profile")}, cwd=directory)
     told = tools.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", "--auto=no", str(out)])
     functions = {}
     for line in told.splitlines():
