@@ -4,6 +4,7 @@
 //! Must not know transactions or anything that runs.
 
 mod action;
+mod clause;
 mod ctl;
 mod draft;
 mod embedded;

@@ -147,7 +147,6 @@ impl Sieves<'_> {
         let mut targets: Vec<GroupTarget> = Vec::new();
         let mut by_target: HashMap<_, usize> = HashMap::new();
         let mut tree = Tree::new(words);
-        let mut blind = vec![0; words];
         let mut operators = vec![None; positions.len()];
         // Rules that would be asked about every step of a chain.
         let mut each_step = vec![0; words];
@@ -169,7 +168,6 @@ impl Sieves<'_> {
             }
             if condition.is_none() {
                 // Whatever a value looks like, nothing can be told from it.
-                blind[word] |= bit;
                 tree.nodes[0].here[word] |= bit;
                 continue;
             }
@@ -200,7 +198,6 @@ impl Sieves<'_> {
             targets: targets.into(),
             nodes: tree.nodes.into_iter().map(Branching::into_node).collect(),
             operators: operators.into(),
-            blind: blind.into(),
             plans: Plans::default(),
         }
     }

@@ -34,8 +34,6 @@ pub struct Group {
     /// The operators of those rules that may be asked about a value as it stands in the tree: nothing has been left out
     /// on the way there, and their patterns are as quick as a look for literals.
     pub operators: Box<[Option<Arc<dyn Operator>>]>,
-    /// The rules of which nothing but the bytes of a value can be told.
-    pub blind: Box<[u64]>,
 }
 
 /// A target, and which rules look at it.

@@ -103,7 +103,8 @@ impl std::fmt::Debug for Verdicts {
 
 /// Bytes of the longest value that is remembered. Browsers' headers have up to 200; what is longer seldom comes twice.
 pub const LONGEST: usize = 512;
-/// Values that are remembered, a power of two. All of them together take 6 MiB at most.
+/// Values that are remembered, a power of two. With CRS, all of them together take 6 MiB at most; each takes a quarter of
+/// a byte more for each rule that a group has beside.
 const VERDICTS: usize = 8_192;
 /// Values that are known to have come by, a power of two.
 const SEEN: usize = 16_384;
