@@ -95,6 +95,7 @@ pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
 ///
 /// In text there is a `+` for every word, so that a search for each of them costs more than to copy the words: a block
 /// without percent signs is copied as a whole, its `+` replaced on the way.
+#[inline]
 pub(crate) fn append_plain(rest: &[u8], out: &mut Vec<u8>) -> usize {
     const BLOCK: usize = 16;
     let Some(block) = rest.first_chunk::<BLOCK>() else {
