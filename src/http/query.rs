@@ -65,6 +65,7 @@ pub(crate) fn parse_piece(piece: &[u8], limit: usize, out: &mut Pairs, outcome: 
 
 /// Decodes `+` and `%HH` of `input` to the end of `out`; says whether an invalid sequence was met (and kept).
 pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
+    const BLOCK: usize = 16;
     let Some(first) = memchr::memchr2(b'%', b'+', input) else {
         out.extend_from_slice(input);
         return false;
@@ -84,31 +85,25 @@ pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
                 out.push(b'%');
                 rest = after;
             }
-            [_, ..] => rest = rest.get(append_plain(rest, out)..).unwrap_or_default(),
+            [byte, after @ ..] => {
+                let Some(block) = rest.first_chunk::<BLOCK>() else {
+                    out.push(unplus(*byte));
+                    rest = after;
+                    continue;
+                };
+                // In text there is a `+` for every word, so that a search for each of them costs more than to copy
+                // the words: a block without percent signs is copied as a whole, its `+` replaced on the way.
+                out.extend_from_slice(&block.map(unplus));
+                let mut end = BLOCK;
+                if block.iter().fold(false, |any, b| any | (*b == b'%')) {
+                    end = block.iter().position(|b| *b == b'%').unwrap_or(BLOCK);
+                    out.truncate(out.len() - (BLOCK - end));
+                }
+                rest = rest.get(end..).unwrap_or_default();
+            }
             [] => return invalid,
         }
     }
-}
-
-/// Appends what stands in front of the next percent sign, `+` as a space, up to a block of it; `rest` does not begin with
-/// one. Returns how many bytes that are.
-///
-/// In text there is a `+` for every word, so that a search for each of them costs more than to copy the words: a block
-/// without percent signs is copied as a whole, its `+` replaced on the way.
-#[inline]
-pub(crate) fn append_plain(rest: &[u8], out: &mut Vec<u8>) -> usize {
-    const BLOCK: usize = 16;
-    let Some(block) = rest.first_chunk::<BLOCK>() else {
-        out.extend(rest.first().copied().map(unplus));
-        return 1;
-    };
-    out.extend_from_slice(&block.map(unplus));
-    let mut end = BLOCK;
-    if block.iter().fold(false, |any, b| any | (*b == b'%')) {
-        end = block.iter().position(|b| *b == b'%').unwrap_or(BLOCK);
-        out.truncate(out.len() - (BLOCK - end));
-    }
-    end
 }
 
 fn unplus(byte: u8) -> u8 {
