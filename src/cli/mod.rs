@@ -15,6 +15,7 @@ mod privileges;
 mod reference;
 mod rules;
 mod run;
+mod source;
 mod test;
 
 use crate::config::posture;

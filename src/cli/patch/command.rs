@@ -4,9 +4,9 @@ use super::draft::Draft;
 use super::mutate::variants;
 use super::part::{Part, Place, parts, path, with, written};
 use super::shape::{Finder, SHAPES};
-use super::source::{self, Exploit, Source};
 use crate::cli::console::{colour, complain, say};
 use crate::cli::ftw::{InProcess, Selection, run_native};
+use crate::cli::source::{self, Source, SourceRequest};
 use crate::cli::{PatchCommand, PatchNewArgs};
 use crate::compile::{EMBEDDED, Input, load};
 use crate::engine::NoWorld;
@@ -15,7 +15,6 @@ use crate::ruleset::Mode;
 use crate::syntax::diagnostic::render;
 use crate::syntax::seclang::{EmbeddedLoader, FileLoader};
 use crate::syntax::yaml::is_name;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use time::Duration;
@@ -41,9 +40,9 @@ fn list() -> Result<(), String> {
 }
 
 fn new(args: &PatchNewArgs) -> Result<(), String> {
-    let source = source::read(&text_of(&args.from)?)?;
+    let source = source::open(&args.from)?;
     let normal = match &args.normal {
-        Some(file) => source::read(&text_of(file)?)?.requests,
+        Some(file) => source::open(file)?.requests,
         None => Vec::new(),
     };
     let stem = args.output.as_deref().and_then(Path::file_stem).and_then(|stem| stem.to_str());
@@ -62,22 +61,13 @@ fn new(args: &PatchNewArgs) -> Result<(), String> {
     Ok(())
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(MOST + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| format!("{}: {error}", path.display()))?;
-    if bytes.len() as u64 > MOST {
-        return Err(format!("{} is longer than {MOST} bytes", path.display()));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 /// Finds the hostile part, and proposes condition and tests.
-fn look(source: Source, normal: &[Exploit], name: String, args: &PatchNewArgs) -> Result<Draft, String> {
+fn look(
+    source: Source,
+    normal: &[SourceRequest],
+    name: String,
+    args: &PatchNewArgs,
+) -> Result<Draft, String> {
     let finder = Finder::new()?;
     let mut found: Vec<(usize, usize, Part)> = Vec::new();
     for (at, request) in source.requests.iter().enumerate() {
@@ -130,7 +120,7 @@ fn look(source: Source, normal: &[Exploit], name: String, args: &PatchNewArgs) -
 }
 
 /// Leaves only headers that matter: others hold somebody's session, and the file is going to be passed round.
-fn strip(request: &mut Exploit, place: Option<&Place>) {
+fn strip(request: &mut SourceRequest, place: Option<&Place>) {
     request.headers.retain_mut(|(name, value)| match place {
         Some(Place::Header(hostile)) if name.eq_ignore_ascii_case(hostile) => true,
         Some(Place::Cookie(hostile)) if name.eq_ignore_ascii_case("cookie") => {
@@ -144,7 +134,7 @@ fn strip(request: &mut Exploit, place: Option<&Place>) {
 }
 
 /// Nothing looks hostile by itself: a value that does not fit what ordinary requests have, or the request as such.
-fn without_shape(draft: &mut Draft, requests: &[Exploit], normal: &[Exploit]) {
+fn without_shape(draft: &mut Draft, requests: &[SourceRequest], normal: &[SourceRequest]) {
     for request in requests {
         for part in parts(request).into_iter().filter(|part| part.place != Place::Path) {
             let usual: Vec<Vec<u8>> =
@@ -176,9 +166,9 @@ fn without_shape(draft: &mut Draft, requests: &[Exploit], normal: &[Exploit]) {
 }
 
 /// The tests, before they have been tried.
-fn propose(draft: &mut Draft, normal: &[Exploit]) {
+fn propose(draft: &mut Draft, normal: &[SourceRequest]) {
     let request = draft.request.clone();
-    let mut passes: Vec<(String, Exploit)> =
+    let mut passes: Vec<(String, SourceRequest)> =
         normal.iter().map(|request| ("an ordinary request".to_owned(), request.clone())).collect();
     match draft.part.clone() {
         Some(part) => {
@@ -197,7 +187,10 @@ fn propose(draft: &mut Draft, normal: &[Exploit]) {
             if draft.path_pattern().is_some() {
                 let rest = request.target.get(path(&request).len()..).unwrap_or("").to_owned();
                 let target = format!("/elsewhere-{}{rest}", draft.name);
-                passes.push(("the same on another path".to_owned(), Exploit { target, ..request.clone() }));
+                passes.push((
+                    "the same on another path".to_owned(),
+                    SourceRequest { target, ..request.clone() },
+                ));
                 draft.open.push(format!(
                     "whether other paths than {} lead to the same code, and whether segments of it vary",
                     path(&request)
@@ -227,15 +220,15 @@ fn propose(draft: &mut Draft, normal: &[Exploit]) {
                 ("a parameter in the path", format!("{path};x=y{rest}")),
                 ("in upper case", format!("{}{rest}", path.to_ascii_uppercase())),
             ] {
-                draft.matches.push((what.to_owned(), Exploit { target, ..request.clone() }));
+                draft.matches.push((what.to_owned(), SourceRequest { target, ..request.clone() }));
             }
             let other = if request.method == "GET" { "HEAD" } else { "GET" };
             passes.push((
                 "another method".to_owned(),
-                Exploit { method: other.to_owned(), body: Vec::new(), ..request.clone() },
+                SourceRequest { method: other.to_owned(), body: Vec::new(), ..request.clone() },
             ));
             let target = format!("/elsewhere-{}", draft.name);
-            passes.push(("another path".to_owned(), Exploit { target, ..request }));
+            passes.push(("another path".to_owned(), SourceRequest { target, ..request }));
         }
     }
     draft.passes = passes;
@@ -246,7 +239,7 @@ fn settle(draft: &mut Draft) -> Result<Vec<String>, String> {
     let verdicts = run(draft)?;
     let mut fell = Vec::new();
     let mut verdicts = verdicts.into_iter();
-    let mut keep = |tests: &mut Vec<(String, Exploit)>, wrong: &str| {
+    let mut keep = |tests: &mut Vec<(String, SourceRequest)>, wrong: &str| {
         tests.retain(|(note, request)| {
             let good = verdicts.next().unwrap_or(false);
             if !good {
@@ -305,8 +298,6 @@ fn told(draft: &Draft, fell: &[String]) -> String {
     out
 }
 
-/// Bytes of a source.
-const MOST: u64 = 8 << 20;
 /// Days after which a new patch is reviewed: it was written in haste.
 const REVIEW_DAYS: i64 = 90;
 /// Values that nobody should be blocked for.

@@ -2,7 +2,7 @@
 
 use super::part::{Part, Place, path};
 use super::shape::Shape;
-use super::source::{About, Exploit};
+use crate::cli::source::{About, SourceRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -17,13 +17,13 @@ pub(super) struct Draft {
     pub(super) created: Date,
     pub(super) review_by: Date,
     /// The request that the patch is about, and in it what is hostile.
-    pub(super) request: Exploit,
+    pub(super) request: SourceRequest,
     pub(super) part: Option<Part>,
     pub(super) shape: Option<&'static Shape>,
     /// A pattern for the whole of ordinary values, where they are known to fit one and the hostile one does not.
     pub(super) ordinary: Option<&'static str>,
-    pub(super) matches: Vec<(String, Exploit)>,
-    pub(super) passes: Vec<(String, Exploit)>,
+    pub(super) matches: Vec<(String, SourceRequest)>,
+    pub(super) passes: Vec<(String, SourceRequest)>,
     /// What is left to a person.
     pub(super) open: Vec<String>,
 }
@@ -134,7 +134,7 @@ impl Draft {
 }
 
 /// A test, in a form that keeps every byte.
-fn test(note: &str, request: &Exploit) -> String {
+fn test(note: &str, request: &SourceRequest) -> String {
     let mut out = format!("      - note: {}\n", quoted(note));
     let _ = writeln!(out, "        method: {}", quoted(&request.method));
     let _ = writeln!(out, "        uri: {}", quoted(&request.target));

@@ -1,6 +1,6 @@
 //! `portcullis patch`: from an exploit to a tested virtual patch.
 //!
-//! [`source`] reads what an incident leaves behind, [`part`] takes a request apart, [`shape`] finds what is hostile in
+//! `cli::source` reads what an incident leaves behind, [`part`] takes a request apart, [`shape`] finds what is hostile in
 //! it, [`mutate`] makes variants, [`draft`] writes the file, and [`command`] runs it and tells what it could not decide.
 
 mod command;
@@ -8,6 +8,5 @@ mod draft;
 mod mutate;
 mod part;
 mod shape;
-mod source;
 
 pub(super) use command::patch;

@@ -2,19 +2,19 @@
 
 use super::part::{Part, Place, path, with, written};
 use super::shape::Shape;
-use super::source::Exploit;
+use crate::cli::source::SourceRequest;
 
 /// A variant, and what is different in it.
 #[derive(Clone, Debug)]
 pub(super) struct Variant {
     pub(super) what: &'static str,
-    pub(super) request: Exploit,
+    pub(super) request: SourceRequest,
 }
 
 /// Variants of `request`, whose hostile value is `part`.
-pub(super) fn variants(request: &Exploit, part: &Part, shape: Option<&Shape>) -> Vec<Variant> {
+pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shape>) -> Vec<Variant> {
     let mut out = vec![Variant { what: "as it was", request: request.clone() }];
-    let mut add = |what: &'static str, request: Option<Exploit>| {
+    let mut add = |what: &'static str, request: Option<SourceRequest>| {
         let new = request.filter(|request| out.iter().all(|known| known.request != *request));
         out.extend(new.map(|request| Variant { what, request }));
     };
@@ -66,7 +66,7 @@ pub(super) fn variants(request: &Exploit, part: &Part, shape: Option<&Shape>) ->
     elsewhere(request, part, &mut add);
     if !matches!(part.place, Place::Path | Place::Header(_) | Place::Cookie(_)) {
         let (path, rest) = (path(request), request.target.get(path(request).len()..).unwrap_or(""));
-        let at = |path: String| Some(Exploit { target: format!("{path}{rest}"), ..request.clone() });
+        let at = |path: String| Some(SourceRequest { target: format!("{path}{rest}"), ..request.clone() });
         add("a slash more in the path", at(format!("/{path}")));
         add("a parameter in the path", at(format!("{path};x=y")));
         add("a slash at the end of the path", at(format!("{}/", path.trim_end_matches('/'))));
@@ -75,28 +75,32 @@ pub(super) fn variants(request: &Exploit, part: &Part, shape: Option<&Shape>) ->
 }
 
 /// The hostile parameter in another place.
-fn elsewhere(request: &Exploit, part: &Part, add: &mut impl FnMut(&'static str, Option<Exploit>)) {
+fn elsewhere(
+    request: &SourceRequest,
+    part: &Part,
+    add: &mut impl FnMut(&'static str, Option<SourceRequest>),
+) {
     let (name, value) = match &part.place {
         Place::Query(name) | Place::Form(name) => (name, written(&part.place, &part.value)),
         _ => return,
     };
-    let name = super::source::encode(name.as_bytes());
+    let name = crate::cli::source::encode(name.as_bytes());
     match &part.place {
         Place::Query(_) => {
             let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
             add(
                 "after another parameter",
-                Some(Exploit { target: format!("{path}?zz=1&{query}"), ..request.clone() }),
+                Some(SourceRequest { target: format!("{path}?zz=1&{query}"), ..request.clone() }),
             );
             add(
                 "before another parameter",
-                Some(Exploit { target: format!("{path}?{query}&zz=1"), ..request.clone() }),
+                Some(SourceRequest { target: format!("{path}?{query}&zz=1"), ..request.clone() }),
             );
             if request.body.is_empty() {
                 let mut headers = request.headers.clone();
                 headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
                 headers.push(("Content-Type".to_owned(), FORM.to_owned()));
-                let moved = Exploit {
+                let moved = SourceRequest {
                     method: "POST".to_owned(),
                     target: path.to_owned(),
                     headers,
@@ -107,7 +111,7 @@ fn elsewhere(request: &Exploit, part: &Part, add: &mut impl FnMut(&'static str, 
         }
         Place::Form(_) => {
             let body = String::from_utf8_lossy(&request.body).into_owned();
-            let changed = |body: String| Some(Exploit { body: body.into_bytes(), ..request.clone() });
+            let changed = |body: String| Some(SourceRequest { body: body.into_bytes(), ..request.clone() });
             add("after another parameter", changed(format!("zz=1&{body}")));
             add("before another parameter", changed(format!("{body}&zz=1")));
             let mut headers = request.headers.clone();
@@ -116,7 +120,7 @@ fn elsewhere(request: &Exploit, part: &Part, add: &mut impl FnMut(&'static str, 
             let target = format!("{}{separator}{name}={value}", request.target);
             add(
                 "in the query string",
-                Some(Exploit { method: "GET".to_owned(), target, headers, body: Vec::new() }),
+                Some(SourceRequest { method: "GET".to_owned(), target, headers, body: Vec::new() }),
             );
         }
         _ => {}

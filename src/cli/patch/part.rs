@@ -1,6 +1,6 @@
 //! A request in parts: where each value came from, and how another value takes its place.
 
-use super::source::{Exploit, encode};
+use crate::cli::source::{SourceRequest, encode};
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,12 @@ fn key(name: &str) -> String {
 }
 
 /// The path of the target, without the query string.
-pub(super) fn path(request: &Exploit) -> &str {
+pub(super) fn path(request: &SourceRequest) -> &str {
     request.target.split('?').next().unwrap_or("/")
 }
 
 /// All parts of `request` that an attacker chooses.
-pub(super) fn parts(request: &Exploit) -> Vec<Part> {
+pub(super) fn parts(request: &SourceRequest) -> Vec<Part> {
     let mut out = vec![Part { place: Place::Path, value: decode(path(request)) }];
     if let Some((_, query)) = request.target.split_once('?') {
         let pairs = pairs(query).into_iter();
@@ -96,7 +96,7 @@ pub(super) fn parts(request: &Exploit) -> Vec<Part> {
 
 /// `request` with `written`, as it goes over the wire, in the place of the value at `place`; `None` where that cannot
 /// be done.
-pub(super) fn with(request: &Exploit, place: &Place, written: &str) -> Option<Exploit> {
+pub(super) fn with(request: &SourceRequest, place: &Place, written: &str) -> Option<SourceRequest> {
     let mut out = request.clone();
     let replaced = |text: &str, separator: char, name: &str| -> String {
         let pair = |pair: &str| match pair.split_once('=') {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn each_value_can_be_exchanged() {
-        let form = Exploit {
+        let form = SourceRequest {
             method: "POST".to_owned(),
             target: "/a?q=1&r=%32".to_owned(),
             headers: vec![
@@ -247,7 +247,7 @@ mod tests {
             ],
             body: b"b=c".to_vec(),
         };
-        let json = Exploit {
+        let json = SourceRequest {
             headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
             body: br#"{"u": {"n": ["x", 7]}}"#.to_vec(),
             ..form.clone()

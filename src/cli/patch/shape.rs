@@ -1,7 +1,7 @@
 //! Shapes of hostile values: what finds them is what the patch will look for.
 
-use super::source::encode;
 use crate::cli::ftw::{InProcess, transact_native};
+use crate::cli::source::encode;
 use crate::compile::{EMBEDDED, Input, load};
 use crate::engine::NoWorld;
 use crate::ruleset::Mode;

@@ -1,10 +1,12 @@
-//! Raw requests, curl commands, HAR files and nuclei templates → requests.
+//! Raw requests, curl commands, HAR files and nuclei templates → requests, for all commands that take one.
 
 use serde_json::Value;
+use std::io::Read as _;
+use std::path::Path;
 
 /// A request as a client would send it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Exploit {
+pub(super) struct SourceRequest {
     pub(super) method: String,
     /// The target, from the first slash on.
     pub(super) target: String,
@@ -12,7 +14,7 @@ pub(super) struct Exploit {
     pub(super) body: Vec<u8>,
 }
 
-impl Exploit {
+impl SourceRequest {
     /// The value of the header `name`.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -35,11 +37,43 @@ pub(super) struct About {
 /// Everything that one source holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Source {
-    pub(super) requests: Vec<Exploit>,
+    pub(super) requests: Vec<SourceRequest>,
     pub(super) about: About,
     /// What was guessed, for the person who reads the patch.
     pub(super) guesses: Vec<String>,
 }
+
+/// Reads the file at `path`, whatever of the four it is; `-` is standard input.
+pub(super) fn open(path: &Path) -> Result<Source, String> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(MOST + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| format!("{}: {error}", path.display()))?;
+    if bytes.len() as u64 > MOST {
+        return Err(format!("{} is longer than {MOST} bytes", path.display()));
+    }
+    let error = match std::str::from_utf8(&bytes) {
+        Ok(text) => return self::read(text),
+        Err(error) => error,
+    };
+    // Only a raw request may hold bytes that are no text, in its body.
+    let head = crate::http::find_head_end(&bytes).unwrap_or(0);
+    if error.valid_up_to() < head || head == 0 {
+        return self::read(&String::from_utf8_lossy(&bytes));
+    }
+    let (head, body) = bytes.split_at(head);
+    let mut source = self::read(&String::from_utf8_lossy(head))?;
+    if let [request] = source.requests.as_mut_slice() {
+        request.body = body.to_vec();
+    }
+    Ok(source)
+}
+
+/// Bytes of a file. Archives of a browser's session have tens of megabytes.
+const MOST: u64 = 64 << 20;
 
 /// Reads `text`, whatever of the four it is.
 pub(super) fn read(text: &str) -> Result<Source, String> {
@@ -62,7 +96,7 @@ pub(super) fn read(text: &str) -> Result<Source, String> {
 }
 
 /// A request as text: a request line, headers, an empty line, a body.
-fn raw(text: &str) -> Result<Exploit, String> {
+fn raw(text: &str) -> Result<SourceRequest, String> {
     let mut rest = text;
     let mut line = || {
         let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -81,7 +115,7 @@ fn raw(text: &str) -> Result<Exploit, String> {
         }
     }
     let body = rest.strip_suffix('\n').unwrap_or(rest).as_bytes().to_vec();
-    Ok(Exploit { method: method.to_owned(), target: path_of(target), headers, body })
+    Ok(SourceRequest { method: method.to_owned(), target: path_of(target), headers, body })
 }
 
 /// The part of a URL from its path on.
@@ -97,9 +131,9 @@ fn path_of(url: &str) -> String {
 }
 
 /// A command line of curl, as a shell would read it.
-fn curl(text: &str) -> Result<Exploit, String> {
+fn curl(text: &str) -> Result<SourceRequest, String> {
     let words = words(text)?;
-    let mut request = Exploit::default();
+    let mut request = SourceRequest::default();
     let mut url = None;
     let (mut data, mut form): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     let (mut as_query, mut is_json) = (false, false);
@@ -296,7 +330,12 @@ fn har(value: &Value) -> Result<Source, String> {
             headers.push(("Content-Type".to_owned(), kind.to_owned()));
         }
         let target = path_of(url);
-        source.requests.push(Exploit { method: method.to_owned(), target, headers, body: body.into_bytes() });
+        source.requests.push(SourceRequest {
+            method: method.to_owned(),
+            target,
+            headers,
+            body: body.into_bytes(),
+        });
     }
     if source.requests.is_empty() {
         return Err("there is no request in this JSON; a HAR file has log.entries[].request".to_owned());
@@ -329,7 +368,7 @@ fn nuclei(text: &str) -> Result<Source, String> {
             let target = path_of(&fill(path, &mut source.guesses));
             let headers = headers.iter().map(|(n, v)| (n.clone(), fill(v, &mut source.guesses))).collect();
             let method = block["method"].as_str().unwrap_or("GET").to_owned();
-            source.requests.push(Exploit { method, target, headers, body: body.clone().into_bytes() });
+            source.requests.push(SourceRequest { method, target, headers, body: body.clone().into_bytes() });
         }
     }
     source.guesses.dedup();
