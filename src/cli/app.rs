@@ -1,7 +1,7 @@
 //! From arguments to an exit code.
 
 use super::console::say;
-use super::{Cli, Command, SchemaOf, check, convert, patch, run, test};
+use super::{Cli, Command, SchemaOf, check, convert, patch, run, score, test};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,6 +20,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
         Command::Test(args) => test::test(args),
+        Command::Score(args) => score::score(args),
         Command::Patch(command) => patch::patch(command),
         Command::Convert(args) => convert::convert(args),
         Command::Schema { of: SchemaOf::Rules } => {

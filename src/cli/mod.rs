@@ -15,6 +15,7 @@ mod privileges;
 mod reference;
 mod rules;
 mod run;
+mod score;
 mod source;
 mod test;
 
@@ -22,8 +23,8 @@ use crate::config::posture;
 
 pub use app::main;
 pub use args::{
-    CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs, RunArgs, SchemaOf, Settings,
-    Syntax, TestArgs,
+    CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs, RunArgs, SchemaOf, ScoreArgs,
+    Settings, Syntax, TestArgs,
 };
 pub use origin::{Origin, OriginReply, OriginRequest};
 pub use reference::reference;

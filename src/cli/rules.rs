@@ -3,6 +3,7 @@
 use crate::compile::Loaded;
 use crate::config::{EMBEDDED_RULESET, RuleInput};
 use crate::reload::{file_loader, load_rules};
+use crate::source::SourceMap;
 use crate::syntax::ast::Statement;
 use crate::syntax::diagnostic;
 
@@ -38,5 +39,10 @@ pub(super) const ENGINE_SETTINGS: &str = "@engine.conf";
 
 /// The diagnostics of a load for a person.
 pub(super) fn rendered(loaded: &Loaded) -> String {
-    diagnostic::render(&loaded.diagnostics, &loaded.sources, super::console::colour())
+    render(&loaded.diagnostics, &loaded.sources)
+}
+
+/// Diagnostics for a person.
+pub(super) fn render(diagnostics: &diagnostic::Diagnostics, sources: &SourceMap) -> String {
+    diagnostic::render(diagnostics, sources, super::console::colour())
 }
