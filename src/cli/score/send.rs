@@ -115,7 +115,7 @@ pub(super) fn send(asked: &Asked, cases: &[&Case]) -> Vec<Sent> {
             loop {
                 let from = next.fetch_add(HANDFUL, Ordering::Relaxed);
                 let Some(left) = cases.get(from..).filter(|left| !left.is_empty()) else { return done };
-                if shown && from % (HANDFUL * 16) == 0 {
+                if shown && from.is_multiple_of(HANDFUL * 16) {
                     let _ = write!(std::io::stderr().lock(), "\r{from} of {} ", cases.len());
                 }
                 done.push((from, left.iter().take(HANDFUL).map(|case| asked.ask(case)).collect()));
