@@ -3,8 +3,8 @@
 #![cfg(feature = "server")]
 
 use portcullis::config::{
-    AuditTarget, Checked, Failure, FailureOutcome, HostHeader, LoadedConfig, Overrides, RuleInput, check,
-    load, reference, schema,
+    AuditTarget, BalanceKey, BalanceMethod, Checked, Failure, FailureOutcome, HostHeader, LoadedConfig,
+    Overrides, RuleInput, check, load, reference, schema,
 };
 use portcullis::ruleset::Mode;
 use std::fs;
@@ -368,4 +368,60 @@ fn patches_are_names_of_the_catalogue_or_files_and_stand_before_rules() {
             "/etc/portcullis/r.conf",
         ]
     );
+}
+
+#[test]
+fn upstreams_are_balanced_as_the_file_says() {
+    let site = |text: &str| {
+        let text = format!(
+            "sites: [{{name: s, upstreams: [http://a, {{url: http://b, max_connections: 9}}], {text}}}]"
+        );
+        portcullis::config::Site::clone(&good(&text).sites[0])
+    };
+    assert_eq!(site("balance: least_connections").balance.method, BalanceMethod::LeastConnections);
+    let balance = site(
+        "balance: {method: hash, key: 'cookie:SID', sticky: ROUTE, sticky_lifetime: 1h, max_fails: 3, \
+         fail_timeout: 10s, fail_on: errors, slow_start: 30s, retries: 1, retry_on: idempotent, \
+         health_check: {path: /up, host: 'a.test:80', status: [200, 300-301], interval: 1s, timeout: 500ms, rise: 1, \
+         fall: 5}}",
+    );
+    assert_eq!(balance.upstreams[1].max_connections.map(std::num::NonZero::get), Some(9));
+    insta::assert_debug_snapshot!(balance.balance);
+    let check = |text: &str| site(text).balance.health_check.expect("a check");
+    assert_eq!(check("balance: {health_check: /up}").path.as_deref(), Some("/up"));
+    assert_eq!(check("balance: {health_check: connect}").path, None);
+    assert_eq!(site("balance: {method: hash}").balance.method, BalanceMethod::Hash(BalanceKey::Client));
+    for off in ["maintenance: off", "maintenance: {active: off, retry_after: 5m}", "mode: On"] {
+        assert_eq!(site(off).maintenance, None, "{off}");
+    }
+    let open = site("maintenance: {allow: [10.0.0.0/8, '2001:db8::/32']}").maintenance.expect("on");
+    assert!(
+        !open.applies_to("::ffff:10.1.1.1".parse().unwrap()) && open.applies_to("11.0.0.1".parse().unwrap())
+    );
+
+    let told = |text: &str| {
+        complaints(&read(&format!("sites: [{{name: s, upstreams: [http://a], {text}}}]"))).join("\n")
+    };
+    for (text, complaint) in [
+        ("balance: {method: fastest}", "expected one of `round_robin`, `least_connections`, `hash`"),
+        ("balance: {key: client}", "`key` is for `method: hash`"),
+        ("balance: {method: hash, key: query}", "expected `client`, `header:NAME` or `cookie:NAME`"),
+        ("balance: {sticky: 'a b'}", "expected a name"),
+        ("balance: {sticky_lifetime: 1h}", "`sticky_lifetime` without `sticky`"),
+        ("balance: {retries: 9}", "expected a whole number from 0 to 8"),
+        ("balance: {health_check: up}", "expected a path that begins with `/`, or `connect`"),
+        ("balance: {health_check: {status: 300-200}}", "expected a status or a range"),
+        ("maintenance: {page: gone.html}", "cannot read"),
+        ("maintenance: perhaps", "expected one of `on`, `off`"),
+    ] {
+        let told = told(text);
+        assert!(told.contains(complaint), "{text}: {told}");
+    }
+    let upstream =
+        |text: &str| complaints(&read(&format!("sites: [{{name: s, upstreams: [{{{text}}}]}}]"))).join("\n");
+    assert!(
+        upstream("url: https://a, client_key: /dev/null")
+            .contains("`client_key` without `client_certificate`")
+    );
+    assert!(upstream("url: http://a, client_key: /dev/null").contains("`client_key` has no meaning"));
 }

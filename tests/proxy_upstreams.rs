@@ -25,6 +25,7 @@ fn over_tls(address: SocketAddr, sni: &str, identity: &Identity, http2: Upstream
             verify: true,
             sni: sni.to_owned(),
             ca: Some(identity.files.path().join("cert.pem")),
+            identity: None,
         }),
         http2,
         ..to(address)

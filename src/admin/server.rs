@@ -2,9 +2,9 @@
 
 use super::guard::{Refusal, Visit, may_use_api, may_visit};
 use crate::config::{Admin, posture};
-use crate::reload::{Attempt, Reloader};
+use crate::reload::{Attempt, Condition, Generation, Reloader};
 use crate::store::MemoryStore;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, UpstreamFacts};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -165,6 +165,7 @@ async fn answer(request: &Request<Incoming>, peer: IpAddr, subject: Arc<Subject>
         "/metrics" => {
             let usage = subject.store.usage();
             subject.metrics.store(usage.collections, usage.bytes, usage.evictions);
+            tell_upstreams(&generation, &subject.metrics);
             plain(StatusCode::OK, METRICS_TYPE, subject.metrics.render())
         }
         "/healthz" => plain(StatusCode::OK, TEXT_TYPE, "ok\n".to_owned()),
@@ -176,6 +177,20 @@ async fn answer(request: &Request<Incoming>, peer: IpAddr, subject: Arc<Subject>
         "/api/generation" => json_answer(StatusCode::OK, &generation_facts(&subject)),
         "/api/reload" => reload(subject).await,
         _ => problem(StatusCode::NOT_FOUND, "there is nothing here"),
+    }
+}
+
+/// How the upstreams are, which is known where they are chosen. Scrapes come one after the other, as the listener has
+/// one thread.
+fn tell_upstreams(generation: &Generation, metrics: &Metrics) {
+    metrics.forget_upstreams();
+    for site in &generation.sites {
+        for (index, backend) in site.upstreams.all().iter().enumerate() {
+            let Condition { is_up, active, requests, failures, checks_passed, checks_failed } =
+                site.upstreams.condition(index);
+            let facts = UpstreamFacts { is_up, active, requests, failures, checks_passed, checks_failed };
+            metrics.upstream(&site.config.name, &backend.config.url, &facts);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The configuration after checking: every name resolved, every default filled in, nothing left to refuse.
 
-use super::{AuditFormat, HostPattern, Router};
+use super::{AuditFormat, Balance, HostPattern, Maintenance, Router};
 use crate::ruleset::Mode;
 use ip_network::IpNetwork;
 use std::net::{IpAddr, SocketAddr};
@@ -160,6 +160,10 @@ pub struct Site {
     pub forwarded: Forwarded,
     /// What the upstream gets as `Host`.
     pub host_header: HostHeader,
+    /// How requests are spread over the upstreams.
+    pub balance: Balance,
+    /// What is answered instead of asking them; none when they are asked.
+    pub maintenance: Option<Maintenance>,
 }
 
 /// One piece of rule text.
@@ -198,6 +202,8 @@ pub struct Upstream {
     pub http2: UpstreamHttp2,
     /// Share of the requests relative to the other upstreams.
     pub weight: NonZeroU32,
+    /// Requests under way at once; none without a bound. Over HTTP/1.1 each has a connection of its own.
+    pub max_connections: Option<NonZeroU32>,
 }
 
 impl Upstream {
@@ -218,6 +224,17 @@ pub struct UpstreamTls {
     pub sni: String,
     /// PEM file with the authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
+    /// What Portcullis shows when the upstream asks for a certificate.
+    pub identity: Option<Identity>,
+}
+
+/// PEM files of a certificate chain, leaf first, and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// When HTTP/2 is spoken to an upstream.
@@ -315,6 +332,10 @@ pub struct SiteTimeouts {
     pub write: Duration,
     /// How long an idle upstream connection is kept.
     pub idle: Duration,
+    /// From the request being sent to the first byte of the response; none leaves it to [`Self::read`].
+    pub first_byte: Option<Duration>,
+    /// From connecting to the end of the response; none without a bound. Tunnels have none.
+    pub total: Option<Duration>,
 }
 
 /// What the upstream is told about the client.

@@ -67,7 +67,7 @@ pub fn check(name: &str, text: &str, directory: &Path, overrides: &Overrides) ->
 /// Bytes of a configuration file or a file that it names.
 const FILE_BYTES: u64 = 8 << 20;
 
-fn read_bounded(path: &Path) -> Result<String, String> {
+pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut text = String::new();
@@ -416,7 +416,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn network(text: &str) -> Result<IpNetwork, String> {
+pub(super) fn network(text: &str) -> Result<IpNetwork, String> {
     let bad = || "expected an IP address or a CIDR block such as `10.0.0.0/8`".to_owned();
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| bad())?)),

@@ -3,6 +3,7 @@
 //! [`load`] reads, checks everything and reports all problems at once; [`Checked`] is what the rest of the
 //! server sees. It must know neither how rules are compiled nor how requests are served.
 
+mod balance;
 mod checked;
 mod default;
 mod document;
@@ -14,12 +15,14 @@ mod reader;
 mod reference;
 mod route;
 pub mod schema;
+pub mod schema_upstream;
 mod site;
 
 pub use crate::audit::Format as AuditFormat;
+pub use balance::{Balance, BalanceKey, BalanceMethod, FailOn, HealthCheck, Maintenance, RetryOn, Sticky};
 pub use checked::{
     Admin, Audit, AuditTarget, Certificate, Checked, ClientLimits, Failure, FailureOutcome, FailurePolicy,
-    Forwarded, ForwardedPolicy, HostHeader, Listener, ListenerTls, Log, LogFormat, Process, Reload,
+    Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat, Process, Reload,
     RuleInput, Secret, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2, UpstreamTls,
 };
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};

@@ -28,7 +28,12 @@ pub struct Key {
     pub about: &'static str,
 }
 
-const fn key(name: &'static str, takes: &'static str, default: &'static str, about: &'static str) -> Key {
+pub(super) const fn key(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    about: &'static str,
+) -> Key {
     Key { name, takes, default, about }
 }
 
@@ -210,6 +215,18 @@ pub const SITE: Table = Table {
             "preserve",
             "What the upstream gets as `Host`.",
         ),
+        key(
+            "balance",
+            "`round_robin`, `least_connections` or [balance](#balance)",
+            "round_robin",
+            "How requests are spread over the upstreams, and which of them are asked.",
+        ),
+        key(
+            "maintenance",
+            "`on`, `off` or [maintenance](#maintenance)",
+            "off",
+            "Answer 503 with a page and `Retry-After` instead of asking the upstreams.",
+        ),
     ],
 };
 
@@ -251,6 +268,19 @@ pub const UPSTREAM: Table = Table {
         key("verify", "true or false", "true", "Verify certificate and name of an `https` upstream."),
         key("sni", "host name", "none", "Name to ask for and to verify instead of the URL's host."),
         key("ca", "PEM file", "none", "Authorities to trust instead of the system's."),
+        key(
+            "client_certificate",
+            "PEM file",
+            "none",
+            "The chain, leaf first, for upstreams that ask for one.",
+        ),
+        key("client_key", "PEM file", "none", "Its private key."),
+        key(
+            "max_connections",
+            "number",
+            "none",
+            "Requests under way at once. When all upstreams have that many, further ones are answered 503.",
+        ),
     ],
 };
 
@@ -313,6 +343,18 @@ pub const TIMEOUTS: Table = Table {
         key("read", "duration", "60s", "Between two reads from an upstream."),
         key("write", "duration", "60s", "For a write to an upstream."),
         key("idle", "duration", "60s", "How long an idle upstream connection is kept."),
+        key(
+            "first_byte",
+            "duration",
+            "none",
+            "From the request being sent to the first byte of the response, where that should be shorter than `read`.",
+        ),
+        key(
+            "total",
+            "duration",
+            "none",
+            "From connecting to the end of the response. WebSockets, once they are open, have no such bound.",
+        ),
     ],
 };
 
@@ -425,7 +467,7 @@ pub const STORE: Table = Table {
 };
 
 /// All sections in the order of the documentation.
-pub const TABLES: [&Table; 19] = [
+pub const TABLES: &[&Table] = &[
     &TOP,
     &LISTENER,
     &CERTIFICATE,
@@ -433,6 +475,9 @@ pub const TABLES: [&Table; 19] = [
     &CLIENT,
     &SITE,
     &UPSTREAM,
+    &super::schema_upstream::BALANCE,
+    &super::schema_upstream::HEALTH_CHECK,
+    &super::schema_upstream::MAINTENANCE,
     &RULE_TEXT,
     &PATCH,
     &EXCLUSION,

@@ -1,13 +1,15 @@
 //! Reads one site.
 
+use super::balance;
 use super::document::{Data, Node};
 use super::exclusion;
-use super::load::{lone_word, required};
+use super::load::{lone_word, read_bounded, required};
 use super::reader::{Section, complain, scalar};
 use super::schema;
 use super::{
-    EMBEDDED_RULESET, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy, HostHeader,
-    HostPattern, Overrides, RuleInput, Site, SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
+    Balance, EMBEDDED_RULESET, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy,
+    HostHeader, HostPattern, Identity, Overrides, RuleInput, Site, SiteTimeouts, Upstream, UpstreamHttp2,
+    UpstreamTls,
 };
 use crate::ruleset::Mode;
 use crate::source::Span;
@@ -39,6 +41,14 @@ impl Place<'_> {
         })?;
         self.files.push(path.clone());
         Some(path)
+    }
+
+    /// The text of the file that `key` names.
+    pub(super) fn text(&mut self, section: &Section<'_>, key: &str, out: &mut Diagnostics) -> Option<String> {
+        let path = self.existing(section, key, out)?;
+        let span = section.get(key).map_or(section.span(), |node| node.span);
+        let read = read_bounded(&path).map_err(|error| format!("cannot read {}: {error}", path.display()));
+        complain(read, span, key, out)
     }
 
     /// `text` as the name of a rule file: built-in names stay, others are taken from the file's directory.
@@ -95,6 +105,8 @@ pub(super) fn read(
         request_id_header,
         forwarded: forwarded(&section, out),
         host_header: host_header.unwrap_or(HostHeader::Preserve),
+        balance: balance::balance(&section, out),
+        maintenance: balance::maintenance(&section, place, out),
     };
     (!site.name.is_empty()).then_some(site)
 }
@@ -117,6 +129,8 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
         request_id_header: Some(REQUEST_ID.to_owned()),
         forwarded: forwarded(&section, out),
         host_header: HostHeader::Preserve,
+        balance: Balance::default(),
+        maintenance: None,
     })
 }
 
@@ -164,6 +178,17 @@ fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
         _ => Err("expected a host name"),
     });
     let ca = place.existing(&section, "ca", out);
+    let certificate = place.existing(&section, "client_certificate", out);
+    let key = place.existing(&section, "client_key", out);
+    for (given, other) in [("client_certificate", "client_key"), ("client_key", "client_certificate")] {
+        if let Some(node) = section.get(given)
+            && section.get(other).is_none()
+        {
+            let what = format!("`{given}` without `{other}`");
+            out.push(Diagnostic::error("config-missing", node.span, what));
+        }
+    }
+    let max_connections = balance::max_connections(&section, out);
     if !required(&section, "url", out) {
         return None;
     }
@@ -174,6 +199,7 @@ fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
         Some(tls) => {
             tls.verify = verify.unwrap_or(true);
             tls.ca = ca;
+            tls.identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
             if let Some(sni) = sni {
                 tls.sni = sni;
             }
@@ -185,7 +211,7 @@ fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
             }
         }
         None => {
-            for key in ["verify", "sni", "ca"] {
+            for key in ["verify", "sni", "ca", "client_certificate", "client_key"] {
                 if let Some(node) = section.get(key) {
                     let what = format!("`{key}` has no meaning for an `http` upstream");
                     out.push(Diagnostic::error("config-conflict", node.span, what));
@@ -202,6 +228,7 @@ fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
         upstream.http2 = http2;
     }
     upstream.weight = weight.unwrap_or(NonZeroU32::MIN);
+    upstream.max_connections = max_connections;
     Some(upstream)
 }
 
@@ -216,11 +243,17 @@ impl UpstreamUrl {
     fn upstream(self, url: &str) -> Upstream {
         Upstream {
             url: url.to_owned(),
-            tls: self.tls.then(|| UpstreamTls { verify: true, sni: self.host.clone(), ca: None }),
+            tls: self.tls.then(|| UpstreamTls {
+                verify: true,
+                sni: self.host.clone(),
+                ca: None,
+                identity: None,
+            }),
             host: self.host,
             port: self.port,
             http2: UpstreamHttp2::Never,
             weight: NonZeroU32::MIN,
+            max_connections: None,
         }
     }
 }
@@ -365,6 +398,8 @@ fn timeouts(section: &Section<'_>, out: &mut Diagnostics) -> SiteTimeouts {
         read: read("read", 60),
         write: read("write", 60),
         idle: read("idle", 60),
+        first_byte: inner.duration("first_byte", (0, 86_400), out),
+        total: inner.duration("total", (0, 7 * 86_400), out),
     }
 }
 

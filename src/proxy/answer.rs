@@ -46,6 +46,13 @@ pub enum Trouble {
     UpstreamLate,
     /// The upstream closed the connection early or answered something that is not HTTP.
     UpstreamBroken,
+    /// Every upstream has as many requests as it may.
+    UpstreamFull,
+    /// The site is closed for maintenance.
+    Maintenance {
+        /// Seconds after which clients should come back.
+        retry_after: u64,
+    },
     /// The proxy itself failed outside of the engine.
     Proxy,
 }
@@ -77,6 +84,8 @@ pub struct Answer {
     pub action: Action,
     /// Whether the client's connection may carry another request, as far as the answer is concerned.
     pub keep: bool,
+    /// Seconds after which the client should come back (`Retry-After`), if it should.
+    pub retry_after: Option<u64>,
     /// A stable name for counters.
     pub reason: &'static str,
 }
@@ -84,12 +93,14 @@ pub struct Answer {
 impl Trouble {
     /// What this trouble does to a request under `policy`.
     pub fn answer(&self, policy: &FailurePolicy) -> Answer {
-        let page = |status, keep, reason| Answer { action: Action::Page(status), keep, reason };
-        let abandon = |reason| Answer { action: Action::Abandon, keep: false, reason };
+        let answer = |action, keep, reason| Answer { action, keep, retry_after: None, reason };
+        let page = |status, keep, reason| answer(Action::Page(status), keep, reason);
+        let later = |seconds, reason| Answer { retry_after: Some(seconds), ..page(503, true, reason) };
+        let abandon = |reason| answer(Action::Abandon, false, reason);
         match self {
             Trouble::Blocked(interruption) => blocked(interruption),
             Trouble::Malformed(fault) => page(malformed_status(*fault), false, "malformed"),
-            Trouble::Unparsable => Answer { action: Action::Answered, keep: false, reason: "malformed" },
+            Trouble::Unparsable => answer(Action::Answered, false, "malformed"),
             Trouble::HeadLate => page(408, false, "head_timeout"),
             Trouble::HeadCut => abandon("client_gone"),
             Trouble::Tunnel => page(405, false, "tunnel"),
@@ -105,6 +116,8 @@ impl Trouble {
             Trouble::UpstreamTls => page(502, true, "upstream_tls"),
             Trouble::UpstreamLate => page(504, true, "upstream_timeout"),
             Trouble::UpstreamBroken => page(502, true, "upstream_broken"),
+            Trouble::UpstreamFull => later(FULL_RETRY, "upstream_full"),
+            Trouble::Maintenance { retry_after } => later(*retry_after, "maintenance"),
             Trouble::Proxy => page(500, false, "proxy"),
         }
     }
@@ -117,7 +130,8 @@ impl Trouble {
             | Trouble::UpstreamConnectLate
             | Trouble::UpstreamTls
             | Trouble::UpstreamLate
-            | Trouble::UpstreamBroken => true,
+            | Trouble::UpstreamBroken
+            | Trouble::UpstreamFull => true,
             Trouble::Blocked(_)
             | Trouble::Malformed(_)
             | Trouble::Unparsable
@@ -130,10 +144,14 @@ impl Trouble {
             | Trouble::BodyLate
             | Trouble::ClientGone
             | Trouble::Inner(_)
+            | Trouble::Maintenance { .. }
             | Trouble::Proxy => false,
         }
     }
 }
+
+/// Seconds after which a client may find an upstream with room.
+const FULL_RETRY: u64 = 2;
 
 /// What an interruption does. A status outside of 200 to 599, which no response may have, becomes 403.
 fn blocked(interruption: &Interruption) -> Answer {
@@ -146,7 +164,7 @@ fn blocked(interruption: &Interruption) -> Answer {
             (Action::Redirect { status, location: location.clone() }, true)
         }
     };
-    Answer { action, keep, reason: "blocked" }
+    Answer { action, keep, retry_after: None, reason: "blocked" }
 }
 
 fn malformed_status(fault: Fault) -> u16 {
@@ -206,7 +224,7 @@ fn inner(failure: Failure, policy: &FailurePolicy) -> Answer {
         FailureOutcome::Closed => Action::Page(status),
         FailureOutcome::Open => Action::Pass,
     };
-    Answer { action, keep: true, reason }
+    Answer { action, keep: true, retry_after: None, reason }
 }
 
 #[cfg(test)]

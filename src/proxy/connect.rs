@@ -5,6 +5,7 @@
 //! body; then both connections end. There is no code here that copies a byte from one to the other.
 
 use super::answer::{Answer, Trouble};
+use super::attempts::Attempts;
 use super::exchange::{Arrival, Exchange, Shared};
 use super::service::{self, connect_trouble, trouble_of};
 use super::{front, routing};
@@ -19,6 +20,8 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Connects to upstreams. Made when it is first needed, as it reads the system's certificate authorities.
 #[derive(Default)]
@@ -40,6 +43,7 @@ async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader
     let head = &exchange.arrival.head;
     exchange.settle(exchange.request_headers())?;
     let Some(site) = exchange.site() else { return Err(exchange.answer(&Trouble::NoSite)) };
+    exchange.is_open()?;
     if !exchange.also_serves(&routing::target_host(head)) {
         // An origin may go by either name, and here the other one has other rules.
         let fault = Fault::HostMismatch;
@@ -51,10 +55,18 @@ async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader
     }
     exchange.settle(exchange.request_end().await)?;
 
-    let (mut session, index) = dial(shared, exchange).await.map_err(|trouble| exchange.answer(&trouble))?;
-    let request = request(exchange, index).map_err(|_| exchange.answer(&Trouble::Unforwardable))?;
-    (session.write_timeout, session.read_timeout) = (Some(site.timeouts.write), Some(site.timeouts.read));
-    let response = converse(&mut session, request).await;
+    let mut attempts = Attempts::default();
+    let dialled = dial(shared, exchange, &mut attempts).await;
+    let mut session = dialled.map_err(|trouble| exchange.answer(&trouble))?;
+    let request =
+        request(exchange, attempts.present()).map_err(|_| exchange.answer(&Trouble::Unforwardable))?;
+    let patience = site.timeouts.first_byte.unwrap_or(site.timeouts.read);
+    (session.write_timeout, session.read_timeout) = (Some(site.timeouts.write), Some(patience));
+    let whole = site.timeouts.total.unwrap_or(UNBOUNDED);
+    let response = match timeout(whole, converse(&mut session, request)).await {
+        Ok(response) => response,
+        Err(_) => Error::e_explain(ErrorType::ReadTimedout, "the upstream took too long"),
+    };
     session.shutdown().await;
     drop(session);
     let response = response.map_err(|error| exchange.answer(&trouble_of(&error.into_up())))?;
@@ -65,37 +77,39 @@ async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader
     Ok(response)
 }
 
-/// A fresh connection to one of the site's upstreams, and its index.
-async fn dial(shared: &Shared, exchange: &Exchange) -> Result<(HttpSession, usize), Trouble> {
+/// A fresh connection to one of the site's upstreams.
+async fn dial(shared: &Shared, exchange: &Exchange, attempts: &mut Attempts) -> Result<HttpSession, Trouble> {
     let runtime = exchange.runtime().ok_or(Trouble::NoSite)?;
     let connector = shared.dialler.0.get_or_init(|| Connector::new(None));
-    let mut tried = Vec::new();
-    let mut last = Trouble::UpstreamRefused;
-    while let Some((index, backend)) = runtime.upstreams.pick(&tried) {
-        tried.push(index);
+    let mut last = None;
+    loop {
+        let (_, backend) = match attempts.next(exchange, runtime) {
+            Ok(next) => next,
+            Err(trouble) => return Err(last.unwrap_or(trouble)),
+        };
         exchange.set_upstream(&backend.config.url);
-        if backend.config.http2 == UpstreamHttp2::Always {
+        let directory = &shared.directory;
+        let peer = match backend.config.http2 {
             // RFC 9113 §8.5: a request without a path, and a stream that is the tunnel.
-            last = Trouble::Tunnel;
-            continue;
-        }
-        let peer =
-            shared.directory.peer(&backend.config, &runtime.config, true, shared.directory.turn()).await;
+            UpstreamHttp2::Always => return Err(Trouble::Tunnel),
+            _ => directory.peer(&backend.config, &runtime.config, true, directory.turn()).await,
+        };
+        let address = peer.as_ref().ok().map(|peer| peer._address.clone());
         match connected(connector, peer).await {
             Ok(session) => {
-                runtime.upstreams.succeeded(index);
-                return Ok((session, index));
+                attempts.connected(runtime);
+                return Ok(session);
             }
             Err(trouble) => {
-                runtime.upstreams.failed(index);
-                if tried.len() < runtime.upstreams.all().len() {
-                    exchange.upstream_failed(trouble.answer(&exchange.policy()).reason);
+                let has_address = address.is_some_and(|address| directory.avoid(&backend.config, &address));
+                if !attempts.not_connected(runtime, has_address) {
+                    return Err(trouble);
                 }
-                last = trouble;
+                exchange.upstream_failed(trouble.answer(&exchange.policy()).reason);
+                last = Some(trouble);
             }
         }
     }
-    Err(last)
 }
 
 async fn connected(connector: &Connector, peer: Result<HttpPeer, Trouble>) -> Result<HttpSession, Trouble> {
@@ -120,7 +134,7 @@ async fn converse(session: &mut HttpSession, request: RequestHeader) -> Result<R
 }
 
 /// The head for the upstream: what was inspected, without what is about this connection or a body.
-fn request(exchange: &Exchange, index: usize) -> Result<RequestHeader> {
+fn request(exchange: &Exchange, index: Option<usize>) -> Result<RequestHeader> {
     let head = &exchange.arrival.head;
     let mut request = RequestHeader::build("CONNECT", &head.target, Some(head.headers.len()))?;
     let is_nominated = |name: &[u8]| {
@@ -137,7 +151,7 @@ fn request(exchange: &Exchange, index: usize) -> Result<RequestHeader> {
     if !request.headers.contains_key(header::HOST) {
         request.insert_header(header::HOST, head.target.as_slice())?;
     }
-    service::describe(&mut request, exchange, Some(index), None)?;
+    service::describe(&mut request, exchange, index, None)?;
     request.insert_header(header::CONNECTION, "close")?;
     Ok(request)
 }
@@ -186,3 +200,6 @@ const HOP_BY_HOP: [&str; 10] = [
 
 /// Interim responses before the final one.
 const MAX_INTERIM: usize = 8;
+
+/// For the whole of an answer where the site sets no bound; each read has one.
+const UNBOUNDED: Duration = Duration::from_secs(86_400);

@@ -270,6 +270,22 @@ impl Exchange {
         answer
     }
 
+    /// Whether phase 3 has seen the upstream's response.
+    pub(super) fn has_response(&self) -> bool {
+        self.state().headers_done
+    }
+
+    /// `Err` with the answer when the site is closed for this client.
+    pub(super) fn is_open(&self) -> Result<(), Answer> {
+        match self.site().and_then(|site| site.maintenance.as_ref()) {
+            Some(maintenance) if maintenance.applies_to(self.client.address.ip()) => {
+                let retry_after = maintenance.retry_after.as_secs().max(1);
+                Err(self.answer(&Trouble::Maintenance { retry_after }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The page of an answer; `None` when it is answered without one.
     pub(super) fn page(&self, answer: &Answer) -> Option<Page> {
         let (status, location) = match &answer.action {
@@ -279,7 +295,14 @@ impl Exchange {
         };
         let accept: Vec<&[u8]> = self.arrival.head.values("accept").collect();
         let header = self.site().and_then(|site| site.request_id_header.as_deref());
-        Some(Page::new(status, &accept, &self.id, location, header))
+        let mut page = Page::new(status, &accept, &self.id, location, header);
+        page.retry_after = answer.retry_after;
+        if answer.reason == "maintenance"
+            && let Some(maintenance) = self.site().and_then(|site| site.maintenance.as_ref())
+        {
+            page.in_maintenance(maintenance.page.as_deref());
+        }
+        Some(page)
     }
 
     /// Remembers the upstream that is used.

@@ -7,12 +7,14 @@
 
 mod answer;
 mod aside;
+mod attempts;
 mod bare;
 mod budget;
 mod client;
 mod connect;
 mod exchange;
 mod front;
+mod health;
 mod http2;
 mod intake;
 mod observer;

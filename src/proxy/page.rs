@@ -21,6 +21,10 @@ pub(super) struct Page {
     pub(super) location: Option<String>,
     /// Name and value of the header that carries the transaction's id, if the site wants one.
     pub(super) request_id: Option<(String, String)>,
+    /// Seconds after which the client should come back.
+    pub(super) retry_after: Option<u64>,
+    /// The body is the operator's own, which may load what it likes.
+    is_own: bool,
     pub(super) body: Bytes,
 }
 
@@ -45,8 +49,22 @@ impl Page {
             content_type: format.content_type(),
             location,
             request_id: request_id_header.map(|name| (name.to_owned(), id.to_owned())),
+            retry_after: None,
+            is_own: false,
             body,
         }
+    }
+
+    /// Says that the site is closed for maintenance: by `html`, where there is one and the client takes it.
+    pub(super) fn in_maintenance(&mut self, html: Option<&str>) {
+        if let Some(html) = html
+            && self.content_type == Format::Html.content_type()
+        {
+            (self.body, self.is_own) = (Bytes::copy_from_slice(html.as_bytes()), true);
+            return;
+        }
+        let text = String::from_utf8_lossy(&self.body).replace(sentence(503), MAINTENANCE);
+        self.body = Bytes::from(text);
     }
 
     /// Its fields, in the order in which they are sent.
@@ -58,6 +76,12 @@ impl Page {
             ("X-Content-Type-Options", "nosniff".to_owned()),
             ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'".to_owned()),
         ];
+        if self.is_own {
+            fields.retain(|(name, _)| *name != "Content-Security-Policy");
+        }
+        if let Some(seconds) = self.retry_after {
+            fields.push(("Retry-After", seconds.to_string()));
+        }
         // RFC 9110 §8.6: no Content-Length with 204.
         if self.status == 204 {
             fields.retain(|(name, _)| *name != "Content-Length");
@@ -257,6 +281,9 @@ fn sentence(status: u16) -> &'static str {
         _ => "Your request was refused.",
     }
 }
+
+/// What stands in the place of [`sentence`].
+const MAINTENANCE: &str = "The site is being worked on. Please come back later.";
 
 /// RFC 9110 §5.6.7.
 const IMF_FIXDATE: &[BorrowedFormatItem<'_>] =

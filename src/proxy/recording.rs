@@ -57,6 +57,8 @@ fn mishap(trouble: &Trouble, reason: &'static str, site: Option<&Site>) -> Optio
         | Trouble::UpstreamConnectLate
         | Trouble::UpstreamTls
         | Trouble::UpstreamLate
-        | Trouble::UpstreamBroken => Mishap::Upstream(reason),
+        | Trouble::UpstreamBroken
+        | Trouble::UpstreamFull => Mishap::Upstream(reason),
+        Trouble::Maintenance { .. } => Mishap::Closed,
     })
 }

@@ -23,6 +23,7 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Where a wrapped session is found again.
 #[derive(Clone, Default)]
@@ -56,6 +57,7 @@ pub(super) struct Replay {
     read_before: usize,
     /// Between two reads of a body that streams.
     read_timeout: Duration,
+    patience: Patience,
     /// None in a placeholder, and everything passes.
     gate: Option<Gate>,
 }
@@ -67,15 +69,23 @@ impl Replay {
         cloakroom: &Cloakroom,
         stored: Option<Stored>,
         exchange: &Arc<Exchange>,
+        deadline: Option<std::time::Instant>,
     ) {
         let inner = vacate(session);
-        let read_timeout = exchange.site().map_or(DEFAULT_READ_TIMEOUT, |site| site.timeouts.body_read);
+        let timeouts = exchange.site().map(|site| site.timeouts);
+        let read_timeout = timeouts.map_or(DEFAULT_READ_TIMEOUT, |timeouts| timeouts.body_read);
+        let patience = Patience {
+            first_byte: timeouts.and_then(|timeouts| timeouts.first_byte),
+            first: None,
+            whole: deadline.map(Into::into),
+        };
         let replay = Replay {
             read_before: inner.body_bytes_read(),
             inner,
             cloakroom: cloakroom.clone(),
             stored,
             read_timeout,
+            patience,
             gate: Some(Gate::new(Arc::clone(exchange))),
         };
         *session = ServerSession::new_custom(Box::new(replay));
@@ -100,6 +110,7 @@ impl Replay {
             stored: None,
             read_before: 0,
             read_timeout: DEFAULT_READ_TIMEOUT,
+            patience: Patience::default(),
             gate: None,
         };
         *session = ServerSession::new_custom(Box::new(placeholder));
@@ -112,6 +123,37 @@ impl Replay {
             Ok(result) => result,
             Err(_) => Error::e_explain(ErrorType::ReadTimedout, "the request's body stopped"),
         }
+    }
+}
+
+/// How long the upstream is waited for. pingora knows a time between two reads only; but all the while it waits for the
+/// upstream, it also waits for the client to say or close something, and there this can end it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patience {
+    /// For the first byte of the response, once the request has been sent.
+    first_byte: Option<Duration>,
+    /// When that has to be here.
+    first: Option<Instant>,
+    /// When the response has to be over.
+    whole: Option<Instant>,
+}
+
+impl Patience {
+    /// Waits for the client as `read` does, but no longer than for the upstream. `is_sent`: it has all of the request.
+    async fn hold<T>(&mut self, is_sent: bool, read: impl Future<Output = Result<T>>) -> Result<T> {
+        if is_sent && let Some(first_byte) = self.first_byte.take() {
+            self.first = Some(Instant::now() + first_byte);
+        }
+        let Some(until) = self.first.into_iter().chain(self.whole).min() else { return read.await };
+        match timeout_at(until, read).await {
+            Ok(result) => result,
+            Err(_) => Error::e_explain(LATE, "the upstream took too long"),
+        }
+    }
+
+    /// The response has begun.
+    fn begun(&mut self) {
+        (self.first_byte, self.first) = (None, None);
     }
 }
 
@@ -355,6 +397,9 @@ impl Session for Replay {
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let Some(gate) = self.gate.as_mut() else { return Ok(true) };
+        if !tasks.iter().all(is_interim) {
+            self.patience.begun();
+        }
         let admitted = gate.admit(tasks).await?;
         if admitted.is_empty() {
             // Once the gate is shut, the client has its whole answer.
@@ -364,6 +409,7 @@ impl Session for Replay {
             // A tunnel may be silent for long.
             self.inner.set_read_timeout(None);
             self.read_timeout = TUNNEL_TIMEOUT;
+            self.patience = Patience::default();
         }
         self.inner.response_duplex_vec(admitted).await
     }
@@ -430,9 +476,11 @@ impl Session for Replay {
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.inner.is_body_done() {
-            return self.inner.read_body_or_idle(no_body_expected).await;
+            let idle = self.inner.read_body_or_idle(no_body_expected);
+            return self.patience.hold(true, idle).await;
         }
-        Self::timely(self.read_timeout, self.inner.read_body_or_idle(false)).await
+        let read = Self::timely(self.read_timeout, self.inner.read_body_or_idle(false));
+        self.patience.hold(false, read).await
     }
 
     fn body_bytes_sent(&self) -> usize {
@@ -521,6 +569,9 @@ impl Session for Replay {
 
 /// The error by which a gate ends a connection without an answer.
 pub(super) const ABANDONED: ErrorType = ErrorType::Custom("abandoned by a rule");
+
+/// The error by which waiting for an upstream ends.
+pub(super) const LATE: ErrorType = ErrorType::Custom("the upstream is late");
 
 /// Between two reads where no site says otherwise.
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);

@@ -12,8 +12,8 @@ use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
 use super::socket::Socket as BufferedSocket;
-use super::upstream::Directory;
-use super::{http2, proxy_protocol, tls};
+use super::upstream::{self, Directory};
+use super::{health, http2, proxy_protocol, tls};
 use crate::config::Listener;
 use crate::engine::World;
 use crate::reload::{Current, Generation};
@@ -91,6 +91,7 @@ impl Server {
     ///
     /// The first file that cannot be read or does not fit its counterpart.
     pub fn verify(config: &crate::config::Checked) -> io::Result<()> {
+        config.sites.iter().flat_map(|site| &site.upstreams).try_for_each(upstream::verify)?;
         config.listeners.iter().try_for_each(|listener| match &listener.tls {
             Some(tls) => tls::acceptor(tls, listener.http2).map(drop),
             None => Ok(()),
@@ -127,6 +128,7 @@ impl Server {
     ///
     /// When a socket cannot be handed to the runtime.
     pub async fn serve(self, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+        let checks = tokio::spawn(health::watch(Arc::clone(&self.shared), shutdown.clone()));
         let mut loops = JoinSet::new();
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket.listener.try_clone()?)?;
@@ -143,6 +145,7 @@ impl Server {
         let grace = self.shared.current.load().config.process.grace;
         let _ = timeout(grace, async { while loops.join_next().await.is_some() {} }).await;
         loops.shutdown().await;
+        checks.abort();
         Ok(())
     }
 }
@@ -275,8 +278,9 @@ impl Door {
 /// Idle upstream connections kept, per worker.
 const UPSTREAM_POOL: usize = 128;
 
-/// Connections tried for one request: a stale one from the pool and three upstreams.
-const MAX_TRIES: usize = 4;
+/// Connections tried for one request: stale ones from the pool, eight other upstreams, and further addresses of names. What
+/// bounds them is [`super::attempts`].
+const MAX_TRIES: usize = 32;
 
 /// After an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

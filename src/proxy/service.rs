@@ -1,11 +1,12 @@
 //! pingora's callbacks: what is done to a request at each stage of its way.
 
 use super::answer::{Action, Answer, Trouble};
+use super::attempts::Attempts;
 use super::client::{self, Seen};
 use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
 use super::intake;
-use super::replay::{ABANDONED, Cloakroom, Replay, Stored};
+use super::replay::{ABANDONED, Cloakroom, LATE, Replay, Stored};
 use crate::config::{HostHeader, UpstreamHttp2};
 use crate::engine::EventKind;
 use crate::http::{Fault, RequestHead};
@@ -45,9 +46,7 @@ pub(super) struct Ctx {
     cloakroom: Cloakroom,
     stored: Option<Stored>,
     is_upgrade: bool,
-    /// Upstreams that could not be connected, as indices into the site's.
-    tried: Vec<usize>,
-    upstream: Option<usize>,
+    attempts: Attempts,
     /// Why the last upstream could not be connected.
     trouble: Option<Trouble>,
     /// Portcullis has answered by itself, and the connection may go on.
@@ -98,26 +97,28 @@ impl ProxyHttp for Service {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let Some(runtime) = ctx.exchange.as_ref().and_then(|e| e.runtime()) else {
+        let Some((exchange, runtime)) = ctx.exchange.as_ref().and_then(|e| Some((e, e.runtime()?))) else {
             return Error::e_explain(ErrorType::InternalError, "a request without a site");
         };
-        let Some((index, backend)) = runtime.upstreams.pick(&ctx.tried) else {
-            ctx.trouble.get_or_insert(Trouble::UpstreamRefused);
-            return Error::e_explain(ErrorType::ConnectError, "no upstream is left");
+        let (_, backend) = match ctx.attempts.next(exchange, runtime) {
+            Ok(next) => next,
+            Err(trouble) => {
+                ctx.trouble.get_or_insert(trouble);
+                return Error::e_explain(ErrorType::ConnectError, "no upstream is left");
+            }
         };
-        ctx.upstream = Some(index);
-        if let Some(exchange) = &ctx.exchange {
-            exchange.set_upstream(&backend.config.url);
-        }
+        exchange.set_upstream(&backend.config.url);
         let directory = &self.shared.directory;
         let turn = directory.turn();
         match directory.peer(&backend.config, &runtime.config, ctx.is_upgrade, turn).await {
             Ok(peer) => Ok(Box::new(peer)),
             Err(trouble) => {
-                runtime.upstreams.failed(index);
-                ctx.tried.push(index);
                 let mut error = Error::explain(ErrorType::ConnectError, "the upstream cannot be described");
-                error.set_retry(ctx.tried.len() < runtime.upstreams.all().len());
+                let is_again = ctx.attempts.not_connected(runtime, false);
+                error.set_retry(is_again);
+                if is_again {
+                    exchange.upstream_failed(trouble.answer(&exchange.policy()).reason);
+                }
                 ctx.trouble = Some(trouble);
                 Err(error.into_up())
             }
@@ -127,19 +128,18 @@ impl ProxyHttp for Service {
     fn fail_to_connect(
         &self,
         _session: &mut Session,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let trouble = connect_trouble(&error);
-        if let (Some(exchange), Some(index)) = (&ctx.exchange, ctx.upstream)
-            && let Some(runtime) = exchange.runtime()
+        if let Some((exchange, runtime)) = ctx.exchange.as_ref().and_then(|e| Some((e, e.runtime()?)))
+            && let Some(backend) = ctx.attempts.present().and_then(|index| runtime.upstreams.all().get(index))
         {
-            runtime.upstreams.failed(index);
-            ctx.tried.push(index);
-            let has_another = ctx.tried.len() < runtime.upstreams.all().len();
-            error.set_retry(has_another);
-            if has_another {
+            let has_address = self.shared.directory.avoid(&backend.config, &peer._address);
+            let is_again = ctx.attempts.not_connected(runtime, has_address);
+            error.set_retry(is_again);
+            if is_again {
                 exchange.upstream_failed(trouble.answer(&exchange.policy()).reason);
             }
         }
@@ -157,10 +157,8 @@ impl ProxyHttp for Service {
         ctx: &mut Ctx,
     ) -> Result<()> {
         ctx.trouble = None;
-        if let (Some(exchange), Some(index)) = (&ctx.exchange, ctx.upstream)
-            && let Some(runtime) = exchange.runtime()
-        {
-            runtime.upstreams.succeeded(index);
+        if let Some(runtime) = ctx.exchange.as_ref().and_then(|e| e.runtime()) {
+            ctx.attempts.connected(runtime);
         }
         Ok(())
     }
@@ -172,9 +170,11 @@ impl ProxyHttp for Service {
         ctx: &mut Ctx,
     ) -> Result<()> {
         let Some(exchange) = ctx.exchange.clone() else { return Ok(()) };
-        describe(request, &exchange, ctx.upstream, ctx.stored.as_ref())?;
+        describe(request, &exchange, ctx.attempts.present(), ctx.stored.as_ref())?;
         // Only now: pingora has judged the session by its own kind before it called this.
-        Replay::wrap(&mut session.downstream_session, &ctx.cloakroom, ctx.stored.clone(), &exchange);
+        let deadline = ctx.attempts.deadline();
+        let session = &mut session.downstream_session;
+        Replay::wrap(session, &ctx.cloakroom, ctx.stored.clone(), &exchange, deadline);
         Ok(())
     }
 
@@ -188,6 +188,14 @@ impl ProxyHttp for Service {
             && let Some(name) = exchange.site().and_then(|site| site.request_id_header.clone())
         {
             response.insert_header(name, exchange.id.as_str())?;
+        }
+        if !response.status.is_informational() || response.status == 101 {
+            if let Some(runtime) = ctx.exchange.as_ref().and_then(|e| e.runtime()) {
+                ctx.attempts.answered(runtime);
+            }
+            if let Some(cookie) = ctx.attempts.cookie() {
+                response.append_header(header::SET_COOKIE, cookie)?;
+            }
         }
         Ok(())
     }
@@ -206,6 +214,17 @@ impl ProxyHttp for Service {
             error.retry.decide_reuse(is_reused);
         } else {
             error.set_retry(false);
+        }
+        if !error.retry()
+            && let Some((exchange, runtime)) = ctx.exchange.as_ref().and_then(|e| Some((e, e.runtime()?)))
+            && !exchange.has_response()
+        {
+            let is_untouched = session.response_written().is_none();
+            let is_again = ctx.attempts.broke_off(runtime, &error, is_repeatable && is_untouched);
+            error.set_retry(is_again);
+            if is_again {
+                exchange.upstream_failed(trouble_of(&error).answer(&exchange.policy()).reason);
+            }
         }
         Replay::unwrap(&mut session.downstream_session, &ctx.cloakroom);
         error
@@ -274,6 +293,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
     let Some(site) = exchange.site() else {
         return Err(exchange.answer(&Trouble::NoSite));
     };
+    exchange.is_open()?;
     session.set_read_timeout(Some(site.timeouts.body_read));
     session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
     let head = &exchange.arrival.head;
@@ -448,8 +468,17 @@ pub(super) fn connect_trouble(error: &Error) -> Trouble {
     }
 }
 
+/// Whether the upstream did not answer in time.
+pub(super) fn is_late(error: &Error) -> bool {
+    let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+    error.etype() == &LATE || is_timeout && *error.esource() == ErrorSource::Upstream
+}
+
 /// What an error of pingora's means.
 pub(super) fn trouble_of(error: &Error) -> Trouble {
+    if is_late(error) {
+        return Trouble::UpstreamLate;
+    }
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Trouble::BodyLate,
         (
@@ -462,7 +491,6 @@ pub(super) fn trouble_of(error: &Error) -> Trouble {
         ) => Trouble::ClientGone,
         (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Trouble::Unforwardable,
         (ErrorSource::Downstream, _) => Trouble::BodyMalformed,
-        (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Trouble::UpstreamLate,
         (ErrorSource::Upstream, _) => Trouble::UpstreamBroken,
         (ErrorSource::Internal | ErrorSource::Unset, _) => Trouble::Proxy,
     }

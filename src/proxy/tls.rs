@@ -50,15 +50,7 @@ impl fmt::Debug for Choice {
 
 impl Choice {
     fn load(config: &Certificate, provider: &CryptoProvider) -> io::Result<Self> {
-        let chain = read(&config.certificate, |pem| {
-            rustls_pemfile::certs(&mut &*pem).collect::<io::Result<Vec<CertificateDer<'static>>>>()
-        })?;
-        if chain.is_empty() {
-            return Err(about(&config.certificate, "holds no certificate"));
-        }
-        let key: Option<PrivateKeyDer<'static>> =
-            read(&config.key, |pem| rustls_pemfile::private_key(&mut &*pem))?;
-        let key = key.ok_or_else(|| about(&config.key, "holds no private key"))?;
+        let (chain, key) = read_pair(&config.certificate, &config.key)?;
         let key = CertifiedKey::from_der(chain, key, provider)
             .map_err(|error| about(&config.key, &error.to_string()))?;
         Ok(Self { config: config.clone(), key: Arc::new(key) })
@@ -79,6 +71,28 @@ impl ResolvesServerCert for Choices {
         let named = hello.server_name().and_then(|name| self.0.iter().find(|choice| choice.serves(name)));
         named.or(self.0.first()).map(|choice| Arc::clone(&choice.key))
     }
+}
+
+/// A certificate chain, leaf first, and the private key that belongs to it.
+///
+/// # Errors
+///
+/// When one of the files cannot be read, or they do not belong together; the message names the file.
+pub(super) fn read_pair(
+    certificate: &Path,
+    key_file: &Path,
+) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = read(certificate, |pem| {
+        rustls_pemfile::certs(&mut &*pem).collect::<io::Result<Vec<CertificateDer<'static>>>>()
+    })?;
+    if chain.is_empty() {
+        return Err(about(certificate, "holds no certificate"));
+    }
+    let key: Option<PrivateKeyDer<'static>> = read(key_file, |pem| rustls_pemfile::private_key(&mut &*pem))?;
+    let key = key.ok_or_else(|| about(key_file, "holds no private key"))?;
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider())
+        .map_err(|error| about(key_file, &error.to_string()))?;
+    Ok((chain, key))
 }
 
 fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> io::Result<T>) -> io::Result<T> {

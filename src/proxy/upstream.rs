@@ -1,13 +1,17 @@
 //! Where a request goes: chooses an upstream, resolves its name, and describes the connection to pingora.
 
 use super::answer::Trouble;
-use crate::config::{Site, Upstream, UpstreamHttp2};
+use super::tls;
+use crate::config::{Identity, Site, Upstream, UpstreamHttp2};
 use pingora_core::protocols::ALPN;
+use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use pingora_core::utils::tls::{CertKey, WrappedX509, parse_x509};
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +22,10 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub(super) struct Directory {
     names: Mutex<HashMap<(String, u16), Known>>,
-    authorities: Mutex<HashMap<PathBuf, (Instant, Arc<CaType>)>>,
+    authorities: Files<PathBuf, CaType>,
+    identities: Files<Identity, CertKey>,
+    /// Addresses of names with several that could not be connected, and when.
+    avoided: Mutex<HashMap<SocketAddr, Instant>>,
     turn: AtomicUsize,
 }
 
@@ -43,10 +50,12 @@ impl Directory {
         turn: usize,
     ) -> Result<HttpPeer, Trouble> {
         let addresses = self.addresses(upstream).await?;
-        let index = turn.checked_rem(addresses.len()).unwrap_or(0);
-        let address = addresses.get(index).copied().ok_or(Trouble::UpstreamName)?;
+        let address = self.one_of(&addresses, turn).ok_or(Trouble::UpstreamName)?;
         let sni = upstream.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone());
         let mut peer = HttpPeer::new(address, upstream.tls.is_some(), sni);
+        if let Some(identity) = upstream.tls.as_ref().and_then(|tls| tls.identity.as_ref()) {
+            peer.client_cert_key = Some(self.identity(identity)?);
+        }
         let options = &mut peer.options;
         if let Some(tls) = &upstream.tls {
             options.verify_cert = tls.verify;
@@ -71,10 +80,35 @@ impl Directory {
         options.idle_timeout = Some(site.timeouts.idle);
         // pingora's pool does not look at authorities or protocol versions when it gives a connection again.
         let mut group = DefaultHasher::new();
-        upstream.tls.as_ref().and_then(|tls| tls.ca.as_ref()).hash(&mut group);
+        upstream.tls.as_ref().map(|tls| (&tls.ca, &tls.identity)).hash(&mut group);
         (upstream.http2 as u8, is_upgrade).hash(&mut group);
         peer.group_key = group.finish();
         Ok(peer)
+    }
+
+    /// The address whose turn it is, of those that are not avoided; of all, when all are.
+    fn one_of(&self, addresses: &[SocketAddr], turn: usize) -> Option<SocketAddr> {
+        let start = turn.checked_rem(addresses.len()).unwrap_or(0);
+        let mut in_turn = addresses.iter().copied().cycle().skip(start).take(addresses.len());
+        if addresses.len() < 2 {
+            return in_turn.next();
+        }
+        let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_avoided = |a: &SocketAddr| avoided.get(a).is_some_and(|since| since.elapsed() < AVOIDANCE);
+        in_turn.clone().find(|address| !is_avoided(address)).or_else(|| in_turn.next())
+    }
+
+    /// Notes that `address` of `upstream` could not be connected. Says whether its name has another one that is worth
+    /// a try.
+    pub(super) fn avoid(&self, upstream: &Upstream, address: &PeerAddr) -> bool {
+        let Some(address) = address.as_inet().copied() else { return false };
+        let key = (upstream.host.clone(), upstream.port);
+        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let Some(known) = known.filter(|known| known.addresses.len() > 1) else { return false };
+        let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
+        avoided.retain(|_, since| since.elapsed() < AVOIDANCE);
+        avoided.insert(address, Instant::now());
+        known.addresses.iter().any(|address| !avoided.contains_key(address))
     }
 
     async fn addresses(&self, upstream: &Upstream) -> Result<Arc<[SocketAddr]>, Trouble> {
@@ -104,23 +138,61 @@ impl Directory {
         Ok(addresses)
     }
 
-    /// The authorities in a PEM file, read again now and then so that a renewed file counts.
+    /// The authorities in a PEM file.
     fn authorities(&self, path: &Path) -> Result<Arc<CaType>, Trouble> {
-        let mut known = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, authorities)) = known.get(path)
-            && since.elapsed() < AUTHORITY_LIFETIME
-        {
-            return Ok(Arc::clone(authorities));
-        }
-        let read = read_authorities(path);
-        let authorities = match (read, known.get(path)) {
-            (Some(authorities), _) => authorities,
-            (None, Some((_, old))) => Arc::clone(old),
-            (None, None) => return Err(Trouble::UpstreamTls),
-        };
-        known.insert(path.to_owned(), (Instant::now(), Arc::clone(&authorities)));
-        Ok(authorities)
+        self.authorities.get(path, || read_authorities(path)).ok_or(Trouble::UpstreamTls)
     }
+
+    /// A certificate with its key.
+    fn identity(&self, identity: &Identity) -> Result<Arc<CertKey>, Trouble> {
+        self.identities.get(identity, || read_identity(identity).ok()).ok_or(Trouble::UpstreamTls)
+    }
+}
+
+/// What files hold, read again now and then so that renewed ones count. Those that have become unreadable are what they
+/// were.
+struct Files<K, T: ?Sized>(Mutex<HashMap<K, (Instant, Arc<T>)>>);
+
+impl<K, T: ?Sized> Default for Files<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, T: ?Sized> Files<K, T> {
+    fn get<Q>(&self, key: &Q, read: impl FnOnce() -> Option<Arc<T>>) -> Option<Arc<T>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, contents)) = known.get(key)
+            && since.elapsed() < FILE_LIFETIME
+        {
+            return Some(Arc::clone(contents));
+        }
+        let contents = read().or_else(|| known.get(key).map(|(_, old)| Arc::clone(old)))?;
+        known.insert(key.to_owned(), (Instant::now(), Arc::clone(&contents)));
+        Some(contents)
+    }
+}
+
+/// Tries whether the files that an upstream's TLS needs can be used.
+///
+/// # Errors
+///
+/// The first that cannot; the message names it.
+pub(super) fn verify(upstream: &Upstream) -> io::Result<()> {
+    match upstream.tls.as_ref().and_then(|tls| tls.identity.as_ref()) {
+        Some(identity) => read_identity(identity).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn read_identity(identity: &Identity) -> io::Result<Arc<CertKey>> {
+    let (chain, key) = tls::read_pair(&identity.certificate, &identity.key)?;
+    let chain: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.to_vec()).collect();
+    Ok(Arc::new(CertKey::new(chain, key.secret_der().to_vec())))
 }
 
 /// `None` when the file cannot be read, or holds no certificate that could be an authority's.
@@ -137,11 +209,14 @@ fn read_authorities(path: &Path) -> Option<Arc<CaType>> {
 /// How long a name's addresses are used before they are asked for again. The system's resolver tells no lifetimes.
 const NAME_LIFETIME: Duration = Duration::from_secs(30);
 
+/// How long one of several addresses of a name is passed over after it could not be connected.
+const AVOIDANCE: Duration = Duration::from_secs(10);
+
 /// How long a resolver may take.
 const LOOKUP_TIME: Duration = Duration::from_secs(5);
 
-/// How long a file of authorities is used before it is read again.
-const AUTHORITY_LIFETIME: Duration = Duration::from_secs(60);
+/// How long a file's contents are used before it is read again.
+const FILE_LIFETIME: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -156,6 +231,7 @@ mod tests {
             tls: None,
             http2: UpstreamHttp2::Never,
             weight: NonZeroU32::MIN,
+            max_connections: None,
         }
     }
 
@@ -166,6 +242,29 @@ mod tests {
         assert_eq!(v6.first().map(ToString::to_string).as_deref(), Some("[::1]:8080"));
         let local = directory.addresses(&upstream("localhost")).await.expect("name");
         assert!(local.iter().all(|a| a.ip().is_loopback() && a.port() == 8080) && !local.is_empty());
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_connected_is_avoided_while_there_is_another() {
+        let directory = Directory::default();
+        let address = |n: u8| SocketAddr::from(([10, 0, 0, n], 8080));
+        let known = |numbers: &[u8]| Known {
+            addresses: numbers.iter().copied().map(address).collect(),
+            since: Instant::now(),
+        };
+        let names = [("pair", vec![1, 2]), ("lone", vec![9])];
+        for (name, numbers) in &names {
+            let known = known(numbers);
+            directory.names.lock().expect("not poisoned").insert(((*name).to_owned(), 8080), known);
+        }
+        let pair = [address(1), address(2)];
+        assert_eq!([0, 1].map(|turn| directory.one_of(&pair, turn)), pair.map(Some));
+        assert!(directory.avoid(&upstream("pair"), &PeerAddr::from(address(1))));
+        assert_eq!([0, 1].map(|turn| directory.one_of(&pair, turn)), [Some(address(2)); 2]);
+        assert!(!directory.avoid(&upstream("pair"), &PeerAddr::from(address(2))));
+        assert!(directory.one_of(&pair, 0).is_some());
+        assert!(!directory.avoid(&upstream("lone"), &PeerAddr::from(address(9))));
+        assert!(!directory.avoid(&upstream("unheard-of"), &PeerAddr::from(address(9))));
     }
 
     #[test]

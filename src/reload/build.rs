@@ -1,6 +1,7 @@
 //! From a configuration to a generation.
 
-use super::generation::{Balancer, Generation, SiteRuntime};
+use super::balancer::Balancer;
+use super::generation::{Generation, SiteRuntime};
 use super::recording::{Footprint, Recording};
 use crate::compile::{self, EMBEDDED, Input, Posture};
 use crate::config::{self, Checked, LoadedConfig, Overrides, RuleInput};
@@ -113,7 +114,7 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
             sites.extend(ruleset.as_ref().map(|ruleset| SiteRuntime {
                 config: Arc::clone(site),
                 ruleset: Arc::clone(ruleset),
-                upstreams: Balancer::new(&site.upstreams),
+                upstreams: Balancer::new(site),
             }));
         }
     }

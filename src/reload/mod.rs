@@ -4,11 +4,13 @@
 //! takes its place. It must not know how requests are served: the proxy takes the current generation and never
 //! comes here.
 
+mod balancer;
 mod build;
 mod generation;
 mod recording;
 mod reloader;
 
+pub use balancer::{Backend, Balancer, Condition, Lease, NoPick, Pick, Wish};
 pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules, today};
-pub use generation::{Backend, Balancer, Current, Generation, REST, SiteRuntime};
+pub use generation::{Current, Generation, SiteRuntime};
 pub use reloader::{Attempt, Hooks, NoHooks, Reloader, StartError, Status};

@@ -271,7 +271,7 @@ impl Worker {
         {
             loaded.refuse("config-unusable", error);
         }
-        let Some(generation) = loaded.generation.take() else {
+        let Some(mut generation) = loaded.generation.take() else {
             let text = loaded.render(false);
             return self.refused(loaded.complaints, text);
         };
@@ -290,6 +290,7 @@ impl Worker {
                 "settings of the process or the admin listener have changed and wait for the next start"
             );
         }
+        generation.inherit(&old);
         let generation = Arc::new(generation);
         let number = generation.number;
         tell(&generation, &loaded.postures, &self.metrics);

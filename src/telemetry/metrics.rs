@@ -40,6 +40,8 @@ pub struct Row {
 
 const SITE: (&str, &str) = ("site", "a site's name, or `-` when none serves the request");
 
+const UPSTREAM: (&str, &str) = ("upstream", "an upstream's URL in the configuration at work");
+
 /// Upper bounds for inspection: most requests take tens of microseconds, hostile ones milliseconds.
 const INSPECTION: &[f64] =
     &[0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5];
@@ -87,7 +89,7 @@ metrics! {
         [SITE, ("outcome", "`passed`, `detected`, `blocked`, `refused`, `failed`, `abandoned`"),
          ("status_class", "`1xx` to `5xx`, or `none` when nothing was answered")],
         "Finished requests. `detected`: rules would have blocked it but for the mode; `refused`: not acceptable as \
-         HTTP or for no site; `failed`: something failed inside or upstream; `abandoned`: the client left.";
+         HTTP, for no site, or for one that is closed for maintenance; `failed`: something failed inside or upstream; `abandoned`: the client left.";
     request_seconds: HistogramVec = Kind::Histogram(REQUEST), "portcullis_request_duration_seconds", [SITE],
         "Time from the end of a request's head to the end of its answer, the upstream's time included.";
     request_bytes: IntCounterVec = Kind::Counter, "portcullis_request_body_bytes_total", [SITE],
@@ -117,6 +119,16 @@ metrics! {
     upstream_errors: IntCounterVec = Kind::Counter, "portcullis_upstream_errors_total",
         [SITE, ("cause", "a fixed name of the cause")],
         "Failed attempts at upstreams, those included after which another one was tried.";
+    upstream_up: IntGaugeVec = Kind::Gauge, "portcullis_upstream_up", [SITE, UPSTREAM],
+        "1 when the upstream is asked like the others, 0 when it rests after failures or health checks say it is down.";
+    upstream_active: IntGaugeVec = Kind::Gauge, "portcullis_upstream_active_requests", [SITE, UPSTREAM],
+        "Requests under way at the upstream.";
+    upstream_requests: IntCounterVec = Kind::Counter, "portcullis_upstream_requests_total", [SITE, UPSTREAM],
+        "Requests that the upstream was chosen for, those that failed there included.";
+    upstream_failures: IntCounterVec = Kind::Counter, "portcullis_upstream_failures_total", [SITE, UPSTREAM],
+        "Failures of the upstream, as `balance.fail_on` counts them.";
+    upstream_checks: IntCounterVec = Kind::Counter, "portcullis_upstream_health_checks_total",
+        [SITE, UPSTREAM, ("result", "`passed` or `failed`")], "Health checks of the upstream.";
     connections_failed: IntCounterVec = Kind::Counter, "portcullis_failed_connections_total",
         [("reason", "a fixed name of the reason")],
         "Client connections that ended before they brought a request: TLS, PROXY protocol, broken HTTP/2.";
@@ -181,6 +193,23 @@ impl Outcome {
             Outcome::Abandoned => "abandoned",
         }
     }
+}
+
+/// What an upstream is like at the moment of a scrape; counts are since it was first configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamFacts {
+    /// It is asked like the others.
+    pub is_up: bool,
+    /// Requests under way.
+    pub active: u32,
+    /// Requests that it was chosen for.
+    pub requests: u64,
+    /// Its failures.
+    pub failures: u64,
+    /// Health checks that were well.
+    pub checks_passed: u64,
+    /// Health checks that failed.
+    pub checks_failed: u64,
 }
 
 /// What became of an attempt to load a generation.
@@ -279,6 +308,26 @@ impl Metrics {
     /// An attempt at an upstream failed.
     pub fn upstream_error(&self, site: &str, cause: &'static str) {
         self.upstream_errors.with_label_values(&[site, cause]).inc();
+    }
+
+    /// Forgets all upstreams; [`Self::upstream`] then tells those of the generation at work.
+    pub fn forget_upstreams(&self) {
+        self.upstream_up.reset();
+        self.upstream_active.reset();
+        self.upstream_requests.reset();
+        self.upstream_failures.reset();
+        self.upstream_checks.reset();
+    }
+
+    /// What an upstream is like.
+    pub fn upstream(&self, site: &str, url: &str, facts: &UpstreamFacts) {
+        let labels = [site, url];
+        self.upstream_up.with_label_values(&labels).set(facts.is_up.into());
+        self.upstream_active.with_label_values(&labels).set(facts.active.into());
+        self.upstream_requests.with_label_values(&labels).inc_by(facts.requests);
+        self.upstream_failures.with_label_values(&labels).inc_by(facts.failures);
+        self.upstream_checks.with_label_values(&[site, url, "passed"]).inc_by(facts.checks_passed);
+        self.upstream_checks.with_label_values(&[site, url, "failed"]).inc_by(facts.checks_failed);
     }
 
     /// A connection failed before it brought a request.
@@ -507,6 +556,15 @@ mod tests {
         m.failure("shop", "internal", true);
         m.malformed("smuggling");
         m.upstream_error("shop", "refused");
+        let facts = UpstreamFacts {
+            is_up: true,
+            active: 1,
+            requests: 1,
+            failures: 1,
+            checks_passed: 1,
+            checks_failed: 1,
+        };
+        m.upstream("shop", "http://a", &facts);
         m.connection_failed("tls");
         m.reload(ReloadResult::Refused);
         m.audit_written(2);

@@ -10,6 +10,6 @@ mod recorder;
 mod sink;
 
 pub use logging::{Logging, init as init_logging};
-pub use metrics::{Kind, Metrics, NO_SITE, Outcome, ROWS, ReloadResult, Row, reference};
+pub use metrics::{Kind, Metrics, NO_SITE, Outcome, ROWS, ReloadResult, Row, UpstreamFacts, reference};
 pub use recorder::{Completed, Mishap, Recorder};
 pub use sink::{AuditEntry, AuditLog, AuditSink, MemorySink};

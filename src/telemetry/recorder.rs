@@ -35,6 +35,8 @@ pub struct Completed {
 pub enum Mishap {
     /// It is not acceptable as HTTP, or no site serves it.
     Refused(&'static str),
+    /// The site is closed; the count of requests by outcome and status tells.
+    Closed,
     /// Something failed inside; `open` when it was let through all the same.
     Inner {
         /// What failed.
@@ -88,7 +90,7 @@ impl Recorder {
                 Mishap::Refused(reason) => metrics.malformed(reason),
                 Mishap::Inner { failure, open } => metrics.failure(site, failure, open),
                 Mishap::Upstream(cause) => metrics.upstream_error(site, cause),
-                Mishap::Gone => {}
+                Mishap::Gone | Mishap::Closed => {}
             }
         }
         if done.report.is_audited() {
@@ -110,7 +112,7 @@ fn outcome(done: &Completed) -> Outcome {
     // What came last decided how it ended; a failure that was let through did not end it.
     let end = done.mishaps.iter().rev().find(|m| !matches!(m, Mishap::Inner { open: true, .. }));
     match end {
-        Some(Mishap::Refused(_)) => Outcome::Refused,
+        Some(Mishap::Refused(_) | Mishap::Closed) => Outcome::Refused,
         Some(Mishap::Inner { .. } | Mishap::Upstream(_)) => Outcome::Failed,
         Some(Mishap::Gone) => Outcome::Abandoned,
         None if done.report.suppressed.is_some() => Outcome::Detected,

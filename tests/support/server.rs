@@ -4,9 +4,9 @@ use super::client::{Client, Response, exchange};
 use arc_swap::ArcSwap;
 use portcullis::compile::{Input, load};
 use portcullis::config::{
-    Audit, AuditFormat, AuditTarget, Checked, ClientLimits, FailureOutcome, FailurePolicy, Forwarded,
-    ForwardedPolicy, HostHeader, HostPattern, Listener, Log, LogFormat, Process, Reload, Router, Site,
-    SiteTimeouts, Store, Upstream, UpstreamHttp2,
+    Audit, AuditFormat, AuditTarget, Balance, Checked, ClientLimits, FailureOutcome, FailurePolicy,
+    Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, Log, LogFormat, Process, Reload, Router,
+    Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
 };
 use portcullis::engine::NoWorld;
 use portcullis::proxy::{Finished, Observer, Server};
@@ -131,7 +131,7 @@ impl Setup {
             }
             let site = Arc::new(site.clone());
             config.sites.push(Arc::clone(&site));
-            let upstreams = Balancer::new(&site.upstreams);
+            let upstreams = Balancer::new(&site);
             runtimes.push(SiteRuntime { config: site, ruleset: ruleset(rules), upstreams });
         }
         Generation {
@@ -220,10 +220,14 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
             read: Duration::from_secs(10),
             write: Duration::from_secs(10),
             idle: Duration::from_secs(10),
+            first_byte: None,
+            total: None,
         },
         request_id_header: Some("X-Request-Id".to_owned()),
         forwarded: Forwarded { x_forwarded: ForwardedPolicy::Append, rfc7239: ForwardedPolicy::Remove },
         host_header: HostHeader::Preserve,
+        balance: Balance::default(),
+        maintenance: None,
     }
 }
 
@@ -236,6 +240,7 @@ pub fn to(address: SocketAddr) -> Upstream {
         tls: None,
         http2: UpstreamHttp2::Never,
         weight: NonZeroU32::MIN,
+        max_connections: None,
     }
 }
 

@@ -67,7 +67,7 @@ impl Proxy {
         let runtime = |site: &Arc<Site>| SiteRuntime {
             config: Arc::clone(site),
             ruleset: Arc::clone(&ruleset),
-            upstreams: Balancer::new(&site.upstreams),
+            upstreams: Balancer::new(site),
         };
         let sites = config.sites.iter().map(runtime).collect();
         let generation =
