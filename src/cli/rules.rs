@@ -26,6 +26,24 @@ pub(super) fn load_alone(files: &[String]) -> Loaded {
     load(&base.iter().chain(files).cloned().collect::<Vec<_>>())
 }
 
+/// As [`load_alone`], with every level of paranoia that detects switched on: for tests that rules bring along, each of
+/// which is about its own rule.
+pub(super) fn load_to_test(files: &[String]) -> Loaded {
+    let level = RuleInput::Text { name: "levels".to_owned(), text: ALL_LEVELS.to_owned() };
+    let embedded = [EMBEDDED_RULESET.to_owned()];
+    let files = if files.is_empty() { &embedded } else { files };
+    let load = |base: &[String]| {
+        let files = base.iter().chain(files).cloned().map(RuleInput::File);
+        load_rules(&std::iter::once(level.clone()).chain(files).collect::<Vec<_>>(), &file_loader())
+    };
+    let loaded = load(&[]);
+    if sets_nothing(&loaded) { load(&[ENGINE_SETTINGS.to_owned()]) } else { loaded }
+}
+
+/// CRS and the embedded ruleset keep what has been set before them.
+const ALL_LEVELS: &str =
+    "SecAction \"id:99999999,phase:1,pass,nolog,t:none,setvar:tx.detection_paranoia_level=4\"";
+
 /// Whether no directive sets anything.
 fn sets_nothing(loaded: &Loaded) -> bool {
     loaded.document.statements.iter().all(|statement| match statement {

@@ -65,7 +65,7 @@ fn results(args: &TestArgs) -> Result<Vec<CaseResult>, String> {
 
 /// Runs the tests that the rules in `files` bring along.
 fn own_tests(files: &[String], args: &TestArgs, selection: &Selection) -> Result<Vec<CaseResult>, String> {
-    let loaded = rules::load_alone(files);
+    let loaded = rules::load_to_test(files);
     let Some(ruleset) = loaded.ruleset.clone() else { return Err(unusable(&loaded)) };
     if !loaded.diagnostics.is_empty() {
         complain(&rules::rendered(&loaded));
