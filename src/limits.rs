@@ -97,6 +97,10 @@ pub const FILE_CONTENT_BYTES: usize = 128 << 10;
 pub const TRANSFORMATIONS_PER_RULE: usize = 32;
 /// Bytes of an operator's argument that reports show.
 pub const OPERATOR_TEXT_BYTES: usize = 200;
+/// Finished requests that wait to be shown to a candidate ruleset. A thread takes some hundred microseconds for each.
+pub const SHADOW_QUEUE: usize = 1_024;
+/// Bytes of requests and responses that are kept to be shown to candidate rulesets, over all requests.
+pub const SHADOW_BYTES: u64 = 64 << 20;
 /// Names whose answers of the resolver are remembered (`@rbl`); each takes some 200 bytes.
 pub const RESOLVED_NAMES: usize = 10_000;
 /// Names that wait to be asked of the resolver. More come only from a flood of new addresses.

@@ -80,6 +80,8 @@ fn report() -> Report {
             relevant_status: false,
         },
         sanitised: Sanitised::default(),
+        costs: None,
+        shadow: None,
     }
 }
 

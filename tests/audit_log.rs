@@ -46,6 +46,8 @@ fn report(id: &str) -> Report {
         events: Vec::new(),
         audit: AuditSettings { engine: AuditEngine::On, parts: AuditParts::DEFAULT, relevant_status: false },
         sanitised: Sanitised::default(),
+        costs: None,
+        shadow: None,
     }
 }
 

@@ -109,6 +109,7 @@ fn defaults_are_those_of_the_reference() {
         ("admin", &schema::ADMIN),
         ("client", &schema::CLIENT),
         ("audit", &schema::AUDIT),
+        ("metrics", &schema::METRICS),
         ("log", &schema::LOG),
         ("process", &schema::PROCESS),
         ("reload", &schema::RELOAD),

@@ -2,7 +2,7 @@
 
 use super::mask::Masker;
 use super::modsecurity;
-use super::record::Record;
+use super::record::{Record, Shadow};
 use super::redaction::{Names, Redaction};
 use crate::engine::Report;
 use std::time::Duration;
@@ -46,7 +46,11 @@ impl Auditor {
 
     /// The record of a transaction: redacted and bounded.
     pub fn record<'a>(&self, report: &'a Report, facts: &'a Facts) -> Record<'a> {
-        Record::new(report, facts, &Masker::new(&self.names, report))
+        let shadow = report.shadow.as_deref();
+        // Its parser may have seen secrets where the other one saw none.
+        let shadow =
+            shadow.map(|shadow| Shadow::new(report, shadow, &Masker::new(&self.names, &shadow.report)));
+        Record { shadow, ..Record::new(report, facts, &Masker::new(&self.names, report)) }
     }
 
     /// The record as one line, newline included. Whether the ruleset wants the transaction recorded at all is

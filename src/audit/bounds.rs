@@ -22,3 +22,5 @@ pub(super) const TAGS: usize = 64;
 pub(super) const EVENTS: usize = 128;
 /// Uploaded files.
 pub(super) const FILES: usize = 64;
+/// Rules that a candidate ruleset adds or leaves out.
+pub(super) const SHADOW_RULES: usize = 64;

@@ -14,8 +14,8 @@ mod text;
 
 pub use auditor::{Auditor, Facts, Format};
 pub use record::{
-    Body, Endpoint, File, Happening, Hit, Matched, Omitted, Record, Request, Response, Score, Upstream,
-    Verdict, is_interrupted, mode_name,
+    Body, Endpoint, File, Happening, Hit, Matched, Omitted, Record, Request, Response, Score, Shadow,
+    Upstream, Verdict, is_interrupted, mode_name,
 };
 pub use redaction::{ARGUMENTS, COOKIES, HEADERS, Redaction};
 pub use secrets::MASK;

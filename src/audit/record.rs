@@ -4,7 +4,7 @@
 use super::mask::Masker;
 use super::text::{bounded, plain};
 use super::{Facts, bounds};
-use crate::engine::{AuditParts, Decision, Event, Interruption, MatchedValue, Report, RuleHit};
+use crate::engine::{AuditParts, Decision, Event, Interruption, MatchedValue, Report, RuleHit, Shadowed};
 use crate::ruleset::Mode;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -50,6 +50,9 @@ pub struct Record<'a> {
     /// What else happened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Happening<'a>>,
+    /// What a candidate ruleset made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow<'a>>,
     /// What was left out because of a bound.
     #[serde(skip_serializing_if = "Omitted::is_empty")]
     pub omitted: Omitted,
@@ -157,6 +160,53 @@ pub struct Verdict<'a> {
     /// Where a redirect leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Cow<'a, str>>,
+}
+
+/// What a candidate ruleset made of a transaction that it did not decide.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shadow<'a> {
+    /// `same`, `newly_blocked`, `newly_passed` or `undecided`.
+    pub verdict: &'static str,
+    /// What it would have decided.
+    pub decision: Verdict<'a>,
+    /// Its anomaly scores.
+    pub score: Score,
+    /// Rules that matched under it and not under the rules at work.
+    pub rules_added: Vec<Hit<'a>>,
+    /// Ids of rules that matched under the rules at work and not under it.
+    pub rules_removed: Vec<u64>,
+    /// Parts that it asked for and was not shown: `request_body`, `response_body`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<&'static str>,
+}
+
+impl<'a> Shadow<'a> {
+    /// The section about `shadow` in the record of `report`, redacted as `masker` knows.
+    pub(super) fn new(report: &Report, shadow: &'a Shadowed, masker: &Masker<'_>) -> Self {
+        let missing =
+            [(shadow.request_body_missing, "request_body"), (shadow.response_body_missing, "response_body")];
+        Self {
+            verdict: shadow.difference.name(),
+            decision: verdict(shadow.report.stop(), masker),
+            score: score(&shadow.report),
+            rules_added: shadow
+                .added(report)
+                .take(bounds::SHADOW_RULES)
+                .map(|hit| rule(hit, masker))
+                .collect(),
+            rules_removed: shadow.removed(report).into_iter().take(bounds::SHADOW_RULES).collect(),
+            missing: missing.into_iter().filter(|(is, _)| *is).map(|(_, part)| part).collect(),
+        }
+    }
+}
+
+fn score(report: &Report) -> Score {
+    Score {
+        inbound: report.scores.inbound,
+        outbound: report.scores.outbound,
+        threshold: report.scores.inbound_threshold,
+        outbound_threshold: report.scores.outbound_threshold,
+    }
 }
 
 /// Anomaly scores and thresholds; a threshold of 0 means that there is none.
@@ -305,14 +355,10 @@ impl<'a> Record<'a> {
             mode: mode_name(report.mode),
             decision: verdict(report.decision.interruption(), masker),
             suppressed: report.suppressed.as_ref().map(|i| verdict(Some(i), masker)),
-            score: Score {
-                inbound: report.scores.inbound,
-                outbound: report.scores.outbound,
-                threshold: report.scores.inbound_threshold,
-                outbound_threshold: report.scores.outbound_threshold,
-            },
+            score: score(report),
             rules: logged.iter().take(bounds::RULES).map(|hit| rule(hit, masker)).collect(),
             events: report.events.iter().take(bounds::EVENTS).map(|e| happening(e, masker)).collect(),
+            shadow: None,
             omitted,
             parts,
             started,

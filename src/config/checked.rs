@@ -26,6 +26,8 @@ pub struct Checked {
     pub router: Router,
     /// The audit log.
     pub audit: Audit,
+    /// What is measured.
+    pub metrics: Measuring,
     /// The server's own log.
     pub log: Log,
     /// The process.
@@ -148,6 +150,8 @@ pub struct Site {
     /// Rule text in order: files and built-in rulesets, inline directives, exclusions. Sites with equal lists
     /// share one compiled ruleset.
     pub rules: Vec<RuleInput>,
+    /// A candidate ruleset that decides nothing.
+    pub shadow: Option<Shadow>,
     /// Overrides `SecRuleEngine`.
     pub mode: Option<Mode>,
     /// What inner failures do to a request.
@@ -164,6 +168,20 @@ pub struct Site {
     pub balance: Balance,
     /// What is answered instead of asking them; none when they are asked.
     pub maintenance: Option<Maintenance>,
+}
+
+/// A candidate ruleset, tried on a share of a site's requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// Rule text in order, as [`Site::rules`].
+    pub rules: Vec<RuleInput>,
+    /// Of a million requests, how many are tried; at least 1, at most [`Shadow::ALL`].
+    pub sample: u32,
+}
+
+impl Shadow {
+    /// [`Shadow::sample`] when every request is tried.
+    pub const ALL: u32 = 1_000_000;
 }
 
 /// One piece of rule text.
@@ -397,6 +415,13 @@ pub enum AuditTarget {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
+}
+
+/// What is measured beside what is always counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measuring {
+    /// One request in so many has the cost of its rules measured; 0 measures none.
+    pub rule_costs: u32,
 }
 
 /// The server's own log, on standard error.

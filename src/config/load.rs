@@ -6,8 +6,8 @@ use super::schema;
 use super::site::{self, Place};
 use super::{
     Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientLimits, DEFAULT_ADMIN,
-    DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Overrides, Process, Reload, Router, Secret, Site,
-    Store,
+    DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Measuring, Overrides, Process, Reload, Router,
+    Secret, Site, Store,
 };
 use crate::audit::Redaction;
 use crate::source::{SourceMap, Span};
@@ -93,6 +93,7 @@ fn read_top(
     let sites = sites(&top, place, overrides, out);
     let router = router(&sites, out);
     let audit = audit(&top, place, overrides, out);
+    let metrics = metrics(&top, out);
     let log = log(&top, out);
     let process = process(&top, place, overrides, out);
     let reload = reload(&top, out);
@@ -114,6 +115,7 @@ fn read_top(
         sites,
         router,
         audit,
+        metrics,
         log,
         process,
         reload,
@@ -341,6 +343,13 @@ fn audit(top: &Section<'_>, place: &mut Place<'_>, overrides: &Overrides, out: &
         queue_bytes: to_usize(section.size("queue_bytes", (1 << 16, 1 << 40), out).unwrap_or(64 << 20)),
         redact: redact.unwrap_or_default(),
     }
+}
+
+fn metrics(top: &Section<'_>, out: &mut Diagnostics) -> Measuring {
+    let empty = Node { span: top.span(), data: Data::Null };
+    let section = Section::new(&schema::METRICS, top.get("metrics").unwrap_or(&empty), out);
+    let sample = section.count("rule_cost_sample", (0, 1_000_000), out).unwrap_or(1_000);
+    Measuring { rule_costs: u32::try_from(sample).unwrap_or(u32::MAX) }
 }
 
 const AUDIT_QUEUE: NonZeroUsize = NonZeroUsize::new(8_192).expect("8192 is not 0");

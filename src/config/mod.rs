@@ -11,6 +11,7 @@ mod exclusion;
 mod load;
 mod overrides;
 pub mod posture;
+mod promotion;
 mod reader;
 mod reference;
 mod route;
@@ -22,12 +23,14 @@ pub use crate::audit::Format as AuditFormat;
 pub use balance::{Balance, BalanceKey, BalanceMethod, FailOn, HealthCheck, Maintenance, RetryOn, Sticky};
 pub use checked::{
     Admin, Audit, AuditTarget, Certificate, Checked, ClientLimits, Failure, FailureOutcome, FailurePolicy,
-    Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat, Process, Reload,
-    RuleInput, Secret, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2, UpstreamTls,
+    Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat, Measuring,
+    Process, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
+    UpstreamTls,
 };
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};
 pub use exclusion::EXCLUSION_RULE_IDS;
 pub use load::{LoadedConfig, check, load};
 pub use overrides::Overrides;
+pub use promotion::{Edit, promote};
 pub use reference::reference;
 pub use route::{HostPattern, Router};

@@ -64,6 +64,7 @@ pub const TOP: Table = Table {
             "What is protected. Exact hosts win over wildcards, wildcards over `*`, then the longest path wins.",
         ),
         key("audit", "[audit](#audit)", "none", "The audit log."),
+        key("metrics", "[metrics](#metrics)", "none", "What is measured."),
         key("log", "[log](#log)", "none", "The server's own log."),
         key("process", "[process](#process)", "none", "Threads, user, shutdown."),
         key("reload", "[reload](#reload)", "none", "Watching for changes."),
@@ -194,6 +195,12 @@ pub const SITE: Table = Table {
         ),
         key("directives", "SecLang text", "none", "Directives after all `rules`."),
         key("exclusions", "list of [exclusions](#exclusions)", "[]", "What must not be inspected, and why."),
+        key(
+            "shadow",
+            "[shadow](#shadow)",
+            "none",
+            "A candidate ruleset that is tried on a share of the requests and decides nothing.",
+        ),
         key("mode", "`On`, `DetectionOnly` or `Off`", "none", "Overrides `SecRuleEngine` of the rules."),
         key(
             "fail",
@@ -242,6 +249,32 @@ pub const PATCH: Table = Table {
             "`On` or `DetectionOnly`",
             "On",
             "Whether they block, as far as the site's mode lets rules block, or only tell what they would have.",
+        ),
+    ],
+};
+
+/// `sites[].shadow`.
+pub const SHADOW: Table = Table {
+    name: "shadow",
+    path: "sites[].shadow",
+    about: "What is not named here is as in the site itself. The candidate is evaluated when the request has been \
+            decided, on a thread of its own, under the site's `mode`. See \
+            [Trying other rules](guide/shadow.md).",
+    keys: &[
+        key("rules", "list of files, globs or [texts](#rule-texts)", "none", "As the site's `rules`."),
+        key(
+            "patches",
+            "list of names, globs, files or [virtual patches](#virtual-patches)",
+            "none",
+            "As the site's `patches`.",
+        ),
+        key("directives", "SecLang text", "none", "As the site's `directives`."),
+        key("exclusions", "list of [exclusions](#exclusions)", "none", "As the site's `exclusions`."),
+        key(
+            "sample",
+            "share such as `10%` or `0.1`",
+            "10%",
+            "Of how many requests. Each is chosen by chance, whoever sends it.",
         ),
     ],
 };
@@ -414,6 +447,19 @@ pub const REDACT: Table = Table {
     ],
 };
 
+/// `metrics`.
+pub const METRICS: Table = Table {
+    name: "metrics",
+    path: "metrics",
+    about: "",
+    keys: &[key(
+        "rule_cost_sample",
+        "number",
+        "1000",
+        "One request in so many has the time measured that each rule takes, for `portcullis top`; 0 measures none.",
+    )],
+};
+
 /// `log`.
 pub const LOG: Table = Table {
     name: "log",
@@ -481,11 +527,13 @@ pub const TABLES: &[&Table] = &[
     &RULE_TEXT,
     &PATCH,
     &EXCLUSION,
+    &SHADOW,
     &FAIL,
     &TIMEOUTS,
     &FORWARDED,
     &AUDIT,
     &REDACT,
+    &METRICS,
     &LOG,
     &PROCESS,
     &RELOAD,

@@ -8,8 +8,8 @@ use super::reader::{Section, complain, scalar};
 use super::schema;
 use super::{
     Balance, EMBEDDED_RULESET, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy,
-    HostHeader, HostPattern, Identity, Overrides, RuleInput, Site, SiteTimeouts, Upstream, UpstreamHttp2,
-    UpstreamTls,
+    HostHeader, HostPattern, Identity, Overrides, RuleInput, Shadow, Site, SiteTimeouts, Upstream,
+    UpstreamHttp2, UpstreamTls,
 };
 use crate::ruleset::Mode;
 use crate::source::Span;
@@ -77,7 +77,8 @@ pub(super) fn read(
     }
     let upstreams = upstreams(&section, place, overrides, out);
     let label = name.as_deref().unwrap_or("?");
-    let rules = rules(&section, label, place, overrides, out);
+    let rules = rules(&section, None, label, place, overrides, out);
+    let shadow = shadow(&section, label, place, overrides, out);
     let modes = [("On", Mode::On), ("DetectionOnly", Mode::DetectionOnly), ("Off", Mode::Off)];
     let mode = section.word("mode", &modes, out);
     let request_id_header = match section.text("request_id_header", out).as_deref() {
@@ -99,6 +100,7 @@ pub(super) fn read(
         paths,
         upstreams,
         rules,
+        shadow,
         mode: overrides.mode.or(mode),
         failure: failure(&section, out),
         timeouts: timeouts(&section, out),
@@ -122,7 +124,8 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
         hosts: vec![HostPattern::Any],
         paths: vec!["/".to_owned()],
         upstreams: upstreams(&section, &mut place, overrides, out),
-        rules: rules(&section, "default", &mut place, overrides, out),
+        rules: rules(&section, None, "default", &mut place, overrides, out),
+        shadow: None,
         mode: overrides.mode,
         failure: FailurePolicy::all(FailureOutcome::Closed),
         timeouts: timeouts(&section, out),
@@ -288,42 +291,105 @@ fn parse_url(url: &str) -> Result<UpstreamUrl, String> {
     }
 }
 
+/// The candidate ruleset of a site.
+fn shadow(
+    site: &Section<'_>,
+    label: &str,
+    place: &mut Place<'_>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) -> Option<Shadow> {
+    let section = Section::new(&schema::SHADOW, site.get("shadow")?, out);
+    if SHADOWED.iter().all(|key| section.get(key).is_none()) {
+        let what = "`shadow` names nothing that differs from the site";
+        let complaint = Diagnostic::error("config-missing", section.span(), what);
+        out.push(complaint.help("give at least one of `rules`, `patches`, `directives` and `exclusions`"));
+    }
+    let sample = section.value("sample", out, share).unwrap_or(SHADOW_SAMPLE);
+    Some(Shadow { rules: rules(site, Some(&section), label, place, overrides, out), sample })
+}
+
+/// Settings of a site that its candidate may have otherwise.
+pub(super) const SHADOWED: [&str; 4] = ["rules", "patches", "directives", "exclusions"];
+
+/// A tenth.
+const SHADOW_SAMPLE: u32 = Shadow::ALL / 10;
+
+/// A share as parts of a million.
+fn share(text: &str) -> Result<u32, String> {
+    let bad = || "expected a share above 0 and up to all, such as `10%`, `0.5%` or `0.1`".to_owned();
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    let parts = (number / whole * f64::from(Shadow::ALL)).round();
+    if !(1.0..=f64::from(Shadow::ALL)).contains(&parts) {
+        return Err(bad());
+    }
+    // It lies between 1 and a million.
+    Ok(parts as u32)
+}
+
+/// Rule text of a site, or of its candidate ruleset: what `shadow` does not name is the site's.
 fn rules(
-    section: &Section<'_>,
+    site: &Section<'_>,
+    shadow: Option<&Section<'_>>,
     label: &str,
     place: &mut Place<'_>,
     overrides: &Overrides,
     out: &mut Diagnostics,
 ) -> Vec<RuleInput> {
-    let exclusions = exclusion::read(section, out);
+    // What the candidate takes from the site has been complained about there.
+    let mut told = Diagnostics::new();
+    let own = |key: &str| shadow.filter(|shadow| shadow.get(key).is_some());
+    let text = |what: &str, key: &str, text: String| {
+        let whose = if own(key).is_some() { "shadow: " } else { "" };
+        RuleInput::Text { name: format!("site {label}: {whose}{what}"), text }
+    };
+    // With a candidate, only what it says itself is news.
+    macro_rules! from {
+        ($key:expr) => {
+            match (own($key), shadow) {
+                (Some(section), _) => (section, &mut *out),
+                (None, None) => (site, &mut *out),
+                (None, Some(_)) => (site, &mut told),
+            }
+        };
+    }
+    let (section, complaints) = from!("exclusions");
+    let exclusions = exclusion::read(section, complaints);
     let mut all = Vec::new();
-    let text = |what: &str, text: String| RuleInput::Text { name: format!("site {label}: {what}"), text };
-    all.extend(exclusions.before.map(|t| text("exclusions by path", t)));
-    all.extend(patches(section, place, out));
+    all.extend(exclusions.before.map(|t| text("exclusions by path", "exclusions", t)));
+    let (section, complaints) = from!("patches");
+    all.extend(patches(section, place, complaints));
+    let (section, complaints) = from!("rules");
     let nodes = section.items("rules");
     let mut from_file = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         match &node.data {
             Data::Mapping(_) => {
-                let inner = Section::new(&schema::RULE_TEXT, node, out);
-                if required(&inner, "text", out) {
-                    let read = inner.text("text", out);
-                    from_file.extend(read.map(|t| text(&format!("rules[{index}]"), t)));
+                let inner = Section::new(&schema::RULE_TEXT, node, complaints);
+                if required(&inner, "text", complaints) {
+                    let read = inner.text("text", complaints);
+                    from_file.extend(read.map(|t| text(&format!("rules[{index}]"), "rules", t)));
                 }
             }
-            _ => from_file.extend(scalar(node, "rules", out).map(|t| RuleInput::File(place.rule_file(t)))),
+            _ => from_file
+                .extend(scalar(node, "rules", complaints).map(|t| RuleInput::File(place.rule_file(t)))),
         }
     }
     if nodes.is_empty() {
         from_file.push(RuleInput::File(EMBEDDED_RULESET.to_owned()));
     }
-    if overrides.rules.is_empty() {
+    if overrides.rules.is_empty() || own("rules").is_some() {
         all.extend(from_file);
     } else {
         all.extend(overrides.rules.iter().map(|file| RuleInput::File(file.clone())));
     }
-    all.extend(section.text("directives", out).map(|t| text("directives", t)));
-    all.extend(exclusions.after.map(|t| text("exclusions", t)));
+    let (section, complaints) = from!("directives");
+    all.extend(section.text("directives", complaints).map(|t| text("directives", "directives", t)));
+    all.extend(exclusions.after.map(|t| text("exclusions", "exclusions", t)));
     all
 }
 

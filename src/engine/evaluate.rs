@@ -42,6 +42,22 @@ impl Transaction {
         }
         self.begin_targets();
         let ruleset = Arc::clone(&self.ruleset);
+        // Twice in the program, so that a walk that is not measured does not even ask whether it is.
+        if self.costs.is_some() {
+            self.walk::<true>(&ruleset, number)
+        } else {
+            self.walk::<false>(&ruleset, number)
+        }
+        self.current_rule = None;
+        self.remember_verdicts(&ruleset);
+        match &self.interruption {
+            Some(interruption) if !logging => Decision::Interrupt(interruption.clone()),
+            _ => Decision::Pass,
+        }
+    }
+
+    /// Walks through the rules of a phase that may match.
+    fn walk<const MEASURED: bool>(&mut self, ruleset: &Ruleset, number: u8) {
         let phase = ruleset.phase(number);
         self.sieve.begin(phase);
         let mut at = 0;
@@ -64,17 +80,29 @@ impl Transaction {
                 continue;
             }
             let guard = phase.guards.get(position).copied().flatten().filter(|_| self.prefilters);
-            if let Some(guard) = guard
-                && !self.passes_sieve(&ruleset, phase, position, guard)
-            {
-                self.matched.clear();
-                continue;
+            let begun = if MEASURED { self.world.ticks() } else { 0 };
+            if let Some(guard) = guard {
+                let passes = self.passes_sieve(ruleset, phase, position, guard);
+                if MEASURED {
+                    self.sieve_cost(begun);
+                }
+                if !passes {
+                    self.matched.clear();
+                    continue;
+                }
             }
+            let begun = if MEASURED { self.world.ticks() } else { 0 };
             self.current_rule = Some(index);
-            if !self.evaluate(&ruleset, index, guard) {
-                continue;
+            let next = if self.evaluate(ruleset, index, guard) {
+                Some(self.after_match(ruleset, index, at))
+            } else {
+                None
+            };
+            if MEASURED {
+                self.rule_cost(ruleset.rule(index).id, begun);
             }
-            match self.after_match(&ruleset, index, at) {
+            let Some(next) = next else { continue };
+            match next {
                 Next::Continue => {}
                 Next::Jump(to) => at = to,
                 Next::EndPhase => break,
@@ -83,12 +111,6 @@ impl Transaction {
             if self.mode == Mode::Off {
                 break;
             }
-        }
-        self.current_rule = None;
-        self.remember_verdicts(&ruleset);
-        match &self.interruption {
-            Some(interruption) if !logging => Decision::Interrupt(interruption.clone()),
-            _ => Decision::Pass,
         }
     }
 

@@ -6,6 +6,8 @@
 
 mod actions;
 mod buffers;
+mod compare;
+mod cost;
 mod decision;
 mod evaluate;
 mod head;
@@ -24,6 +26,8 @@ mod tx;
 mod values;
 mod world;
 
+pub use compare::{Difference, Shadowed};
+pub use cost::{Costs, RuleCost};
 pub use decision::{BodyStep, Decision, Disruption, Interruption};
 pub use report::{
     AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, FileRecord, MatchedValue, Report,

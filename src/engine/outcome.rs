@@ -15,7 +15,7 @@ impl Transaction {
         let relevant = &self.ruleset.settings.relevant_status;
         let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status));
         let audit = AuditSettings { engine, parts: self.audit_parts, relevant_status };
-        let is_audited = audit.wants(&self.hits);
+        let is_audited = self.keeps_request || audit.wants(&self.hits);
         let request = if is_audited { self.request_record() } else { RequestRecord::default() };
         let request = RequestRecord { body: self.request_body_record(audit, is_audited), ..request };
         let response = self.has_response.then(|| {
@@ -54,6 +54,8 @@ impl Transaction {
             events: std::mem::take(&mut self.events),
             audit,
             sanitised: std::mem::take(&mut self.sanitised),
+            costs: self.costs.take(),
+            shadow: None,
         };
         self.into_buffers().give_back();
         report

@@ -1,6 +1,6 @@
 //! What a transaction leaves behind: everything that an audit record, a metric or an explanation needs.
 
-use super::{Decision, Interruption};
+use super::{Costs, Decision, Interruption, Shadowed};
 use crate::ruleset::Mode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +39,10 @@ pub struct Report {
     pub audit: AuditSettings,
     /// Names of members that must not be shown (`sanitiseArg`, …), in lower case, beside the audit's own.
     pub sanitised: Sanitised,
+    /// What rules cost, when that was measured.
+    pub costs: Option<Box<Costs>>,
+    /// What a candidate ruleset made of the same transaction. The engine leaves it empty.
+    pub shadow: Option<Box<Shadowed>>,
 }
 
 /// What `sanitise…` actions named.

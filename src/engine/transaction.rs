@@ -8,7 +8,7 @@ use super::response_body::ResponseBody;
 use super::sieve::Sieve;
 use super::tx::Tx;
 use super::values::{ValueId, Values};
-use super::{BodyStep, Decision, Event, EventKind, Interruption, Report, RuleHit, Sanitised, World};
+use super::{BodyStep, Costs, Decision, Event, EventKind, Interruption, Report, RuleHit, Sanitised, World};
 use crate::limits;
 use crate::operator::Found;
 use crate::ruleset::{Allow, AuditMode, Mode, RuleIndex, Ruleset};
@@ -95,6 +95,10 @@ pub struct Transaction {
     pub(super) hits: Vec<RuleHit>,
     pub(super) events: Vec<Event>,
     pub(super) sanitised: Sanitised,
+    /// The request is to be in the report, whether the ruleset wants it recorded or not.
+    pub(super) keeps_request: bool,
+    /// There when the cost of rules is measured.
+    pub(super) costs: Option<Box<Costs>>,
 }
 
 /// A member of a collection.
@@ -156,6 +160,8 @@ impl Transaction {
             hits: Vec::new(),
             events: Vec::new(),
             sanitised: Sanitised::default(),
+            keeps_request: false,
+            costs: None,
             world: options.world,
             id: options.id,
             ruleset,
@@ -185,6 +191,18 @@ impl Transaction {
     /// else; it is there so that tests can compare.
     pub fn set_memo(&mut self, on: bool) {
         self.values.keeps = on;
+    }
+
+    /// Has the request in the report even when the ruleset does not want the transaction recorded, so that what the report
+    /// quotes of it can be redacted.
+    pub fn keep_request(&mut self) {
+        self.keeps_request = true;
+    }
+
+    /// Has what each rule costs in the report, by the [`World::ticks`] that pass. A transaction of which nobody asks that
+    /// does nothing for it.
+    pub fn measure_rules(&mut self) {
+        self.costs = Some(Box::default());
     }
 
     /// The mode now in force; `ctl:ruleEngine` may change it.

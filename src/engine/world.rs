@@ -8,6 +8,11 @@ pub trait World: Send + Sync {
     /// The time now.
     fn now(&self) -> SystemTime;
 
+    /// Nanoseconds since some moment; never fewer than before. Asked only by transactions that measure what rules cost.
+    fn ticks(&self) -> u64 {
+        0
+    }
+
     /// Persistent collections (`IP`, `SESSION`, `USER`, `GLOBAL`, `RESOURCE`).
     fn collections(&self) -> &dyn Collections;
 

@@ -83,5 +83,7 @@ fn bare(exchange: &Exchange) -> Report {
             relevant_status: true,
         },
         sanitised: Sanitised::default(),
+        costs: None,
+        shadow: None,
     }
 }

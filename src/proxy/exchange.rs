@@ -12,6 +12,7 @@ use super::connect::Dialler;
 use super::observer::{Finished, Observer};
 use super::page::Page;
 use super::routing;
+use super::shadow::{Job, Shadows, Tape};
 use super::upstream::Directory;
 use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
 use crate::engine::{BodyStep, Decision, EventKind, Options, Transaction, World};
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) budget: Arc<Budget>,
     pub(super) ids: Ids,
     pub(super) aside: Aside,
+    pub(super) shadows: Shadows,
     pub(super) directory: Directory,
     pub(super) dialler: Dialler,
 }
@@ -69,6 +71,8 @@ pub(super) struct Exchange {
     began: Instant,
     pub(super) began_at: SystemTime,
     delivered: AtomicBool,
+    /// Something is kept for a candidate ruleset, so that the others need not look.
+    is_taped: bool,
     state: Mutex<State>,
 }
 
@@ -92,6 +96,8 @@ struct State {
     looked_at: u64,
     /// The response's body is compressed.
     is_coded: bool,
+    /// What is kept for a candidate ruleset.
+    tape: Option<Box<Tape>>,
 }
 
 /// How a step of the inspection ended.
@@ -113,7 +119,7 @@ impl Exchange {
         let site = generation.config.site_for(&routing::host(&arrival.head), &routing::path(&arrival.head));
         let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
         let client = Client::find(&generation.config, config, arrival.peer, &arrival.head);
-        let exchange = Self {
+        let mut exchange = Self {
             id: shared.ids.next(),
             client,
             site,
@@ -122,6 +128,7 @@ impl Exchange {
             began: Instant::now(),
             began_at: shared.world.now(),
             delivered: AtomicBool::new(false),
+            is_taped: false,
             state: Mutex::new(State {
                 transaction: None,
                 is_idle: false,
@@ -135,9 +142,11 @@ impl Exchange {
                 held: shared.budget.hold(),
                 looked_at: 0,
                 is_coded: false,
+                tape: None,
             }),
             arrival,
         };
+        exchange.begin_tape();
         if exchange.runtime().is_some_and(bare::is_enough) && exchange.arrival.head.faults.is_empty() {
             exchange.state().is_idle = true;
         } else {
@@ -161,6 +170,25 @@ impl Exchange {
         self.site == self.generation.config.site_for(host, &routing::path(&self.arrival.head))
     }
 
+    /// Whether a body belongs to the request.
+    pub(super) fn has_body(&self, has_body: bool) {
+        if self.is_taped
+            && let Some(tape) = &mut self.state().tape
+        {
+            tape.has_body = has_body;
+        }
+    }
+
+    /// Decides by chance whether the request is shown to the site's candidate ruleset, if there is one.
+    fn begin_tape(&mut self) {
+        let Some(candidate) = self.runtime().and_then(|runtime| runtime.candidate.as_ref()) else { return };
+        if candidate.wants(chance(&self.id, SHADOW_SALT)) && self.arrival.head.fatal().is_none() {
+            let tape = Tape::new(candidate, self.shared.shadows.budget());
+            self.state().tape = Some(Box::new(tape));
+            self.is_taped = true;
+        }
+    }
+
     /// What inner failures do: the site's word, or, where there is none, they refuse.
     pub(super) fn policy(&self) -> FailurePolicy {
         self.site().map_or(FailurePolicy::all(FailureOutcome::Closed), |site| site.failure)
@@ -178,7 +206,18 @@ impl Exchange {
 
     /// Whether the request's body is to be read before phase 2.
     pub(super) fn wants_request_body(&self) -> bool {
-        self.ask(Transaction::request_body_wanted)
+        let wants = self.ask(Transaction::request_body_wanted);
+        self.note_body(2, wants);
+        wants
+    }
+
+    fn note_body(&self, phase: usize, wants: bool) {
+        if self.is_taped
+            && wants
+            && let Some(tape) = &mut self.state().tape
+        {
+            tape.note_body(phase, false);
+        }
     }
 
     /// A piece of the request's body, which will be kept for the upstream.
@@ -206,20 +245,30 @@ impl Exchange {
             return Step::Pass;
         }
         let mut is_coded = false;
+        let mut kept = self.is_taped.then(Vec::new);
         let step = self.decide(3, |transaction| {
             for (name, value) in headers {
                 is_coded |= name.eq_ignore_ascii_case(b"content-encoding");
                 transaction.add_response_header(name, value);
+                if let Some(kept) = &mut kept {
+                    kept.push((name.to_vec(), value.to_vec()));
+                }
             }
             transaction.process_response_headers(status, protocol)
         });
-        self.state().is_coded = is_coded;
+        let mut state = self.state();
+        state.is_coded = is_coded;
+        if let (Some(headers), Some(tape)) = (kept, &mut state.tape) {
+            tape.take_response(status, protocol, headers);
+        }
         step
     }
 
     /// Whether the response's body is to be held back until phase 4.
     pub(super) fn wants_response_body(&self) -> bool {
-        self.ask(Transaction::response_body_wanted)
+        let wants = self.ask(Transaction::response_body_wanted);
+        self.note_body(4, wants);
+        wants
     }
 
     /// A piece of the response's body, which is held back.
@@ -320,7 +369,7 @@ impl Exchange {
     /// Phase 5, and the report to the observer. Later calls do nothing.
     pub(super) fn finish(&self, status: u16, request_bytes: u64, response_bytes: u64) {
         let started = Instant::now();
-        let (transaction, is_idle, mut inspection, troubles, upstream) = {
+        let (transaction, is_idle, mut inspection, troubles, upstream, tape, is_request_done) = {
             let mut state = self.state();
             (
                 state.transaction.take(),
@@ -328,6 +377,8 @@ impl Exchange {
                 state.inspection,
                 std::mem::take(&mut state.troubles),
                 state.upstream.take(),
+                state.tape.take(),
+                state.request_done,
             )
         };
         let report =
@@ -335,11 +386,16 @@ impl Exchange {
         if report.is_some() {
             inspection[4] = started.elapsed();
         }
+        // An engine that failed has no word with which another could be compared.
+        let tape = tape.filter(|_| match &report {
+            Some(report) => is_request_done || report.stop().is_some(),
+            None => is_idle && is_request_done,
+        });
         let report = report.unwrap_or_else(|| match self.runtime().filter(|_| is_idle) {
             Some(runtime) => bare::off(self, runtime),
             None => bare::failed(self, &troubles),
         });
-        self.shared.observer.finished(Finished {
+        let finished = Finished {
             site: self.site().cloned(),
             report,
             status,
@@ -349,7 +405,18 @@ impl Exchange {
             request_bytes,
             response_bytes,
             upstream,
-        });
+            shadow_time: Duration::ZERO,
+        };
+        match tape {
+            None => self.shared.observer.finished(finished),
+            Some(tape) => self.shared.shadows.submit(Job {
+                tape,
+                arrival: Arc::clone(&self.arrival),
+                client: self.client.address,
+                began_at: self.began_at,
+                finished,
+            }),
+        }
     }
 
     fn feed_head(&self) {
@@ -359,15 +426,10 @@ impl Exchange {
         let head = &self.arrival.head;
         let fed = catch_unwind(AssertUnwindSafe(|| {
             let mut transaction = Box::new(Transaction::new(Arc::clone(&runtime.ruleset), options));
-            transaction.process_connection(self.client.address, self.arrival.server);
-            transaction.process_uri(&head.method, &head.target, &head.protocol);
-            // Behind it, as it makes a line of its own from its parts.
-            if !head.line.is_empty() {
-                transaction.set_request_line(&head.line);
+            if is_one_in(self.generation.config.metrics.rule_costs, &self.id) {
+                transaction.measure_rules();
             }
-            for (name, value) in &head.headers {
-                transaction.add_request_header(name, value);
-            }
+            show_head(&mut transaction, &self.arrival, self.client.address);
             for fault in head.faults.iter().filter(|fault| hides_what_came(**fault)) {
                 let detail = format!("{}: {}", fault.name(), fault.sentence());
                 transaction.note(EventKind::NormalisedRequest, &detail);
@@ -421,7 +483,16 @@ impl Exchange {
         if !self.state().held.grow(chunk.len(), self.generation.config.client.held_bytes) {
             return Step::Stop(Trouble::Inner(Failure::Overload));
         }
-        match self.guarded(phase, |transaction| call(transaction, chunk)) {
+        let step = self.guarded(phase, |transaction| call(transaction, chunk));
+        if self.is_taped
+            && let Some(tape) = &mut self.state().tape
+        {
+            tape.take(phase, chunk);
+            if !matches!(step, Ok(Some(BodyStep::Continue))) {
+                tape.note_body(phase, true);
+            }
+        }
+        match step {
             Ok(Some(BodyStep::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
             Ok(Some(BodyStep::LimitReached)) => Step::LimitReached,
             Ok(Some(BodyStep::Continue)) => Step::Pass,
@@ -484,6 +555,37 @@ impl Exchange {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Feeds a transaction everything that phase 1 needs.
+pub(super) fn show_head(transaction: &mut Transaction, arrival: &Arrival, client: SocketAddr) {
+    let head = &arrival.head;
+    transaction.process_connection(client, arrival.server);
+    transaction.process_uri(&head.method, &head.target, &head.protocol);
+    // Behind it, as it makes a line of its own from its parts.
+    if !head.line.is_empty() {
+        transaction.set_request_line(&head.line);
+    }
+    for (name, value) in &head.headers {
+        transaction.add_request_header(name, value);
+    }
+}
+
+/// A number that no client can choose, from a transaction's id: its last characters are random, or one more than those
+/// of the one before it within a millisecond. `salt` is a large odd number.
+fn chance(id: &str, salt: u64) -> u64 {
+    let end = id.as_bytes().last_chunk::<8>().copied().unwrap_or_default();
+    // The upper half of such a product depends on all bits.
+    u64::from_ne_bytes(end).wrapping_mul(salt) >> 32
+}
+
+/// Whether a transaction is the one in `n` that is chosen; none is when that is 0.
+fn is_one_in(n: u32, id: &str) -> bool {
+    n > 0 && chance(id, COST_SALT) % u64::from(n) == 0
+}
+
+/// What keeps one choice from being the other.
+const SHADOW_SALT: u64 = 0x9E37_79B9_7F4A_7C15;
+const COST_SALT: u64 = 0xC2B2_AE3D_27D4_EB4F;
 
 /// Whether rules are shown something else than what came, so that the record has to tell.
 fn hides_what_came(fault: Fault) -> bool {

@@ -25,6 +25,7 @@ mod replay;
 mod routing;
 mod server;
 mod service;
+mod shadow;
 mod socket;
 mod tls;
 mod upstream;

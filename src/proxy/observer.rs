@@ -12,6 +12,23 @@ pub trait Observer: Send + Sync {
     /// A request is finished, whatever became of it.
     fn finished(&self, finished: Finished);
 
+    /// A request is finished and waits for what a candidate ruleset says of it: [`Self::settled`] follows, and
+    /// [`Self::finished`] does not.
+    fn answered(&self, finished: &Finished) {
+        let _ = finished;
+    }
+
+    /// What was told to [`Self::answered`], with the candidate's word in its report, unless that failed. Not called on
+    /// the request path.
+    fn settled(&self, finished: Finished) {
+        self.finished(finished);
+    }
+
+    /// A request that was chosen to be shown to a candidate ruleset was not: too many waited, or it failed.
+    fn shadow_dropped(&self, site: &Site, reason: &'static str) {
+        let _ = (site, reason);
+    }
+
     /// An upstream failed and another one is tried; what ends a request is in [`Finished::trouble`].
     fn upstream_failed(&self, site: &Site, reason: &'static str);
 
@@ -40,6 +57,8 @@ pub struct Finished {
     pub response_bytes: u64,
     /// The upstream that was used last.
     pub upstream: Option<String>,
+    /// How long the candidate ruleset took, when one was asked.
+    pub shadow_time: Duration,
 }
 
 impl Finished {

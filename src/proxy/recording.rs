@@ -3,26 +3,36 @@
 use super::answer::Trouble;
 use super::observer::{Finished, Observer};
 use crate::config::{FailureOutcome, Site};
-use crate::telemetry::{Completed, Mishap, Recorder};
+use crate::telemetry::{Completed, Mishap, Recorder, Tally};
 
 impl Observer for Recorder {
     fn finished(&self, finished: Finished) {
-        let mishaps = finished
-            .troubles
-            .iter()
-            .filter_map(|(trouble, reason)| mishap(trouble, reason, finished.site.as_deref()));
-        let completed = Completed {
-            mishaps: mishaps.collect(),
-            site: finished.site.as_ref().map(|site| site.name.clone()),
-            report: finished.report,
+        self.answered(&finished);
+        self.record(completed(finished));
+    }
+
+    fn answered(&self, finished: &Finished) {
+        self.count(&Tally {
+            site: finished.site.as_ref().map(|site| site.name.as_str()),
+            report: &finished.report,
             status: finished.status,
-            inspection: finished.inspection,
+            mishaps: &mishaps(finished),
+            inspection: &finished.inspection,
             duration: finished.duration,
             request_bytes: finished.request_bytes,
             response_bytes: finished.response_bytes,
-            upstream: finished.upstream,
-        };
-        Recorder::finished(self, completed);
+        });
+    }
+
+    fn settled(&self, finished: Finished) {
+        let time = finished.shadow_time;
+        let completed = completed(finished);
+        self.count_shadow(&completed, time);
+        self.record(completed);
+    }
+
+    fn shadow_dropped(&self, site: &Site, reason: &'static str) {
+        self.metrics().shadow_dropped(&site.name, reason);
     }
 
     fn upstream_failed(&self, site: &Site, reason: &'static str) {
@@ -32,6 +42,25 @@ impl Observer for Recorder {
     fn connection_failed(&self, reason: &'static str) {
         self.metrics().connection_failed(reason);
     }
+}
+
+fn completed(finished: Finished) -> Completed {
+    Completed {
+        mishaps: mishaps(&finished),
+        site: finished.site.as_ref().map(|site| site.name.clone()),
+        report: finished.report,
+        status: finished.status,
+        inspection: finished.inspection,
+        duration: finished.duration,
+        request_bytes: finished.request_bytes,
+        response_bytes: finished.response_bytes,
+        upstream: finished.upstream,
+    }
+}
+
+fn mishaps(finished: &Finished) -> Vec<Mishap> {
+    let site = finished.site.as_deref();
+    finished.troubles.iter().filter_map(|(trouble, reason)| mishap(trouble, reason, site)).collect()
 }
 
 /// A trouble as telemetry names it; none for what the engine's report tells already.

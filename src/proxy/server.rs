@@ -11,6 +11,7 @@ use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
 use super::service::Service;
+use super::shadow::Shadows;
 use super::socket::Socket as BufferedSocket;
 use super::upstream::{self, Directory};
 use super::{health, http2, proxy_protocol, tls};
@@ -63,6 +64,7 @@ impl Server {
         let generation = current.load_full();
         let listeners = &generation.config.listeners;
         let sockets = listeners.iter().map(|l| Socket::bind(l, &generation)).collect::<io::Result<_>>()?;
+        let shadows = Shadows::new(Arc::clone(&world), Arc::clone(&observer));
         let shared = Arc::new(Shared {
             current,
             world,
@@ -70,6 +72,7 @@ impl Server {
             budget: Arc::new(Budget::default()),
             ids: Ids::default(),
             aside: Aside::default(),
+            shadows,
             directory: Directory::default(),
             dialler: Dialler::default(),
         });
@@ -146,9 +149,14 @@ impl Server {
         let _ = timeout(grace, async { while loops.join_next().await.is_some() {} }).await;
         loops.shutdown().await;
         checks.abort();
+        // Records of requests that are being shown to a candidate ruleset.
+        self.shared.shadows.drain(LAST_TAPES).await;
         Ok(())
     }
 }
+
+/// How long requests that wait for a candidate ruleset may hold up the end.
+const LAST_TAPES: Duration = Duration::from_secs(5);
 
 impl Socket {
     fn bind(config: &Listener, generation: &Generation) -> io::Result<Self> {

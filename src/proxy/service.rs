@@ -298,6 +298,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
     session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
     let head = &exchange.arrival.head;
     let has_body = !session.is_body_empty();
+    exchange.has_body(has_body);
     if has_body && expects_continue(head) {
         // The client waits for it (RFC 9110 §10.1.1). Its failure shows at the first read. pingora takes any head
         // that it writes before the body has come as a reason to close.

@@ -1,6 +1,7 @@
 //! From a configuration to a generation.
 
 use super::balancer::Balancer;
+use super::candidate::{Candidate, Evidence};
 use super::generation::{Generation, SiteRuntime};
 use super::recording::{Footprint, Recording};
 use crate::compile::{self, EMBEDDED, Input, Posture};
@@ -98,24 +99,38 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
     let mut sites = Vec::new();
     if let Some(config) = &config {
         let mut known: HashMap<&[RuleInput], Compiled> = HashMap::new();
-        for site in &config.sites {
-            let (ruleset, posture) = known.entry(&site.rules).or_insert_with(|| {
-                let loaded = load_rules(&site.rules, &recording);
+        let mut compile = |rules| {
+            let compiled: &mut Compiled = known.entry(rules).or_insert_with(|| {
+                let own = Recording::new(&recording, &[]);
+                let loaded = load_rules(rules, &own);
                 let untested = loaded.untested();
                 let (diagnostics, sources) = (loaded.diagnostics, loaded.sources);
                 complaints.push(Complaints { diagnostics, sources, untested });
-                (loaded.ruleset, Arc::new(loaded.posture))
+                let print = own.footprint().hash(&format!("{rules:?}"));
+                Compiled { ruleset: loaded.ruleset, posture: Arc::new(loaded.posture), print }
             });
+            compiled.clone()
+        };
+        for site in &config.sites {
+            let own = compile(&site.rules);
             postures.push(SitePosture {
                 site: site.name.clone(),
                 mode: site.mode,
-                posture: Arc::clone(posture),
+                posture: Arc::clone(&own.posture),
             });
-            sites.extend(ruleset.as_ref().map(|ruleset| SiteRuntime {
-                config: Arc::clone(site),
-                ruleset: Arc::clone(ruleset),
-                upstreams: Balancer::new(site),
-            }));
+            let Some(ruleset) = own.ruleset.clone() else { continue };
+            let candidate = match &site.shadow {
+                Some(shadow) => {
+                    let compiled = compile(&shadow.rules);
+                    let Some(candidate) = compiled.candidate(shadow.sample, site.mode, &own) else {
+                        continue;
+                    };
+                    Some(Arc::new(candidate))
+                }
+                None => None,
+            };
+            let upstreams = Balancer::new(site);
+            sites.push(SiteRuntime { config: Arc::clone(site), ruleset, upstreams, candidate });
         }
     }
     let footprint = recording.footprint();
@@ -128,7 +143,24 @@ pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
 }
 
 /// What one list of rule text compiled to.
-type Compiled = (Option<Arc<Ruleset>>, Arc<Posture>);
+#[derive(Clone)]
+struct Compiled {
+    ruleset: Option<Arc<Ruleset>>,
+    posture: Arc<Posture>,
+    /// A hash of all that it was compiled from.
+    print: String,
+}
+
+impl Compiled {
+    /// As a candidate beside `site`, whose mode may be set; none when it has faults.
+    fn candidate(self, sample: u32, mode: Option<Mode>, site: &Compiled) -> Option<Candidate> {
+        let decides = mode.or_else(|| site.ruleset.as_ref().map(|ruleset| ruleset.settings.mode));
+        let mode = decides.filter(|mode| *mode != Mode::Off).unwrap_or(Mode::On);
+        let print = format!("{} {} {mode:?}", site.print, self.print);
+        let evidence = Arc::new(Evidence::new());
+        Some(Candidate { ruleset: self.ruleset?, posture: self.posture, mode, sample, evidence, print })
+    }
+}
 
 /// Reads and compiles rule text as a site names it: a pattern stands for the files that it matches, in the order
 /// of their names. Warns of patches that should have been looked at again by now.

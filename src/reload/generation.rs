@@ -1,6 +1,7 @@
 //! One loaded configuration: sites and rulesets, numbered and hashed, swapped as a whole.
 
 use super::balancer::Balancer;
+use super::candidate::Candidate;
 use crate::config::{Checked, Site};
 use crate::ruleset::Ruleset;
 use arc_swap::ArcSwap;
@@ -32,11 +33,15 @@ impl Generation {
         self.sites.get(self.config.site_for(host, path)?)
     }
 
-    /// Takes over what `old` knows of the upstreams of sites that are in both.
+    /// Takes over what `old` knows of the upstreams of sites that are in both, and what was seen of their candidates.
     pub fn inherit(&mut self, old: &Generation) {
         for site in &mut self.sites {
             if let Some(same) = old.sites.iter().find(|s| s.config.name == site.config.name) {
                 site.upstreams.inherit(&same.upstreams);
+                let candidate = site.candidate.as_mut().and_then(Arc::get_mut);
+                if let (Some(candidate), Some(before)) = (candidate, &same.candidate) {
+                    candidate.inherit(before);
+                }
             }
         }
     }
@@ -51,4 +56,6 @@ pub struct SiteRuntime {
     pub ruleset: Arc<Ruleset>,
     /// Its upstreams.
     pub upstreams: Balancer,
+    /// Its candidate ruleset.
+    pub candidate: Option<Arc<Candidate>>,
 }

@@ -6,11 +6,15 @@
 
 mod balancer;
 mod build;
+mod candidate;
 mod generation;
+mod promotion;
 mod recording;
 mod reloader;
 
 pub use balancer::{Backend, Balancer, Condition, Lease, NoPick, Pick, Wish};
 pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules, today};
+pub use candidate::{Candidate, Evidence, Seen};
 pub use generation::{Current, Generation, SiteRuntime};
+pub use promotion::{Promoted, Promotion};
 pub use reloader::{Attempt, Hooks, NoHooks, Reloader, StartError, Status};

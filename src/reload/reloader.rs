@@ -2,6 +2,7 @@
 
 use super::build::{Complaints, Loaded, Origin, SitePosture, load, today};
 use super::generation::{Current, Generation};
+use super::promotion::{self, Promoted, Promotion};
 use super::recording::Footprint;
 use crate::config::{Checked, posture};
 use crate::syntax::diagnostic::Severity;
@@ -72,6 +73,7 @@ pub struct Reloader {
 
 enum Job {
     Reload(Option<Sender<Attempt>>),
+    Promote(Promotion, Sender<Promoted>),
     Stop,
 }
 
@@ -144,6 +146,14 @@ impl Reloader {
         wait.recv().ok()
     }
 
+    /// Has a candidate ruleset promoted, and waits for it: up to seconds, so not on a thread that serves. None after
+    /// [`Self::stop`].
+    pub fn promote(&self, promotion: Promotion) -> Option<Promoted> {
+        let (reply, wait) = channel();
+        self.send(Job::Promote(promotion, reply));
+        wait.recv().ok()
+    }
+
     /// Stops watching. The generation at work stays.
     pub fn stop(&self) {
         self.send(Job::Stop);
@@ -212,6 +222,9 @@ impl Worker {
                         let _ = reply.send(attempt);
                     }
                 }
+                Ok(Job::Promote(promotion, reply)) => {
+                    let _ = reply.send(self.promote(&promotion));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.review();
                     if let Some(interval) = interval
@@ -223,6 +236,22 @@ impl Worker {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn promote(&mut self, promotion: &Promotion) -> Promoted {
+        let generation = self.current.load_full();
+        let seen = match promotion::weigh(&generation, promotion) {
+            Ok(seen) => seen,
+            Err(refused) => return refused,
+        };
+        let changed = self.footprint.look_again(&*self.loader) != self.footprint;
+        if changed || self.status.load().refusal.is_some() {
+            let reason = "the files are not those of the rules at work; reload first".to_owned();
+            return Promoted::Refused { reason, forcible: false, seen: Some(seen) };
+        }
+        let origin = self.origin.clone();
+        let path = origin.path.as_deref();
+        promotion::carry_out(path, &origin.overrides, &promotion.site, seen, || self.guarded())
     }
 
     /// Once a day: a patch may pass its date while nothing is loaded.
@@ -330,6 +359,11 @@ fn tell(generation: &Generation, postures: &[SitePosture], metrics: &Metrics) {
         // Whoever starts the process has told the first generation's alarms.
         for alarm in alarms.iter().filter(|_| generation.number > 1) {
             tracing::warn!(site = %site.site, "{alarm}");
+        }
+    }
+    for site in &generation.sites {
+        if let Some(candidate) = &site.candidate {
+            metrics.site_shadow(&site.config.name, candidate.posture.rules);
         }
     }
     tell_patches(postures, metrics);

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// The real clock, the process' environment, and collections that outlive transactions.
 ///
@@ -20,6 +20,7 @@ pub struct ServerWorld {
     random: RandomState,
     drawn: AtomicU64,
     resolver: Resolver,
+    began: Instant,
 }
 
 impl ServerWorld {
@@ -30,6 +31,7 @@ impl ServerWorld {
             random: RandomState::new(),
             drawn: AtomicU64::new(0),
             resolver: Resolver::system(),
+            began: Instant::now(),
         }
     }
 }
@@ -37,6 +39,10 @@ impl ServerWorld {
 impl World for ServerWorld {
     fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+
+    fn ticks(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn collections(&self) -> &dyn Collections {

@@ -4,10 +4,12 @@
 //! everything else from fixed lists; a row says which.
 
 use super::category;
-use crate::engine::EventKind;
+use super::costs::{CostTable, OTHER_RULES, SIEVE};
+use crate::engine::{Costs, Difference, EventKind};
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -55,6 +57,8 @@ macro_rules! metrics {
         pub struct Metrics {
             registry: Registry,
             rules_seen: Mutex<HashSet<u64>>,
+            shadow_rules_seen: Mutex<HashSet<u64>>,
+            cost_table: Mutex<CostTable>,
             /// One of `inspection_seconds` for each phase: five look-ups less for each request.
             phases: Vec<Histogram>,
             $($field: $type,)*
@@ -75,7 +79,7 @@ macro_rules! metrics {
                 $(let $field = $type::of(&Row { name: $name, kind: $kind, labels: &[$($label),*], help: $help })?;
                 registry.register(Box::new($field.clone()))?;)*
                 process(&registry)?;
-                let mut all = Self { registry, rules_seen: Mutex::default(), phases: Vec::new(), $($field,)* };
+                let mut all = Self { registry, rules_seen: Mutex::default(), shadow_rules_seen: Mutex::default(), cost_table: Mutex::default(), phases: Vec::new(), $($field,)* };
                 let phase = |name| all.inspection_seconds.with_label_values(&[name]);
                 all.phases = ["1", "2", "3", "4", "5"].into_iter().map(phase).collect();
                 Ok(all)
@@ -162,6 +166,31 @@ metrics! {
         "Bytes of names and values of persistent collections.";
     store_evictions: IntGaugeVec = Kind::Gauge, "portcullis_store_evictions", [],
         "Persistent collections that went before their time because a bound was reached, since the start.";
+    shadow_requests: IntCounterVec = Kind::Counter, "portcullis_shadow_requests_total",
+        [SITE, ("verdict", "`same`, `newly_blocked`, `newly_passed`, `undecided`")],
+        "Requests that were shown to a site's candidate ruleset, by how its word differs from that of the rules at work. \
+         `undecided`: it lets pass what it was shown, and asked for a body that had not been taken in.";
+    shadow_rules: IntCounterVec = Kind::Counter, "portcullis_shadow_rule_differences_total",
+        [("rule_id", "the id of a rule, of the first 500 that made a difference; `other` beyond them"),
+         ("change", "`added`: it matched under the candidate only; `removed`: under the rules at work only")],
+        "Matches of rules that log which only one of both rulesets has, in requests that one of them alone stops.";
+    shadow_incomplete: IntCounterVec = Kind::Counter, "portcullis_shadow_incomplete_total",
+        [SITE, ("part", "`request_body` or `response_body`")],
+        "Requests of which a candidate ruleset asked for a part that the rules at work had not asked for.";
+    shadow_dropped: IntCounterVec = Kind::Counter, "portcullis_shadow_dropped_total",
+        [SITE, ("reason", "`queue_full`, `bytes` (too much is kept already) or `failed`")],
+        "Requests that were chosen for a candidate ruleset and not shown to it.";
+    shadow_seconds: HistogramVec = Kind::Histogram(INSPECTION), "portcullis_shadow_evaluation_seconds", [SITE],
+        "Time that a candidate ruleset takes for a request, beside the path of requests.";
+    shadow_ruleset: IntGaugeVec = Kind::Gauge, "portcullis_site_shadow_rules", [SITE],
+        "Active rules of the site's candidate ruleset; absent without one.";
+    rule_cost: CounterVec = Kind::Counter, "portcullis_rule_cost_seconds_total",
+        [("rule_id", "the id of a rule, of at most 50 that were among the 20 dearest; `sieve` for finding out which rules \
+                     need not be evaluated; `other`")],
+        "Time spent on rules in the requests in which it was measured, see `metrics.rule_cost_sample`. Divide by \
+         `portcullis_rule_cost_requests_total` for the cost in one request.";
+    rule_cost_requests: IntCounterVec = Kind::Counter, "portcullis_rule_cost_requests_total", [],
+        "Requests in which the cost of rules was measured.";
     build: IntGaugeVec = Kind::Gauge, "portcullis_build_info", [("version", "the version")], "1.";
 }
 
@@ -226,6 +255,9 @@ pub enum ReloadResult {
 /// Rule ids with a series of their own.
 const RULE_IDS: usize = 2_000;
 
+/// Rule ids with series of their own among the differences that candidates make.
+const SHADOW_RULE_IDS: usize = 500;
+
 /// The site's label of requests for no site.
 pub const NO_SITE: &str = "-";
 
@@ -266,11 +298,7 @@ impl Metrics {
 
     /// A rule matched.
     pub fn rule_hit(&self, id: u64) {
-        let known = {
-            let mut seen = self.rules_seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.contains(&id) || seen.len() < RULE_IDS && seen.insert(id)
-        };
-        let label = if known { id.to_string() } else { "other".to_owned() };
+        let label = rule_label(&self.rules_seen, RULE_IDS, id);
         self.rule_hits.with_label_values(&[label.as_str()]).inc();
     }
 
@@ -354,6 +382,7 @@ impl Metrics {
         self.reload_ok.with_label_values::<&str>(&[]).set(1);
         self.rules.reset();
         self.alarms.reset();
+        self.shadow_ruleset.reset();
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 
@@ -389,12 +418,71 @@ impl Metrics {
         self.audit_queue.with_label_values::<&str>(&[]).set(gauge(waiting));
     }
 
+    /// A candidate ruleset's word on a request, which took it `time`.
+    pub fn shadow(&self, site: &str, difference: Difference, time: Duration) {
+        self.shadow_requests.with_label_values(&[site, difference.name()]).inc();
+        self.shadow_seconds.with_label_values(&[site]).observe(time.as_secs_f64());
+    }
+
+    /// A rule matched under one of both rulesets only; `added` when under the candidate.
+    pub fn shadow_rule(&self, id: u64, added: bool) {
+        let label = rule_label(&self.shadow_rules_seen, SHADOW_RULE_IDS, id);
+        let change = if added { "added" } else { "removed" };
+        self.shadow_rules.with_label_values(&[label.as_str(), change]).inc();
+    }
+
+    /// A candidate ruleset asked for a part of a request that is not there.
+    pub fn shadow_incomplete(&self, site: &str, part: &'static str) {
+        self.shadow_incomplete.with_label_values(&[site, part]).inc();
+    }
+
+    /// A request was not shown to the candidate ruleset.
+    pub fn shadow_dropped(&self, site: &str, reason: &'static str) {
+        self.shadow_dropped.with_label_values(&[site, reason]).inc();
+    }
+
+    /// A site of the generation at work has a candidate of so many rules.
+    pub fn site_shadow(&self, site: &str, rules: usize) {
+        self.shadow_ruleset.with_label_values(&[site]).set(gauge(rules));
+        // All four from the start, so that a rate can be taken of the first of them.
+        for difference in Difference::ALL {
+            self.shadow_requests.with_label_values(&[site, difference.name()]);
+        }
+    }
+
+    /// The cost of rules in one request.
+    pub fn rule_costs(&self, costs: &Costs) {
+        self.rule_cost_requests.with_label_values::<&str>(&[]).inc();
+        let add = |label: &str, nanoseconds: u64| {
+            let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
+            self.rule_cost.with_label_values(&[label]).inc_by(seconds);
+        };
+        add(SIEVE, costs.sieve);
+        let mut table = self.cost_table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.add(costs, |label, nanoseconds| match label {
+            Some(id) => add(&id.to_string(), nanoseconds),
+            None => add(OTHER_RULES, nanoseconds),
+        });
+    }
+
+    /// What was measured of rules since the start.
+    pub fn cost_table(&self) -> CostTable {
+        self.cost_table.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The state of the persistent collections.
     pub fn store(&self, collections: usize, bytes: usize, evictions: u64) {
         self.store_collections.with_label_values::<&str>(&[]).set(gauge(collections));
         self.store_bytes.with_label_values::<&str>(&[]).set(gauge(bytes));
         self.store_evictions.with_label_values::<&str>(&[]).set(i64::try_from(evictions).unwrap_or(i64::MAX));
     }
+}
+
+/// The label of a rule: its id, or `other` when `most` others have been seen.
+fn rule_label(seen: &Mutex<HashSet<u64>>, most: usize, id: u64) -> String {
+    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = seen.contains(&id) || seen.len() < most && seen.insert(id);
+    if known { id.to_string() } else { "other".to_owned() }
 }
 
 fn gauge(n: usize) -> i64 {
@@ -483,6 +571,12 @@ impl FromRow for IntCounterVec {
     }
 }
 
+impl FromRow for CounterVec {
+    fn of(row: &Row) -> prometheus::Result<Self> {
+        CounterVec::new(Opts::new(row.name, row.help), &labels(row))
+    }
+}
+
 impl FromRow for IntGaugeVec {
     fn of(row: &Row) -> prometheus::Result<Self> {
         IntGaugeVec::new(Opts::new(row.name, row.help), &labels(row))
@@ -512,6 +606,7 @@ fn process(_: &Registry) -> prometheus::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::RuleCost;
 
     fn metrics() -> Metrics {
         Metrics::new().expect("all rows register")
@@ -572,6 +667,14 @@ mod tests {
         m.audit_error();
         m.audit_queue(4);
         m.store(1, 2, 3);
+        m.site_shadow("shop", 7);
+        m.shadow("shop", Difference::NewlyBlocked, Duration::from_micros(80));
+        m.shadow_rule(942_100, true);
+        m.shadow_rule(942_100, false);
+        m.shadow_incomplete("shop", "request_body");
+        m.shadow_dropped("shop", "queue_full");
+        let rules = vec![RuleCost { id: 942_100, nanoseconds: 1_500_000_000 }];
+        m.rule_costs(&Costs { rules, sieve: 500_000_000 });
         let text = m.render();
         for row in ROWS {
             assert!(text.contains(&format!("# TYPE {} ", row.name)), "{} shows nothing", row.name);
@@ -586,6 +689,12 @@ mod tests {
             "portcullis_config_last_reload_successful 0",
             "portcullis_generation_info{hash=\"abc\",number=\"3\"} 1",
             "portcullis_audit_queue_dropped_total 1",
+            "portcullis_shadow_requests_total{site=\"shop\",verdict=\"newly_blocked\"} 1",
+            "portcullis_shadow_requests_total{site=\"shop\",verdict=\"same\"} 0",
+            "portcullis_shadow_rule_differences_total{change=\"added\",rule_id=\"942100\"} 1",
+            "portcullis_site_shadow_rules{site=\"shop\"} 7",
+            "portcullis_rule_cost_seconds_total{rule_id=\"942100\"} 1.5",
+            "portcullis_rule_cost_seconds_total{rule_id=\"sieve\"} 0.5",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

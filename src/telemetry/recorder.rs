@@ -30,6 +30,27 @@ pub struct Completed {
     pub upstream: Option<String>,
 }
 
+/// What of a finished request is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Tally<'a> {
+    /// As in [`Completed::site`].
+    pub site: Option<&'a str>,
+    /// As in [`Completed::report`].
+    pub report: &'a Report,
+    /// As in [`Completed::status`].
+    pub status: u16,
+    /// As in [`Completed::mishaps`].
+    pub mishaps: &'a [Mishap],
+    /// As in [`Completed::inspection`].
+    pub inspection: &'a [Duration; 5],
+    /// As in [`Completed::duration`].
+    pub duration: Duration,
+    /// As in [`Completed::request_bytes`].
+    pub request_bytes: u64,
+    /// As in [`Completed::response_bytes`].
+    pub response_bytes: u64,
+}
+
 /// What can go wrong besides rules. The names are labels of metrics: fixed, and never from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
@@ -69,12 +90,30 @@ impl Recorder {
 
     /// Counts a finished request, and hands it to the audit log if the rules want that. Does not block.
     pub fn finished(&self, done: Completed) {
+        self.count(&Tally {
+            site: done.site.as_deref(),
+            report: &done.report,
+            status: done.status,
+            mishaps: &done.mishaps,
+            inspection: &done.inspection,
+            duration: done.duration,
+            request_bytes: done.request_bytes,
+            response_bytes: done.response_bytes,
+        });
+        self.record(done);
+    }
+
+    /// Counts a finished request.
+    pub fn count(&self, done: &Tally<'_>) {
         let metrics = &self.metrics;
-        let site = done.site.as_deref().unwrap_or(NO_SITE);
-        let outcome = outcome(&done);
+        let site = done.site.unwrap_or(NO_SITE);
+        let outcome = outcome(done);
         metrics.request(site, outcome, done.status, done.duration);
         metrics.bodies(site, done.request_bytes, done.response_bytes);
-        metrics.inspection(&done.inspection);
+        metrics.inspection(done.inspection);
+        if let Some(costs) = &done.report.costs {
+            metrics.rule_costs(costs);
+        }
         if outcome == Outcome::Blocked {
             let logged = done.report.rules.iter().filter(|r| r.log || r.auditlog);
             metrics.block(site, logged.flat_map(|r| r.tags.iter().map(String::as_str)));
@@ -85,7 +124,7 @@ impl Recorder {
         for event in &done.report.events {
             metrics.event(site, event.kind);
         }
-        for mishap in &done.mishaps {
+        for mishap in done.mishaps {
             match *mishap {
                 Mishap::Refused(reason) => metrics.malformed(reason),
                 Mishap::Inner { failure, open } => metrics.failure(site, failure, open),
@@ -93,19 +132,47 @@ impl Recorder {
                 Mishap::Gone | Mishap::Closed => {}
             }
         }
-        if done.report.is_audited() {
-            let facts = Facts {
-                site: site.to_owned(),
-                status: done.status,
-                duration: done.duration,
-                upstream: done.upstream,
-            };
-            self.sink.submit(AuditEntry { report: done.report, facts });
+    }
+
+    /// Counts what a candidate ruleset says of a finished request, which took it `time`.
+    pub fn count_shadow(&self, done: &Completed, time: Duration) {
+        let Some(shadow) = &done.report.shadow else { return };
+        let site = done.site.as_deref().unwrap_or(NO_SITE);
+        self.metrics.shadow(site, shadow.difference, time);
+        if shadow.request_body_missing {
+            self.metrics.shadow_incomplete(site, "request_body");
         }
+        if shadow.response_body_missing {
+            self.metrics.shadow_incomplete(site, "response_body");
+        }
+        if shadow.difference.is_different() {
+            shadow.added(&done.report).for_each(|hit| self.metrics.shadow_rule(hit.id, true));
+            shadow.removed(&done.report).into_iter().for_each(|id| self.metrics.shadow_rule(id, false));
+        }
+    }
+
+    /// Hands a finished request to the audit log if the rules want that, or if a candidate ruleset would have treated it
+    /// otherwise. Does not block.
+    pub fn record(&self, mut done: Completed) {
+        if done.report.is_told_by_shadow() {
+            // The engine has kept nothing of a request that was not to be recorded; the candidate's has.
+            if let Some(shadow) = &done.report.shadow {
+                done.report.request = shadow.report.request.clone();
+            }
+        } else if !done.report.is_audited() {
+            return;
+        }
+        let facts = Facts {
+            site: done.site.unwrap_or_else(|| NO_SITE.to_owned()),
+            status: done.status,
+            duration: done.duration,
+            upstream: done.upstream,
+        };
+        self.sink.submit(AuditEntry { report: done.report, facts });
     }
 }
 
-fn outcome(done: &Completed) -> Outcome {
+fn outcome(done: &Tally<'_>) -> Outcome {
     if let Decision::Interrupt(_) = done.report.decision {
         return Outcome::Blocked;
     }

@@ -155,8 +155,12 @@ impl Shared {
 
 /// Bytes that an entry holds, roughly.
 fn weight(entry: &AuditEntry) -> usize {
+    let shadow = entry.report.shadow.as_ref().map_or(0, |shadow| report_weight(&shadow.report));
+    report_weight(&entry.report) + shadow
+}
+
+fn report_weight(report: &Report) -> usize {
     let pairs = |list: &[(Vec<u8>, Vec<u8>)]| list.iter().map(|(n, v)| n.len() + v.len() + 48).sum::<usize>();
-    let report = &entry.report;
     let request = &report.request;
     let hits: usize = report
         .rules

@@ -5,8 +5,8 @@ use arc_swap::ArcSwap;
 use portcullis::compile::{Input, load};
 use portcullis::config::{
     Audit, AuditFormat, AuditTarget, Balance, Checked, ClientLimits, FailureOutcome, FailurePolicy,
-    Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, Log, LogFormat, Process, Reload, Router,
-    Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
+    Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, Log, LogFormat, Measuring, Process,
+    Reload, Router, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
 };
 use portcullis::engine::NoWorld;
 use portcullis::proxy::{Finished, Observer, Server};
@@ -132,7 +132,7 @@ impl Setup {
             let site = Arc::new(site.clone());
             config.sites.push(Arc::clone(&site));
             let upstreams = Balancer::new(&site);
-            runtimes.push(SiteRuntime { config: site, ruleset: ruleset(rules), upstreams });
+            runtimes.push(SiteRuntime { config: site, ruleset: ruleset(rules), upstreams, candidate: None });
         }
         Generation {
             number,
@@ -211,6 +211,7 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
         paths: vec![path.to_owned()],
         upstreams: vec![to(upstream)],
         rules: Vec::new(),
+        shadow: None,
         mode: None,
         failure: FailurePolicy::all(FailureOutcome::Closed),
         timeouts: SiteTimeouts {
@@ -274,6 +275,7 @@ fn config() -> Checked {
             queue_bytes: 0,
             redact: Default::default(),
         },
+        metrics: Measuring { rule_costs: 0 },
         log: Log { filter: String::new(), format: LogFormat::Text },
         process: Process {
             workers: None,

@@ -68,6 +68,7 @@ impl Proxy {
             config: Arc::clone(site),
             ruleset: Arc::clone(&ruleset),
             upstreams: Balancer::new(site),
+            candidate: None,
         };
         let sites = config.sites.iter().map(runtime).collect();
         let generation =
