@@ -2,8 +2,8 @@
 
 use portcullis::audit::{ARGUMENTS, Auditor, COOKIES, Facts, Format, HEADERS, MASK, Redaction, restore};
 use portcullis::engine::{
-    AuditEngine, AuditParts, AuditSettings, BodyRecord, Decision, Disruption, Event, EventKind, Interruption,
-    MatchedValue, Report, RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores,
+    AuditEngine, AuditParts, AuditSettings, BodyRecord, Decision, Difference, Disruption, Event, EventKind,
+    Interruption, MatchedValue, Report, RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores, Shadowed,
 };
 use portcullis::ruleset::Mode;
 use proptest::prelude::*;
@@ -212,6 +212,14 @@ fn records_satisfy_the_published_schema() {
     full.rules[0].revision = "1".to_owned();
     full.rules[0].maturity = Some(1);
     full.rules[0].accuracy = Some(1);
+    let mut candidate = report();
+    candidate.rules = vec![hit(7_000, "ARGS:q", b"1", "")];
+    full.shadow = Some(Box::new(Shadowed {
+        difference: Difference::NewlyPassed,
+        request_body_missing: true,
+        response_body_missing: true,
+        report: candidate,
+    }));
     let mut used = BTreeSet::new();
     conforms(&schema, &schema, &json_line(&full, Format::Native), "", &mut used);
     let mut least = report();
@@ -223,8 +231,15 @@ fn records_satisfy_the_published_schema() {
     least.rules = vec![RuleHit { matches: Vec::new(), severity: None, ..hit(1, "", b"", "") }];
     least.events = Vec::new();
     conforms(&schema, &schema, &json_line(&least, Format::Native), "", &mut used);
-    for member in ["/suppressed/location", "/omitted/rules", "/rules/further/variable", "/request/files/size"]
-    {
+    for member in [
+        "/shadow/rules_added/tags",
+        "/shadow/rules_removed",
+        "/shadow/missing",
+        "/suppressed/location",
+        "/omitted/rules",
+        "/rules/further/variable",
+        "/request/files/size",
+    ] {
         assert!(used.contains(member), "{member} was not exercised");
     }
 }

@@ -320,6 +320,7 @@ sites:
 
   # the other
   - name: other
+    paths: /other
     upstreams: http://127.0.0.1:2
 ";
         let expected = "# ours
@@ -341,6 +342,7 @@ sites:
 
   # the other
   - name: other
+    paths: /other
     upstreams: http://127.0.0.1:2
 ";
         assert_eq!(promoted(text).as_deref(), Ok(expected));
