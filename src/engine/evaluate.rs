@@ -44,9 +44,9 @@ impl Transaction {
         let ruleset = Arc::clone(&self.ruleset);
         // Twice in the program, so that a walk that is not measured does not even ask whether it is.
         if self.costs.is_some() {
-            self.walk::<true>(&ruleset, number)
+            self.walk::<true>(&ruleset, number);
         } else {
-            self.walk::<false>(&ruleset, number)
+            self.walk::<false>(&ruleset, number);
         }
         self.current_rule = None;
         self.remember_verdicts(&ruleset);

@@ -580,7 +580,7 @@ fn chance(id: &str, salt: u64) -> u64 {
 
 /// Whether a transaction is the one in `n` that is chosen; none is when that is 0.
 fn is_one_in(n: u32, id: &str) -> bool {
-    n > 0 && chance(id, COST_SALT) % u64::from(n) == 0
+    n > 0 && chance(id, COST_SALT).is_multiple_of(u64::from(n))
 }
 
 /// What keeps one choice from being the other.
