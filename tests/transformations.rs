@@ -117,6 +117,7 @@ const CUT_SHORT: &[(&str, &[&[u8]])] = &[
     ("base64Decode", &[b"Y", b"YWJjY", b"YWJjYW"]),
     ("base64DecodeExt", &[b"Y", b"Y=", b"YWJjY"]),
     ("cssDecode", &[b"\\", b"\\6", b"\\ff1"]),
+    ("decodeLayers", &[b"%", b"%4", b"%u", b"%u004", b"\\", b"\\x2", b"\\u002", b"\xc0"]),
     ("escapeSeqDecode", &[b"\\", b"\\x", b"\\x6", b"\\6"]),
     ("hexDecode", &[b"4", b"41424"]),
     ("htmlEntityDecode", &[b"&", b"&#", b"&#x", b"&#6", b"&#x3", b"&quo"]),

@@ -14,6 +14,7 @@ mod program;
 mod refused;
 mod registry;
 mod rx;
+mod shell;
 mod simple;
 pub mod sqli;
 mod text;

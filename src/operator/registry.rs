@@ -1,6 +1,6 @@
 //! The table of operators, and the trait that each of them implements.
 
-use super::{address, compare, geo, injection, phrase, refused, rx, text, validate, verify};
+use super::{address, compare, geo, injection, phrase, refused, rx, shell, text, validate, verify};
 use crate::dialect::{CORAZA, Difference, EVERYONE, Status, V2, V2_V3, V3, unlike};
 use crate::transform::ByteSet;
 use smallvec::SmallVec;
@@ -253,6 +253,15 @@ static ROWS: &[OperatorRow] = &[
         differs: &[unlike(V2, "There a digit and an underscore belong to a word as letters do.")],
         argument: Argument::Macro,
         build: text::contains_word,
+    },
+    OperatorRow {
+        name: "detectShell",
+        aliases: &[],
+        doc: "Matches when the value holds a command that a shell would run, behind something that opens one (`;`, `|`, `&&`, `&`, an end of line, `$(`, a backtick). Words are read as a shell reads them, so that quotes, backslashes, `$@`, `$IFS`, wildcards, braces and variables do not hide a command's name; a name that texts have as well counts only with what a command line has beside it, such as an option or a path. In values of many lines, which may be manuals, only hidden names count. `TX.0` is the command's name as it is written. Of Portcullis.",
+        status: Implemented,
+        differs: &[],
+        argument: Argument::None,
+        build: shell::shell,
     },
     OperatorRow {
         name: "detectSQLi",

@@ -12,6 +12,7 @@ impl TransformId {
             "cmdLine",
             "compressWhitespace",
             "cssDecode",
+            "decodeLayers",
             "htmlEntityDecode",
             "length",
             "lowercase",

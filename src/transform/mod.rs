@@ -13,6 +13,7 @@ mod escape;
 mod hash;
 mod hex;
 mod html;
+mod layers;
 mod nulls;
 mod parity;
 mod patch;

@@ -2,7 +2,8 @@
 
 use super::byte_set::ByteSet;
 use super::{
-    base64, case, command, comments, escape, hash, hex, html, nulls, parity, path, php, url, utf8, whitespace,
+    base64, case, command, comments, escape, hash, hex, html, layers, nulls, parity, path, php, url, utf8,
+    whitespace,
 };
 use crate::dialect::{CORAZA, Difference, V2_V3, unlike};
 
@@ -143,6 +144,17 @@ static TABLE: &[Transformation] = &[
         differs: &[],
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::css_decode,
+    },
+    Transformation {
+        name: "decodeLayers",
+        aliases: &[],
+        doc: "Undoes encodings until nothing changes, five layers at most: `%HH`, `%uHHHH` (to ASCII for full-width forms \
+              and for the slashes and quotes of other blocks, else to the low byte), `\\uHHHH` and `\\xHH` of printable \
+              ASCII, and ASCII in more bytes of UTF-8 than it needs. `+` is a space where the value has no other and it \
+              stands beside a letter or an escape; in `1+1=2` it stays. Of Portcullis.",
+        differs: &[],
+        trigger: Trigger::In(layers::TRIGGERS),
+        apply: layers::decode_layers,
     },
     Transformation {
         name: "escapeSeqDecode",
