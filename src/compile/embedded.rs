@@ -51,6 +51,7 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/58-objects.yaml", core!("58-objects.yaml")),
     ("@portcullis-core/59-graphql.yaml", core!("59-graphql.yaml")),
     ("@portcullis-core/60-node.yaml", core!("60-node.yaml")),
+    ("@portcullis-core/61-encoded.conf", core!("61-encoded.conf")),
     ("@portcullis-core/70-artefacts.yaml", core!("70-artefacts.yaml")),
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
     ("@portcullis-core/90-responses.conf", core!("90-responses.conf")),

@@ -58,7 +58,7 @@ fn layer(input: &[u8], out: &mut Vec<u8>) -> bool {
 /// Whether a `+` stands for a space: where a value without any space has one beside a letter, or beside an escape, it
 /// is a form's spelling that nobody has undone yet; in `1+1=2` and in prose it is what it says.
 fn plus_is_space(value: &[u8]) -> bool {
-    let beside = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'%' | b'\'' | b'"' | b'-');
+    let beside = |b: &u8| b.is_ascii_alphabetic() || *b == b'%';
     !value.contains(&b' ')
         && value.windows(2).any(|w| match w {
             [b'+', b] | [b, b'+'] => beside(b),

@@ -4,7 +4,6 @@ use super::super::registry::{Built, Capture, Found, Lookup, Operator, Outcome, R
 use super::name::{Name, glob, lookup};
 use super::word::{Word, blank, word};
 use crate::transform::ByteSet;
-use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,12 +54,12 @@ fn detect(value: &[u8]) -> Option<Range<usize>> {
     let lines = value.iter().filter(|b| **b == b'\n').count();
     // In documents there are commands that are meant to be read; only hidden ones are not.
     let document = lines > 2 || value.len() > DOCUMENT;
-    let mut assigned: SmallVec<[&[u8]; 4]> = SmallVec::new();
+    let mut variables = 0;
     let mut at = 0;
     let mut opener = Opener::Start;
     loop {
         let start = skip_blanks(value, at);
-        if let Some(range) = command(value, start, opener, document, &mut assigned) {
+        if let Some(range) = command(value, start, opener, document, &mut variables) {
             return Some(range);
         }
         (opener, at) = next_opener(value, at)?;
@@ -69,7 +68,7 @@ fn detect(value: &[u8]) -> Option<Range<usize>> {
 
 /// Bytes from which on a value is a document.
 const DOCUMENT: usize = 400;
-/// Variables that are remembered.
+/// Assignments before a command, and variables in a command's place, that are looked at.
 const VARIABLES: usize = 4;
 
 fn skip_blanks(value: &[u8], from: usize) -> usize {
@@ -105,24 +104,24 @@ fn ends_entity(value: &[u8], at: usize) -> bool {
 }
 
 /// The command whose first word begins at `start`, if it is one.
-fn command<'a>(
-    value: &'a [u8],
+fn command(
+    value: &[u8],
     mut start: usize,
     opener: Opener,
     document: bool,
-    assigned: &mut SmallVec<[&'a [u8]; 4]>,
+    variables: &mut usize,
 ) -> Option<Range<usize>> {
-    // `X=1 command` and `X=command;$X`.
+    // `X=1 command`.
     for _ in 0..VARIABLES {
-        let Some(name) = assignment(value, start) else { break };
-        if assigned.len() < VARIABLES {
-            assigned.push(name);
-        }
-        let text = word(value, start + name.len() + 1);
-        start = skip_blanks(value, text.map_or(start + name.len() + 1, |w| w.end));
+        let Some(length) = assignment(value, start) else { break };
+        let text = word(value, start + length);
+        start = skip_blanks(value, text.map_or(start + length, |w| w.end));
     }
-    if opener != Opener::Start && runs_variable(value, start, assigned) {
-        return Some(start..value.len().min(start + 8));
+    if opener != Opener::Start && value.get(start) == Some(&b'$') && *variables < VARIABLES {
+        *variables += 1;
+        if let Some(end) = runs_variable(value, start) {
+            return Some(start..end);
+        }
     }
     let first = word(value, start)?;
     let known = lookup(&first.text);
@@ -151,26 +150,40 @@ fn command<'a>(
     good.then_some(found)
 }
 
-/// The name in `NAME=` at `start`.
-fn assignment(value: &[u8], start: usize) -> Option<&[u8]> {
+/// The length of `NAME=` at `start`.
+fn assignment(value: &[u8], start: usize) -> Option<usize> {
     let rest = value.get(start..)?;
-    if !rest.first()?.is_ascii_alphabetic() {
-        return None;
-    }
-    let length = rest.iter().take(24).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
-    (rest.get(length) == Some(&b'=')).then(|| rest.get(..length)).flatten()
+    let length = name(rest)?.len();
+    (rest.get(length) == Some(&b'=')).then_some(length + 1)
 }
 
-/// Whether a variable that was assigned before is run: `$X` or `${X}` as a command's first word.
-fn runs_variable(value: &[u8], start: usize, assigned: &[&[u8]]) -> bool {
-    let Some(rest) = value.get(start..).and_then(|r| r.strip_prefix(b"$")) else { return false };
-    let rest = rest.strip_prefix(b"{").unwrap_or(rest);
-    let length = rest.iter().take(24).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
-    let (name, after) = rest.split_at(length);
-    let ends = after
-        .first()
-        .is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'}' | b';' | b'|' | b'&' | b'"' | b'\''));
-    ends && assigned.contains(&name)
+/// The name of a variable that `text` begins with.
+fn name(text: &[u8]) -> Option<&[u8]> {
+    text.first().filter(|b| b.is_ascii_alphabetic() || **b == b'_')?;
+    let length = text.iter().take(24).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    text.get(..length)
+}
+
+/// Whether `$X` or `${X}` stands at `start` as a whole first word, and `X=` somewhere before it: where it ends.
+fn runs_variable(value: &[u8], start: usize) -> Option<usize> {
+    let rest = value.get(start + 1..)?;
+    let braces = usize::from(rest.first() == Some(&b'{'));
+    let name = name(rest.get(braces..)?)?;
+    let end = start + 1 + braces + name.len();
+    let ends = match value.get(end) {
+        Some(b'}') => braces == 1,
+        Some(b) => {
+            braces == 0 && (b.is_ascii_whitespace() || matches!(b, b';' | b'|' | b'&' | b'"' | b'\'' | b')'))
+        }
+        None => braces == 0,
+    };
+    let before = value.get(..start)?;
+    let assigned = memchr::memmem::find_iter(before, name).any(|at| {
+        let alone = at == 0
+            || before.get(at - 1).is_some_and(|b| !b.is_ascii_alphabetic() && !matches!(b, b'$' | b'_'));
+        alone && before.get(at + name.len()) == Some(&b'=')
+    });
+    (ends && assigned).then_some(end)
 }
 
 /// What follows a command's name.
