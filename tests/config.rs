@@ -426,3 +426,45 @@ fn upstreams_are_balanced_as_the_file_says() {
     );
     assert!(upstream("url: http://a, client_key: /dev/null").contains("`client_key` has no meaning"));
 }
+
+#[test]
+fn what_a_site_demands_of_connections_is_read() {
+    let site = |text: &str| {
+        let text = format!("sites: [{{name: s, upstreams: [http://a], {text}}}]");
+        portcullis::config::Site::clone(&good(&text).sites[0]).edge
+    };
+    let edge = site(
+        "redirect_to_https: 8443, hsts: {max_age: 730d, include_subdomains: true, preload: true}, security_headers: on, \
+         response_headers: ['Permissions-Policy: camera=()', 'x-frame-options: DENY'], \
+         remove_response_headers: [Server], client_certificate: {subject_header: X-DN, verify_header: X-Verify}",
+    );
+    insta::assert_debug_snapshot!(edge);
+    assert_eq!(site("redirect_to_https: on").redirect, Some(443));
+    assert_eq!(site("hsts: 1h").hsts.as_deref(), Some("max-age=3600"));
+    assert_eq!(site("hsts: off").hsts, None);
+
+    let told = |text: &str| complaints(&read(text)).join("\n");
+    let of_site = |text: &str| told(&format!("sites: [{{name: s, upstreams: [http://a], {text}}}]"));
+    for (text, complaint) in [
+        ("redirect_to_https: 0", "expected `on`, `off` or the port"),
+        ("hsts: {preload: true}", "`preload` needs `include_subdomains`"),
+        ("hsts: forever", "expected a duration"),
+        ("response_headers: [Server]", "expected `Name: value`"),
+        ("response_headers: ['Content-Length: 5']", "belongs to the protocol"),
+        ("remove_response_headers: [Transfer-Encoding]", "belongs to the protocol"),
+        ("client_certificate: {subject_header: Host}", "belongs to the protocol"),
+        ("client_certificate: required", "no listener has a `client_ca`"),
+    ] {
+        let told = of_site(text);
+        assert!(told.contains(complaint), "{text}: {told}");
+    }
+    for (listener, complaint) in [
+        ("client_ca: /dev/null", "`client_ca` has no meaning without `tls`"),
+        ("min_tls: 1.3", "`min_tls` has no meaning without `tls`"),
+        ("tls: [], client_certificate: required", "`client_certificate` without `client_ca`"),
+        ("min_tls: 1.1", "expected one of `1.2`, `1.3`"),
+    ] {
+        let told = told(&format!("listeners: [{{address: '127.0.0.1:1', {listener}}}]\n{SITE}"));
+        assert!(told.contains(complaint), "{listener}: {told}");
+    }
+}

@@ -1,6 +1,6 @@
 //! The configuration after checking: every name resolved, every default filled in, nothing left to refuse.
 
-use super::{AuditFormat, Balance, HostPattern, Maintenance, Router};
+use super::{AuditFormat, Balance, Edge, HostPattern, Maintenance, Router};
 use crate::ruleset::Mode;
 use ip_network::IpNetwork;
 use std::net::{IpAddr, SocketAddr};
@@ -71,6 +71,19 @@ pub struct Listener {
 pub struct ListenerTls {
     /// The certificates; the first is the one for clients that name no host or an unknown one.
     pub certificates: Vec<Certificate>,
+    /// Who vouches for clients; none when they are not asked for certificates.
+    pub clients: Option<ClientAuthority>,
+    /// Versions below 1.3 are refused.
+    pub only_1_3: bool,
+}
+
+/// Who vouches for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAuthority {
+    /// PEM file with the authorities.
+    pub ca: PathBuf,
+    /// Connections without a certificate are refused; otherwise it is the sites' business.
+    pub required: bool,
 }
 
 /// A certificate chain with its key.
@@ -168,6 +181,8 @@ pub struct Site {
     pub balance: Balance,
     /// What is answered instead of asking them; none when they are asked.
     pub maintenance: Option<Maintenance>,
+    /// What it demands of connections and adds to responses.
+    pub edge: Edge,
 }
 
 /// A candidate ruleset, tried on a share of a site's requests.

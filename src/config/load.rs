@@ -1,13 +1,14 @@
 //! Reads and checks a configuration: file, then overrides, then everything that must hold for the whole.
 
 use super::document::{self, Data, Node};
+use super::edge;
 use super::reader::{Section, complain, scalar, word};
 use super::schema;
 use super::site::{self, Place};
 use super::{
-    Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientLimits, DEFAULT_ADMIN,
-    DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Measuring, Overrides, Process, Reload, Router,
-    Secret, Site, Store,
+    Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits,
+    DEFAULT_ADMIN, DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Measuring, Overrides, Process,
+    Reload, Router, Secret, Site, Store,
 };
 use crate::audit::Redaction;
 use crate::source::{SourceMap, Span};
@@ -98,6 +99,11 @@ fn read_top(
     let process = process(&top, place, overrides, out);
     let reload = reload(&top, out);
     let store = store(&top, out);
+    if listeners.iter().all(|l| l.tls.as_ref().is_none_or(|tls| tls.clients.is_none())) {
+        for (site, span) in &sites {
+            edge::complain_of_unasked(&site.edge, &site.name, *span, out);
+        }
+    }
     let uses_proxy_protocol = listeners.iter().any(|l| l.proxy_protocol);
     if uses_proxy_protocol && trusted_proxies.is_empty() {
         let what = "`proxy_protocol` without `trusted_proxies` refuses every connection";
@@ -159,7 +165,27 @@ fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
     let proxy_protocol = section.boolean("proxy_protocol", out).unwrap_or(false);
     let given = required(&section, "address", out);
     let address = if given { section.value("address", out, address) } else { None };
-    let tls = (!certificates.is_empty()).then_some(ListenerTls { certificates });
+    let ca = place.existing(&section, "client_ca", out);
+    let required = section.word("client_certificate", &[("optional", false), ("required", true)], out);
+    let version = section.word("min_tls", &[("1.2", false), ("1.3", true)], out);
+    for key in ["client_ca", "client_certificate", "min_tls"] {
+        if certificates.is_empty()
+            && section.get("tls").is_none()
+            && let Some(node) = section.get(key)
+        {
+            let what = format!("`{key}` has no meaning without `tls`");
+            out.push(Diagnostic::error("config-conflict", node.span, what));
+        }
+    }
+    if let Some(node) = section.get("client_certificate")
+        && section.get("client_ca").is_none()
+    {
+        let what = "`client_certificate` without `client_ca`";
+        out.push(Diagnostic::error("config-missing", node.span, what));
+    }
+    let clients = ca.map(|ca| ClientAuthority { ca, required: required.unwrap_or(false) });
+    let only_1_3 = version.unwrap_or(false);
+    let tls = (!certificates.is_empty()).then_some(ListenerTls { certificates, clients, only_1_3 });
     Some(Listener { address: address?, tls, http2, proxy_protocol })
 }
 

@@ -7,6 +7,7 @@ mod balance;
 mod checked;
 mod default;
 mod document;
+mod edge;
 mod exclusion;
 mod load;
 mod overrides;
@@ -16,18 +17,20 @@ mod reader;
 mod reference;
 mod route;
 pub mod schema;
+pub mod schema_edge;
 pub mod schema_upstream;
 mod site;
 
 pub use crate::audit::Format as AuditFormat;
 pub use balance::{Balance, BalanceKey, BalanceMethod, FailOn, HealthCheck, Maintenance, RetryOn, Sticky};
 pub use checked::{
-    Admin, Audit, AuditTarget, Certificate, Checked, ClientLimits, Failure, FailureOutcome, FailurePolicy,
-    Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat, Measuring,
-    Process, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
-    UpstreamTls,
+    Admin, Audit, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits, Failure, FailureOutcome,
+    FailurePolicy, Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat,
+    Measuring, Process, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store, Upstream,
+    UpstreamHttp2, UpstreamTls,
 };
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};
+pub use edge::{ClientCertificate, Edge};
 pub use exclusion::EXCLUSION_RULE_IDS;
 pub use load::{LoadedConfig, check, load};
 pub use overrides::Overrides;

@@ -82,6 +82,11 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// `on` or `off`.
+    pub(super) fn boolean_word(&self, key: &str, out: &mut Diagnostics) -> Option<bool> {
+        self.word(key, &[("on", true), ("off", false), ("true", true), ("false", false)], out)
+    }
+
     /// A duration within bounds, which are seconds.
     pub(super) fn duration(&self, key: &str, bounds: (u64, u64), out: &mut Diagnostics) -> Option<Duration> {
         self.value(key, out, |text| {
@@ -191,7 +196,7 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T
 }
 
 /// `500ms`, `10s`, `5m`, `2h`, `1d`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("expected a duration such as `500ms`, `10s`, `5m` or `2h`, not `{}`", shorten(text));
     let (number, unit) = split_unit(text);
     let number: u64 = number.parse().map_err(|_| bad())?;

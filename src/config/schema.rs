@@ -92,6 +92,19 @@ pub const LISTENER: Table = Table {
             "true",
             "Offer HTTP/2 on TLS connections. Cleartext speaks HTTP/1.1 only.",
         ),
+        key("min_tls", "`1.2` or `1.3`", "none", "The lowest version of TLS; 1.2 by default."),
+        key(
+            "client_ca",
+            "PEM file",
+            "none",
+            "Asks clients for a certificate of one of these authorities. One that does not verify ends the handshake.",
+        ),
+        key(
+            "client_certificate",
+            "`optional` or `required`",
+            "none",
+            "Whether connections without one are refused. By default that is the sites' business.",
+        ),
         key(
             "proxy_protocol",
             "true or false",
@@ -233,6 +246,39 @@ pub const SITE: Table = Table {
             "`on`, `off` or [maintenance](#maintenance)",
             "off",
             "Answer 503 with a page and `Retry-After` instead of asking the upstreams.",
+        ),
+        key(
+            "redirect_to_https",
+            "`on`, `off` or a port",
+            "off",
+            "Redirect requests that came in cleartext (308), but for `/.well-known/acme-challenge/`. Behind a trusted \
+             proxy, its `X-Forwarded-Proto` says how they came.",
+        ),
+        key(
+            "hsts",
+            "`off`, a duration or [hsts](#hsts)",
+            "off",
+            "`Strict-Transport-Security` on answers over HTTPS.",
+        ),
+        key(
+            "security_headers",
+            "`on` or `off`",
+            "off",
+            "Adds `X-Content-Type-Options: nosniff`, `X-Frame-Options: SAMEORIGIN` and `Referrer-Policy: \
+             strict-origin-when-cross-origin` where the application sends none of its own.",
+        ),
+        key(
+            "response_headers",
+            "list of `Name: value`",
+            "[]",
+            "Headers for responses, unless the application sends its own.",
+        ),
+        key("remove_response_headers", "list of header names", "[]", "Headers that clients need not see."),
+        key(
+            "client_certificate",
+            "`optional`, `required` or [client certificate](#client-certificate)",
+            "optional",
+            "What is asked of clients' certificates, and what the upstream learns of them.",
         ),
     ],
 };
@@ -524,6 +570,8 @@ pub const TABLES: &[&Table] = &[
     &super::schema_upstream::BALANCE,
     &super::schema_upstream::HEALTH_CHECK,
     &super::schema_upstream::MAINTENANCE,
+    &super::schema_edge::HSTS,
+    &super::schema_edge::CLIENT_CERTIFICATE,
     &RULE_TEXT,
     &PATCH,
     &EXCLUSION,

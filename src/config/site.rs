@@ -2,12 +2,13 @@
 
 use super::balance;
 use super::document::{Data, Node};
+use super::edge;
 use super::exclusion;
 use super::load::{lone_word, read_bounded, required};
 use super::reader::{Section, complain, scalar};
 use super::schema;
 use super::{
-    Balance, EMBEDDED_RULESET, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy,
+    Balance, EMBEDDED_RULESET, Edge, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy,
     HostHeader, HostPattern, Identity, Overrides, RuleInput, Shadow, Site, SiteTimeouts, Upstream,
     UpstreamHttp2, UpstreamTls,
 };
@@ -109,6 +110,7 @@ pub(super) fn read(
         host_header: host_header.unwrap_or(HostHeader::Preserve),
         balance: balance::balance(&section, out),
         maintenance: balance::maintenance(&section, place, out),
+        edge: edge::read(&section, out),
     };
     (!site.name.is_empty()).then_some(site)
 }
@@ -134,6 +136,7 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
         host_header: HostHeader::Preserve,
         balance: Balance::default(),
         maintenance: None,
+        edge: Edge::default(),
     })
 }
 

@@ -212,8 +212,14 @@ impl Transaction {
     }
 
     fn resolve_env(&mut self, target: &Target) {
-        let own: Vec<(Vec<u8>, Vec<u8>)> =
+        let mut own: Vec<(Vec<u8>, Vec<u8>)> =
             self.env.iter().filter(|(name, _)| target.selector.selects(name)).cloned().collect();
+        for (name, value) in self.environment.iter().flat_map(|all| all.iter()) {
+            let name = name.as_bytes();
+            if target.selector.selects(name) && self.env.iter().all(|(set, _)| set != name) {
+                own.push((name.to_vec(), value.as_bytes().to_vec()));
+            }
+        }
         let found_own = !own.is_empty();
         for (name, value) in own {
             let (name, value) = (self.values.push(&name), self.values.push(&value));

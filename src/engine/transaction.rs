@@ -48,6 +48,8 @@ pub struct Transaction {
     pub(super) persistent: Persistent,
     pub(super) geo: Vec<(&'static str, String)>,
     pub(super) env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the caller tells of the connection, for `ENV`.
+    pub(super) environment: Option<Arc<[(&'static str, String)]>>,
 
     pub(super) kept_targets: Vec<KeptTarget>,
     /// What tells targets gathered now from those gathered before.
@@ -128,6 +130,7 @@ impl Transaction {
             persistent: Persistent::default(),
             geo: Vec::new(),
             env: Vec::new(),
+            environment: None,
             kept_targets: buffers.kept_targets,
             target_time: 0,
             lane_values: buffers.lane_values,
@@ -173,6 +176,12 @@ impl Transaction {
     /// The transaction's id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Names and values that `ENV` has for all requests of a connection, such as `SSL_CLIENT_S_DN`; `setenv` may cover
+    /// them. Costs nothing until a rule asks.
+    pub fn set_environment(&mut self, environment: Arc<[(&'static str, String)]>) {
+        self.environment = Some(environment);
     }
 
     /// Switches prefilters off (they are on). They change what a transaction costs and nothing else; tests compare.

@@ -53,6 +53,13 @@ pub enum Trouble {
         /// Seconds after which clients should come back.
         retry_after: u64,
     },
+    /// The site takes requests over HTTPS only.
+    Insecure {
+        /// Where the client is sent.
+        location: String,
+    },
+    /// The site takes requests of clients with a verified certificate only.
+    NoCertificate,
     /// The proxy itself failed outside of the engine.
     Proxy,
 }
@@ -118,6 +125,10 @@ impl Trouble {
             Trouble::UpstreamBroken => page(502, true, "upstream_broken"),
             Trouble::UpstreamFull => later(FULL_RETRY, "upstream_full"),
             Trouble::Maintenance { retry_after } => later(*retry_after, "maintenance"),
+            Trouble::Insecure { location } => {
+                answer(Action::Redirect { status: 308, location: location.clone() }, true, "insecure")
+            }
+            Trouble::NoCertificate => page(403, true, "client_certificate"),
             Trouble::Proxy => page(500, false, "proxy"),
         }
     }
@@ -145,6 +156,8 @@ impl Trouble {
             | Trouble::ClientGone
             | Trouble::Inner(_)
             | Trouble::Maintenance { .. }
+            | Trouble::Insecure { .. }
+            | Trouble::NoCertificate
             | Trouble::Proxy => false,
         }
     }

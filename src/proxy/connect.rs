@@ -43,7 +43,7 @@ async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader
     let head = &exchange.arrival.head;
     exchange.settle(exchange.request_headers())?;
     let Some(site) = exchange.site() else { return Err(exchange.answer(&Trouble::NoSite)) };
-    exchange.is_open()?;
+    exchange.admit()?;
     if !exchange.also_serves(&routing::target_host(head)) {
         // An origin may go by either name, and here the other one has other rules.
         let fault = Fault::HostMismatch;

@@ -12,6 +12,7 @@ use super::connect::Dialler;
 use super::observer::{Finished, Observer};
 use super::page::Page;
 use super::routing;
+use super::secured::Secured;
 use super::shadow::{Job, Shadows, Tape};
 use super::upstream::Directory;
 use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
@@ -58,6 +59,8 @@ pub(super) struct Arrival {
     pub(super) peer: SocketAddr,
     pub(super) server: SocketAddr,
     pub(super) secure: bool,
+    /// What is known of that.
+    pub(super) tls: Option<Arc<Secured>>,
 }
 
 /// One request.
@@ -324,17 +327,6 @@ impl Exchange {
         self.state().headers_done
     }
 
-    /// `Err` with the answer when the site is closed for this client.
-    pub(super) fn is_open(&self) -> Result<(), Answer> {
-        match self.site().and_then(|site| site.maintenance.as_ref()) {
-            Some(maintenance) if maintenance.applies_to(self.client.address.ip()) => {
-                let retry_after = maintenance.retry_after.as_secs().max(1);
-                Err(self.answer(&Trouble::Maintenance { retry_after }))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The page of an answer; `None` when it is answered without one.
     pub(super) fn page(&self, answer: &Answer) -> Option<Page> {
         let (status, location) = match &answer.action {
@@ -346,6 +338,7 @@ impl Exchange {
         let header = self.site().and_then(|site| site.request_id_header.as_deref());
         let mut page = Page::new(status, &accept, &self.id, location, header);
         page.retry_after = answer.retry_after;
+        page.hsts = self.site().filter(|_| self.is_secure()).and_then(|site| site.edge.hsts.clone());
         if answer.reason == "maintenance"
             && let Some(maintenance) = self.site().and_then(|site| site.maintenance.as_ref())
         {
@@ -560,6 +553,9 @@ impl Exchange {
 pub(super) fn show_head(transaction: &mut Transaction, arrival: &Arrival, client: SocketAddr) {
     let head = &arrival.head;
     transaction.process_connection(client, arrival.server);
+    if let Some(tls) = &arrival.tls {
+        transaction.set_environment(Arc::clone(&tls.environment));
+    }
     transaction.process_uri(&head.method, &head.target, &head.protocol);
     // Behind it, as it makes a line of its own from its parts.
     if !head.line.is_empty() {

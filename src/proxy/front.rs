@@ -10,6 +10,7 @@ use super::answer::{Action, Answer, Trouble};
 use super::connect;
 use super::exchange::{Arrival, Exchange, Shared, Step};
 use super::replay::Cloakroom;
+use super::secured::Secured;
 use super::service::Service;
 use crate::config::ClientLimits;
 use crate::engine::EventKind;
@@ -28,7 +29,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// The ends of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ends {
     /// The client's, or what a PROXY header said of it.
     pub(super) peer: SocketAddr,
@@ -36,6 +37,8 @@ pub(super) struct Ends {
     pub(super) server: SocketAddr,
     /// Whether over TLS.
     pub(super) secure: bool,
+    /// What is known of that.
+    pub(super) tls: Option<Arc<Secured>>,
 }
 
 /// What travels with a request through pingora: its head, and how its session comes back.
@@ -97,14 +100,26 @@ pub(super) async fn serve(
             return refuse(shared, stream, ends, head, rest, trouble).await;
         }
         if head.method == b"CONNECT" {
-            let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+            let arrival = Arrival {
+                head,
+                peer: ends.peer,
+                server: ends.server,
+                secure: ends.secure,
+                tls: ends.tls.clone(),
+            };
             return connect::serve(shared, stream, arrival).await;
         }
 
         let mut wire = write_head(&head);
         wire.unsplit(rest);
         let back = Arc::new(WayBack::default());
-        let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+        let arrival = Arrival {
+            head,
+            peer: ends.peer,
+            server: ends.server,
+            secure: ends.secure,
+            tls: ends.tls.clone(),
+        };
         let arrival = Arc::new(arrival);
         let passage = Passage { arrival: Arc::clone(&arrival), back: Arc::clone(&back) };
         let mut session = ServerSession::new_http1(stream);
@@ -274,7 +289,8 @@ async fn refuse(
         }
         None => body.clear(),
     }
-    let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+    let arrival =
+        Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure, tls: ends.tls.clone() };
     let exchange = Exchange::begin(shared, arrival);
     let blocked = look(&exchange, &body).await;
     match &trouble {

@@ -6,15 +6,17 @@
 use super::answer::Trouble;
 use super::exchange::{Arrival, Exchange, Shared};
 use super::front::Ends;
+use super::secured::Secured;
 use super::service::Service;
 use crate::engine::EventKind;
 use crate::http::RequestHead;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{self, H2Accept, HttpSession};
+use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::{Digest, Stream};
 use pingora_core::server::ShutdownWatch;
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::HttpProxy;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -37,7 +39,9 @@ pub(super) async fn serve(
     let digest = Arc::new(Digest {
         ssl_digest: stream.get_ssl_digest(),
         timing_digest: stream.get_timing_digest(),
-        proxy_digest: stream.get_proxy_digest(),
+        // pingora has no other place in which an HTTP/2 request finds something of its connection. A client's connection
+        // has no digest of its own there.
+        proxy_digest: passport(&ends)?,
         socket_digest: stream.get_socket_digest(),
     });
     let mut options = server::default_h2_options();
@@ -90,10 +94,23 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// What [`service`](super::service) takes from a request's digest by [`tls_of`].
+fn passport(ends: &Ends) -> Result<Option<Arc<ProxyDigest>>, &'static str> {
+    let Some(tls) = ends.tls.clone() else { return Ok(None) };
+    let head = ResponseHeader::build(200, None).map_err(|_| "http2_handshake")?;
+    Ok(Some(Arc::new(ProxyDigest::new(Box::new(head), Some(Box::new(tls))))))
+}
+
+/// What is known of the TLS connection that a request of HTTP/2 with this digest came on.
+pub(super) fn tls_of(digest: &Digest) -> Option<Arc<Secured>> {
+    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref::<Arc<Secured>>().cloned()
+}
+
 /// pingora has answered a stream with 400 for its target, and shows nothing of it: what is known is recorded.
 fn record_refused(shared: &Arc<Shared>, ends: &Ends) {
     let head = RequestHead { protocol: b"HTTP/2.0".to_vec(), ..RequestHead::default() };
-    let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+    let arrival =
+        Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure, tls: ends.tls.clone() };
     let exchange = Exchange::begin(shared, arrival);
     exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
     let _ = exchange.answer(&Trouble::Unparsable);
@@ -114,7 +131,8 @@ async fn record_tunnel(shared: &Arc<Shared>, ends: &Ends, request: &RequestHeade
     let line = [&b"CONNECT "[..], &authority, b" HTTP/2.0"].concat();
     let (method, protocol) = (b"CONNECT".to_vec(), b"HTTP/2.0".to_vec());
     let head = RequestHead { line, method, target: authority, protocol, headers, ..RequestHead::default() };
-    let arrival = Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure };
+    let arrival =
+        Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure, tls: ends.tls.clone() };
     let exchange = Exchange::begin(shared, arrival);
     let _ = exchange.request_headers();
     let _ = exchange.request_end().await;

@@ -5,6 +5,7 @@
 //! the current [`Generation`](crate::reload::Generation) and never parses or compiles; it tells an [`Observer`]
 //! what happened; in the server that is telemetry's recorder.
 
+mod admission;
 mod answer;
 mod aside;
 mod attempts;
@@ -23,6 +24,7 @@ mod proxy_protocol;
 mod recording;
 mod replay;
 mod routing;
+mod secured;
 mod server;
 mod service;
 mod shadow;

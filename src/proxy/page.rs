@@ -21,6 +21,8 @@ pub(super) struct Page {
     pub(super) location: Option<String>,
     /// Name and value of the header that carries the transaction's id, if the site wants one.
     pub(super) request_id: Option<(String, String)>,
+    /// `Strict-Transport-Security`.
+    pub(super) hsts: Option<String>,
     /// Seconds after which the client should come back.
     pub(super) retry_after: Option<u64>,
     /// The body is the operator's own, which may load what it likes.
@@ -49,6 +51,7 @@ impl Page {
             content_type: format.content_type(),
             location,
             request_id: request_id_header.map(|name| (name.to_owned(), id.to_owned())),
+            hsts: None,
             retry_after: None,
             is_own: false,
             body,
@@ -78,6 +81,9 @@ impl Page {
         ];
         if self.is_own {
             fields.retain(|(name, _)| *name != "Content-Security-Policy");
+        }
+        if let Some(hsts) = &self.hsts {
+            fields.push(("Strict-Transport-Security", hsts.clone()));
         }
         if let Some(seconds) = self.retry_after {
             fields.push(("Retry-After", seconds.to_string()));

@@ -88,6 +88,7 @@ fn mishap(trouble: &Trouble, reason: &'static str, site: Option<&Site>) -> Optio
         | Trouble::UpstreamLate
         | Trouble::UpstreamBroken
         | Trouble::UpstreamFull => Mishap::Upstream(reason),
-        Trouble::Maintenance { .. } => Mishap::Closed,
+        Trouble::Maintenance { .. } | Trouble::Insecure { .. } => Mishap::Closed,
+        Trouble::NoCertificate => Mishap::Refused(reason),
     })
 }

@@ -10,6 +10,7 @@ use super::connect::Dialler;
 use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
+use super::secured::Secured;
 use super::service::Service;
 use super::shadow::Shadows;
 use super::socket::Socket as BufferedSocket;
@@ -21,7 +22,7 @@ use crate::reload::{Current, Generation};
 use pingora_core::listeners::tls::Acceptor;
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
-use pingora_core::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
+use pingora_core::protocols::{ALPN, GetSocketDigest, SocketDigest, Ssl, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
@@ -241,6 +242,7 @@ impl Door {
             peer,
             server: stream.local_addr().unwrap_or(self.socket.address),
             secure: self.socket.config.tls.is_some(),
+            tls: None,
         };
         let generation = self.shared.current.load_full();
         let patience = generation.config.client.head_timeout;
@@ -267,7 +269,10 @@ impl Door {
             Some(tls) => {
                 let acceptor = tls.acceptor(&generation, &self.socket.config);
                 match timeout(patience, acceptor.tls_handshake(stream)).await {
-                    Ok(Ok(stream)) => Box::new(stream),
+                    Ok(Ok(stream)) => {
+                        ends.tls = stream.get_ssl().map(|tls| Arc::new(Secured::of(tls)));
+                        Box::new(stream)
+                    }
                     Ok(Err(_)) => return Err("tls_handshake"),
                     Err(_) => return Err("tls_handshake_timeout"),
                 }

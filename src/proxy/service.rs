@@ -1,10 +1,12 @@
 //! pingora's callbacks: what is done to a request at each stage of its way.
 
+use super::admission;
 use super::answer::{Action, Answer, Trouble};
 use super::attempts::Attempts;
 use super::client::{self, Seen};
 use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
+use super::http2;
 use super::intake;
 use super::replay::{ABANDONED, Cloakroom, LATE, Replay, Stored};
 use crate::config::{HostHeader, UpstreamHttp2};
@@ -193,6 +195,9 @@ impl ProxyHttp for Service {
             if let Some(runtime) = ctx.exchange.as_ref().and_then(|e| e.runtime()) {
                 ctx.attempts.answered(runtime);
             }
+            if let Some(exchange) = &ctx.exchange {
+                exchange.dress(response)?;
+            }
             if let Some(cookie) = ctx.attempts.cookie() {
                 response.append_header(header::SET_COOKIE, cookie)?;
             }
@@ -293,7 +298,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
     let Some(site) = exchange.site() else {
         return Err(exchange.answer(&Trouble::NoSite));
     };
-    exchange.is_open()?;
+    exchange.admit()?;
     session.set_read_timeout(Some(site.timeouts.body_read));
     session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
     let head = &exchange.arrival.head;
@@ -356,6 +361,7 @@ pub(super) fn describe(
         host: &host,
     };
     client::forward(request, site, &seen)?;
+    admission::introduce(request, exchange, site)?;
     if let Some(name) = site.request_id_header.clone() {
         request.insert_header(name, exchange.id.as_str())?;
     }
@@ -433,6 +439,7 @@ fn arrival_of_http2(session: &mut Session) -> Arrival {
         peer: session.client_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
         server: session.server_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
         secure: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
+        tls: session.digest().and_then(http2::tls_of),
     }
 }
 

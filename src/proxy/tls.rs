@@ -1,12 +1,17 @@
 //! TLS of a listener: certificates chosen by name, ALPN, and their renewal.
 
-use crate::config::{Certificate, ListenerTls};
-use rustls::ServerConfig;
+use crate::config::{Certificate, ClientAuthority, ListenerTls};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -23,14 +28,56 @@ pub(super) fn acceptor(tls: &ListenerTls, http2: bool) -> io::Result<Arc<ServerC
     if keys.is_empty() {
         return Err(io::Error::other("the listener has no certificate"));
     }
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Choices(keys)));
+    let versions: &[&SupportedProtocolVersion] = if tls.only_1_3 { &[&TLS13] } else { &[&TLS13, &TLS12] };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(io::Error::other)?;
+    let builder = match &tls.clients {
+        Some(clients) => builder.with_client_cert_verifier(verifier(clients, provider)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Choices(keys)));
     let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// What verifies clients' certificates.
+fn verifier(
+    clients: &ClientAuthority,
+    provider: Arc<CryptoProvider>,
+) -> io::Result<Arc<dyn ClientCertVerifier>> {
+    let found = read(&clients.ca, |pem| {
+        rustls_pemfile::certs(&mut &*pem).collect::<io::Result<Vec<CertificateDer<'static>>>>()
+    })?;
+    let mut roots = RootCertStore::empty();
+    for certificate in found {
+        roots.add(certificate).map_err(|error| about(&clients.ca, &error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(about(&clients.ca, "holds no certificate"));
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| about(&clients.ca, &error.to_string()))
+}
+
+/// SHA-256 of `bytes` in lower-case hex.
+pub(super) fn fingerprint(bytes: &[u8]) -> String {
+    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+    let hash = suite.map(|suite| suite.common.hash_provider.hash(bytes));
+    hash.iter().flat_map(|hash| hash.as_ref()).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A certificate as PEM (RFC 7468).
+pub(super) fn to_pem(certificate: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(certificate);
+    let mut out = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in text.as_bytes().chunks(64) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out + "-----END CERTIFICATE-----\n"
 }
 
 /// A listener's certificates, in the order of the configuration.

@@ -56,7 +56,7 @@ pub struct Tally<'a> {
 pub enum Mishap {
     /// It is not acceptable as HTTP, or no site serves it.
     Refused(&'static str),
-    /// The site is closed; the count of requests by outcome and status tells.
+    /// The site is closed, or asks to come by HTTPS; the count of requests by outcome and status tells.
     Closed,
     /// Something failed inside; `open` when it was let through all the same.
     Inner {

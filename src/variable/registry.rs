@@ -401,7 +401,7 @@ static ROWS: &[Row] = &[
     but(row(V::ArgsPostNames, "ARGS_POST_NAMES", Collection, false, 2, "Names of the arguments of the request body."), JSON_NAMES),
     but(row(V::AuthType, "AUTH_TYPE", Scalar, false, 1, "The scheme of the `Authorization` header, e.g. `Basic`."), &[unlike(V2, "What the client says; there what Apache has authenticated.")]),
     row(V::Duration, "DURATION", Scalar, true, 1, "Microseconds since the transaction began."),
-    but(row(V::Env, "ENV", Collection, true, 1, "Environment variables of the process, and what `setenv` has set."), &[unlike(V2, "The process's environment; there Apache's for the request.")]),
+    but(row(V::Env, "ENV", Collection, true, 1, "What `setenv` has set, what is known of the TLS connection (`SSL_CLIENT_S_DN`, `SSL_PROTOCOL`, …, as Apache's mod_ssl names it), and the process's environment by name."), &[unlike(V2, "Of the request only what mod_ssl sets; there Apache's whole environment for it.")]),
     row(V::Files, "FILES", Collection, false, 2, "Original names of uploaded files; the selector is the form field's name."),
     row(V::FilesCombinedSize, "FILES_COMBINED_SIZE", Scalar, false, 2, "The size of all uploaded files together, in bytes."),
     row(V::FilesNames, "FILES_NAMES", Collection, false, 2, "Names of the form fields that carried files."),

@@ -42,7 +42,7 @@ impl Identity {
 
     /// As a listener's only certificate.
     pub fn listener(&self) -> ListenerTls {
-        ListenerTls { certificates: vec![self.config()] }
+        ListenerTls { certificates: vec![self.config()], clients: None, only_1_3: false }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test's broken assumption is its failure")]
 
+pub mod authority;
 pub mod client;
 pub mod http2;
 pub mod origin;

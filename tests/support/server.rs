@@ -4,9 +4,9 @@ use super::client::{Client, Response, exchange};
 use arc_swap::ArcSwap;
 use portcullis::compile::{Input, load};
 use portcullis::config::{
-    Audit, AuditFormat, AuditTarget, Balance, Checked, ClientLimits, FailureOutcome, FailurePolicy,
-    Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, Log, LogFormat, Measuring, Process,
-    Reload, Router, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
+    Audit, AuditFormat, AuditTarget, Balance, Checked, ClientLimits, Edge, FailureOutcome, FailurePolicy,
+    Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, ListenerTls, Log, LogFormat, Measuring,
+    Process, Reload, Router, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
 };
 use portcullis::engine::NoWorld;
 use portcullis::proxy::{Finished, Observer, Server};
@@ -229,6 +229,7 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
         host_header: HostHeader::Preserve,
         balance: Balance::default(),
         maintenance: None,
+        edge: Edge::default(),
     }
 }
 
@@ -249,6 +250,11 @@ pub fn to(address: SocketAddr) -> Upstream {
 pub fn listener() -> Listener {
     let address = "127.0.0.1:0".parse().expect("an address");
     Listener { address, tls: None, http2: true, proxy_protocol: false }
+}
+
+/// A TLS listener on a free port.
+pub fn with_tls(tls: ListenerTls) -> Listener {
+    Listener { tls: Some(tls), ..listener() }
 }
 
 fn config() -> Checked {
