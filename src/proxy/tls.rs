@@ -66,7 +66,7 @@ fn verifier(
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
     let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
     let hash = suite.map(|suite| suite.common.hash_provider.hash(bytes));
-    hash.iter().flat_map(|hash| hash.as_ref()).map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref().map_or(&[][..], AsRef::as_ref).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A certificate as PEM (RFC 7468).
