@@ -48,6 +48,9 @@ pub mod telemetry;
 pub mod store;
 
 #[cfg(feature = "server")]
+pub mod admission;
+
+#[cfg(feature = "server")]
 pub mod reload;
 
 #[cfg(feature = "server")]

@@ -3,8 +3,11 @@
 #![cfg(feature = "server")]
 
 use portcullis::admin::{AdminServer, Subject};
+use portcullis::admission::{Score, Subject as Visitor};
 use portcullis::config::Overrides;
+use portcullis::http::RequestHead;
 use portcullis::reload::{NoHooks, Origin, Reloader, file_loader, load};
+use portcullis::ruleset::Mode;
 use portcullis::store::MemoryStore;
 use portcullis::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -13,7 +16,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 struct Bench {
@@ -42,6 +45,7 @@ fn start(admin: &str) -> Bench {
     let reloader = Reloader::start(origin, loader, loaded, Arc::clone(&metrics), Arc::new(NoHooks));
     let Ok(reloader) = reloader else { panic!("not started") };
     let subject = Arc::new(Subject {
+        admission: portcullis::admission::Admission::new(64),
         reloader: Arc::new(reloader),
         metrics,
         store: Arc::new(MemoryStore::new(64, 1 << 20)),
@@ -70,6 +74,54 @@ fn ask(bench: &Bench, method: &str, path: &str, headers: &str) -> (u16, String, 
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
     (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+#[test]
+fn bans_are_listed_and_lifted() {
+    let bench = start("127.0.0.1:9180");
+    let text = "bans: {threshold: 1, duration: 1h}
+sites: [{name: shop, upstreams: 'http://127.0.0.1:1', rules: a.conf}]\n";
+    fs::write(bench.directory.path().join("portcullis.yaml"), text).expect("written");
+    assert_eq!(ask(&bench, "POST", "/api/reload", "").0, 200);
+    let generation = bench.subject.reloader.current().load_full();
+    let (config, site) = (&generation.config, &generation.sites[0].config);
+    let head = RequestHead::default();
+    let score = Score { blocked: true, ..Score::default() };
+    for address in ["192.0.2.7", "192.0.2.8", "2001:db8::7"] {
+        let address = address.parse().expect("an address");
+        let subject = Visitor::new(&head, String::new(), "/".to_owned(), address);
+        bench.subject.admission.score(config, site, Mode::On, &subject, score, SystemTime::now());
+    }
+    let clients = || {
+        let list = json_of(&ask(&bench, "GET", "/api/bans", ""));
+        let clients = list["bans"].as_array().expect("a list").iter().map(|b| b["client"].clone());
+        let mut clients: Vec<String> = clients.map(|c| c.as_str().expect("text").to_owned()).collect();
+        clients.sort();
+        clients.join(" ")
+    };
+    assert_eq!(clients(), "192.0.2.7 192.0.2.8 2001:db8::/64");
+    assert!(ask(&bench, "GET", "/metrics", "").2.contains("portcullis_banned_clients 3\n"));
+    let lift = |query: &str| ask(&bench, "POST", &format!("/api/bans/lift?{query}"), "");
+    assert_eq!(json_of(&lift("client=192.0.2.7")), json!({"lifted": ["192.0.2.7"]}));
+    assert_eq!(json_of(&lift("client=192.0.2.7")), json!({"lifted": []}));
+    assert_eq!((lift("client=nobody").0, lift("").0), (400, 400));
+    assert_eq!(ask(&bench, "GET", "/api/bans/lift?all", "").0, 405);
+
+    // The command line says the same.
+    let address = bench.address.to_string();
+    let portcullis = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(args).args(["--admin", &address]).env_remove("PORTCULLIS_CONFIG");
+        let output = command.output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, list) = portcullis(&["bans", "list"]);
+    assert_eq!(code, Some(0));
+    assert!(list.contains("192.0.2.8") && list.contains("2001:db8::/64") && !list.contains("192.0.2.7"));
+    assert_eq!(portcullis(&["bans", "lift", "2001:db8::1"]), (Some(0), "lifted 2001:db8::/64\n".to_owned()));
+    assert_eq!(portcullis(&["bans", "lift", "2001:db8::1"]).0, Some(1));
+    assert_eq!(portcullis(&["bans", "lift", "--all"]), (Some(0), "1 lifted\n".to_owned()));
+    assert_eq!(portcullis(&["bans", "list"]), (Some(0), "nobody is banned\n".to_owned()));
 }
 
 fn json_of(answer: &(u16, String, String)) -> Value {

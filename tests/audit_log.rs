@@ -193,6 +193,7 @@ fn finished_requests_are_counted_and_recorded() {
         report,
         status: 403,
         mishaps,
+        turned_away: Vec::new(),
         inspection: [Duration::from_micros(40); 5],
         duration: Duration::from_millis(2),
         request_bytes: 10,

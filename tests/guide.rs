@@ -3,6 +3,9 @@
 
 #![cfg(feature = "server")]
 
+#[path = "support/mmdb.rs"]
+mod mmdb;
+
 use clap::Parser;
 use portcullis::cli::Cli;
 use portcullis::compile::{self, EMBEDDED, Input};
@@ -81,6 +84,15 @@ fn configurations_are_accepted() {
             if file.starts_with(&directory) && file.extension().is_some_and(|e| e == "pem" || e == "key") {
                 fs::create_dir_all(file.parent().expect("it stands in a directory")).expect("can be made");
                 fs::write(file, "").expect("can be written");
+            }
+            let name = file.to_string_lossy();
+            let name = name.trim_end_matches([']', '}', ',']);
+            if name.contains("/blocklist.txt") || name.ends_with(".mmdb") {
+                let path = Path::new(name.trim_start_matches(['[', '{']));
+                let list = b"192.0.2.0/24\n".to_vec();
+                let is_list = name.ends_with(".txt");
+                let content = if is_list { list } else { mmdb::countries(&[("192.0.2.0/24", "DE")]) };
+                fs::write(path, content).expect("can be written");
             }
         }
         if !text.contains("sites:") {

@@ -1,8 +1,9 @@
-//! The admin listener: metrics, health, posture, reload.
+//! The admin listener: metrics, health, posture, bans, reload.
 //!
 //! Apart from the proxy's listeners and on loopback by default. It tells about the server and may ask for a
 //! reload; it must not know how requests are served.
 
+mod bans;
 mod guard;
 mod server;
 

@@ -1,6 +1,8 @@
 //! The admin listener: metrics, health, posture, reload.
 
+use super::bans;
 use super::guard::{Refusal, Visit, may_use_api, may_visit};
+use crate::admission::Admission;
 use crate::config::{Admin, posture};
 use crate::reload::{Attempt, Condition, Generation, Reloader};
 use crate::store::MemoryStore;
@@ -31,6 +33,8 @@ pub struct Subject {
     pub metrics: Arc<Metrics>,
     /// The persistent collections, whose state is a metric.
     pub store: Arc<MemoryStore>,
+    /// Rate limits and bans.
+    pub admission: Arc<Admission>,
     /// Whether requests are served: `/readyz` says so. Cleared when the server is told to end, so that load
     /// balancers look elsewhere before its connections are closed.
     pub ready: AtomicBool,
@@ -122,12 +126,14 @@ impl AdminServer {
 type Answer = Response<Full<Bytes>>;
 
 /// What there is, with the method that it takes.
-const ROUTES: [(&str, Method); 6] = [
+const ROUTES: [(&str, Method); 8] = [
     ("/metrics", Method::GET),
     ("/healthz", Method::GET),
     ("/readyz", Method::GET),
     ("/api/posture", Method::GET),
     ("/api/generation", Method::GET),
+    ("/api/bans", Method::GET),
+    ("/api/bans/lift", Method::POST),
     ("/api/reload", Method::POST),
 ];
 
@@ -164,6 +170,8 @@ async fn answer(request: &Request<Incoming>, peer: IpAddr, subject: Arc<Subject>
     match path {
         "/metrics" => {
             let usage = subject.store.usage();
+            let banned = subject.admission.bans().list(SystemTime::now()).len();
+            subject.metrics.admission(banned, subject.admission.evictions());
             subject.metrics.store(usage.collections, usage.bytes, usage.evictions);
             tell_upstreams(&generation, &subject.metrics);
             plain(StatusCode::OK, METRICS_TYPE, subject.metrics.render())
@@ -175,6 +183,17 @@ async fn answer(request: &Request<Incoming>, peer: IpAddr, subject: Arc<Subject>
         "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT_TYPE, "not ready\n".to_owned()),
         "/api/posture" => json_answer(StatusCode::OK, &postures(&subject)),
         "/api/generation" => json_answer(StatusCode::OK, &generation_facts(&subject)),
+        "/api/bans" => json_answer(StatusCode::OK, &bans::list(&subject.admission, SystemTime::now())),
+        "/api/bans/lift" => {
+            let query = request.uri().query().unwrap_or_default();
+            match bans::lift(&subject.admission, &generation.config, query, SystemTime::now()) {
+                Ok(lifted) => {
+                    tracing::info!(clients = lifted.join(" "), "bans lifted through the admin listener");
+                    json_answer(StatusCode::OK, &json!({ "lifted": lifted }))
+                }
+                Err(what) => problem(StatusCode::BAD_REQUEST, &what),
+            }
+        }
         "/api/reload" => reload(subject).await,
         _ => problem(StatusCode::NOT_FOUND, "there is nothing here"),
     }

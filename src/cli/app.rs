@@ -1,7 +1,7 @@
 //! From arguments to an exit code.
 
 use super::console::say;
-use super::{Cli, Command, SchemaOf, check, convert, patch, run, score, test};
+use super::{Cli, Command, SchemaOf, bans, check, convert, patch, run, score, test};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Test(args) => test::test(args),
         Command::Score(args) => score::score(args),
         Command::Patch(command) => patch::patch(command),
+        Command::Bans(command) => bans::bans(command),
         Command::Convert(args) => convert::convert(args),
         Command::Schema { of: SchemaOf::Rules } => {
             say(&crate::syntax::yaml::schema());

@@ -36,6 +36,9 @@ pub enum Command {
     /// Virtual patches: write one from an exploit, list those inside.
     #[command(subcommand, disable_help_subcommand = true)]
     Patch(PatchCommand),
+    /// Temporary bans of a running instance: list and lift them, through its admin listener.
+    #[command(after_help = BANS_HELP, subcommand, disable_help_subcommand = true)]
+    Bans(BansCommand),
     /// Convert rule files from SecLang to YAML, or from YAML to SecLang.
     #[command(after_help = CONVERT_HELP)]
     Convert(ConvertArgs),
@@ -308,6 +311,43 @@ pub struct PatchNewArgs {
     pub cve: Vec<String>,
 }
 
+/// `portcullis bans`.
+#[derive(Debug, Subcommand)]
+pub enum BansCommand {
+    /// List the bans that hold now; those that end first come first.
+    List {
+        /// Whom to ask.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lift bans, and forget the clients' earlier ones. Fails when one of them is not banned.
+    Lift {
+        /// Whom to tell.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// Addresses, or networks as the list has them.
+        #[arg(value_name = "CLIENT", required_unless_present = "all")]
+        client: Vec<String>,
+        /// Lift all of them.
+        #[arg(long, conflicts_with = "client")]
+        all: bool,
+    },
+}
+
+/// Where a running instance is asked.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// Configuration of the instance, which says where its admin listener is and what its token is.
+    #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Address of the admin listener [default: that of the configuration, or 127.0.0.1:9180].
+    #[arg(long, value_name = "ADDR", env = "PORTCULLIS_ADMIN", hide_env_values = true, value_parser = address)]
+    pub admin: Option<SocketAddr>,
+}
+
 /// `portcullis convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
@@ -459,6 +499,14 @@ Exit codes:
   0  written, and its tests pass
   1  no patch could be written
   2  the command line itself is wrong";
+
+const BANS_HELP: &str = "\
+The admin listener's token is that of the configuration, or PORTCULLIS_ADMIN_TOKEN of the environment.
+
+Examples:
+  portcullis bans list
+  portcullis bans lift 192.0.2.7 2001:db8::/64
+  portcullis bans lift --all -c /etc/portcullis/portcullis.yaml";
 
 const CONVERT_HELP: &str = "\
 Each rule is read again after it was written and compared with the one that it came from. What YAML has no key for

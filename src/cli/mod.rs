@@ -5,6 +5,7 @@ pub mod ftw;
 
 mod app;
 mod args;
+mod bans;
 mod check;
 mod compat;
 mod console;
@@ -23,8 +24,8 @@ use crate::config::posture;
 
 pub use app::main;
 pub use args::{
-    CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs, RunArgs, SchemaOf, ScoreArgs,
-    Settings, Syntax, TestArgs,
+    AdminArgs, BansCommand, CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs,
+    RunArgs, SchemaOf, ScoreArgs, Settings, Syntax, TestArgs,
 };
 pub use origin::{Origin, OriginReply, OriginRequest};
 pub use reference::reference;

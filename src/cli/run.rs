@@ -4,6 +4,7 @@ use super::console::{colour, complain};
 use super::privileges;
 use super::{RunArgs, demo, posture};
 use crate::admin::{AdminServer, Subject};
+use crate::admission::Admission;
 use crate::config::{Audit, AuditTarget, Checked, LogFormat};
 use crate::proxy::Server;
 use crate::reload::{Generation, Hooks, Loaded, Origin, Reloader, StartError, file_loader, load};
@@ -67,10 +68,11 @@ fn serve(args: &RunArgs) -> Result<(), String> {
 
     let recorder = Recorder::new(Arc::clone(&metrics), Arc::<AuditLog>::clone(&audit));
     let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
-    let server =
-        Server::bind(reloader.current(), world, Arc::new(recorder)).map_err(|e| format!("error: {e}\n"))?;
+    let admission = Admission::new(config.store.limit_keys);
+    let server = Server::bind_with(reloader.current(), world, Arc::new(recorder), Arc::clone(&admission))
+        .map_err(|e| format!("error: {e}\n"))?;
     let ready = AtomicBool::new(true);
-    let subject = Arc::new(Subject { reloader: Arc::clone(&reloader), metrics, store, ready });
+    let subject = Arc::new(Subject { reloader: Arc::clone(&reloader), metrics, store, admission, ready });
     let admin = match &config.admin {
         None => None,
         Some(admin) => {

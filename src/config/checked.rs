@@ -1,6 +1,6 @@
 //! The configuration after checking: every name resolved, every default filled in, nothing left to refuse.
 
-use super::{AuditFormat, Balance, Edge, HostPattern, Maintenance, Router};
+use super::{AccessRule, AuditFormat, Balance, Bans, Edge, HostPattern, Maintenance, RateLimit, Router};
 use crate::ruleset::Mode;
 use ip_network::IpNetwork;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +20,8 @@ pub struct Checked {
     pub trusted_proxies: Vec<IpNetwork>,
     /// What one client connection may do before its site is known.
     pub client: ClientLimits,
+    /// Temporary bans; none when nobody is banned.
+    pub bans: Option<Bans>,
     /// The sites in the order of the file; at least one.
     pub sites: Vec<Arc<Site>>,
     /// Which site a request belongs to.
@@ -169,6 +171,10 @@ pub struct Site {
     pub mode: Option<Mode>,
     /// What inner failures do to a request.
     pub failure: FailurePolicy,
+    /// Who may send what; the first rule that holds decides.
+    pub access: Vec<AccessRule>,
+    /// How many requests may come.
+    pub rate_limits: Vec<RateLimit>,
     /// Time limits.
     pub timeouts: SiteTimeouts,
     /// Header in which the upstream (and a blocked client) is told the transaction's id; none when switched off.
@@ -480,11 +486,13 @@ pub struct Reload {
     pub interval: Option<Duration>,
 }
 
-/// Persistent collections in memory.
+/// What is remembered from one request to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// How many collections (one an address, a session, …) are kept at most.
     pub collections: usize,
     /// Bytes of names and values that are kept at most.
     pub bytes: usize,
+    /// Keys of rate limits that are kept at least.
+    pub limit_keys: usize,
 }

@@ -1,5 +1,6 @@
 //! Reads and checks a configuration: file, then overrides, then everything that must hold for the whole.
 
+use super::admission_reader;
 use super::document::{self, Data, Node};
 use super::edge;
 use super::reader::{Section, complain, scalar, word};
@@ -7,8 +8,8 @@ use super::schema;
 use super::site::{self, Place};
 use super::{
     Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits,
-    DEFAULT_ADMIN, DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Measuring, Overrides, Process,
-    Reload, Router, Secret, Site, Store,
+    CountryDatabase, DEFAULT_ADMIN, DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Measuring,
+    Overrides, Process, Reload, Router, Secret, Site, Store,
 };
 use crate::audit::Redaction;
 use crate::source::{SourceMap, Span};
@@ -58,7 +59,7 @@ pub fn check(name: &str, text: &str, directory: &Path, overrides: &Overrides) ->
     let mut out = Diagnostics::new();
     let mut files = Vec::new();
     let config = document::parse(&sources, file, &mut out).and_then(|root| {
-        let mut place = Place { directory, files: &mut files };
+        let mut place = Place::new(directory, &mut files);
         read_top(&root, &mut place, overrides, &mut out)
     });
     let config = if out.has_errors() { None } else { config };
@@ -69,11 +70,29 @@ pub fn check(name: &str, text: &str, directory: &Path, overrides: &Overrides) ->
 const FILE_BYTES: u64 = 8 << 20;
 
 pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
+    String::from_utf8(read_up_to(path, FILE_BYTES)?).map_err(|e| e.to_string())
+}
+
+/// The bytes of a file that holds at most `most`.
+pub(super) fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| e.to_string())?;
-    if read as u64 > FILE_BYTES { Err(format!("it is longer than {FILE_BYTES} bytes")) } else { Ok(text) }
+    let mut bytes = Vec::new();
+    let read = file.take(most + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if read as u64 > most { Err(format!("it is longer than {most} bytes")) } else { Ok(bytes) }
+}
+
+fn geo_database(
+    top: &Section<'_>,
+    place: &mut Place<'_>,
+    out: &mut Diagnostics,
+) -> Option<Arc<CountryDatabase>> {
+    let path = place.existing(top, "geo_database", out)?;
+    let span = top.get("geo_database").map_or(top.span(), |n| n.span);
+    let database = read_up_to(&path, crate::limits::SOURCE_FILE_BYTES as u64)
+        .and_then(CountryDatabase::new)
+        .map_err(|error| format!("cannot use {}: {error}", path.display()));
+    complain(database, span, "geo_database", out).map(Arc::new)
 }
 
 fn unplaced(code: &'static str, message: String) -> Diagnostic {
@@ -91,6 +110,8 @@ fn read_top(
     let admin = admin(&top, place, overrides, out);
     let trusted_proxies = top.list("trusted_proxies", out, network);
     let client = client(&top, out);
+    place.countries = geo_database(&top, place, out);
+    let bans = admission_reader::bans(&top, place, out);
     let sites = sites(&top, place, overrides, out);
     let router = router(&sites, out);
     let audit = audit(&top, place, overrides, out);
@@ -118,6 +139,7 @@ fn read_top(
         admin,
         trusted_proxies,
         client,
+        bans,
         sites,
         router,
         audit,
@@ -426,6 +448,7 @@ fn store(top: &Section<'_>, out: &mut Diagnostics) -> Store {
     Store {
         collections: section.count("collections", (64, 100_000_000), out).unwrap_or(262_144),
         bytes: to_usize(section.size("bytes", (1 << 16, 1 << 40), out).unwrap_or(128 << 20)),
+        limit_keys: section.count("limit_keys", (1_024, 100_000_000), out).unwrap_or(262_144),
     }
 }
 

@@ -3,13 +3,17 @@
 //! [`load`] reads, checks everything and reports all problems at once; [`Checked`] is what the rest of the
 //! server sees. It must know neither how rules are compiled nor how requests are served.
 
+mod admission;
+mod admission_reader;
 mod balance;
 mod checked;
+mod country;
 mod default;
 mod document;
 mod edge;
 mod exclusion;
 mod load;
+mod networks;
 mod overrides;
 pub mod posture;
 mod promotion;
@@ -22,6 +26,7 @@ pub mod schema_upstream;
 mod site;
 
 pub use crate::audit::Format as AuditFormat;
+pub use admission::{AccessAction, AccessRule, BanCount, Bans, Condition, KeyPart, RateLimit, Scope};
 pub use balance::{Balance, BalanceKey, BalanceMethod, FailOn, HealthCheck, Maintenance, RetryOn, Sticky};
 pub use checked::{
     Admin, Audit, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits, Failure, FailureOutcome,
@@ -29,10 +34,12 @@ pub use checked::{
     Measuring, Process, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store, Upstream,
     UpstreamHttp2, UpstreamTls,
 };
+pub use country::{Country, CountryDatabase};
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};
 pub use edge::{ClientCertificate, Edge};
 pub use exclusion::EXCLUSION_RULE_IDS;
 pub use load::{LoadedConfig, check, load};
+pub use networks::NetworkSet;
 pub use overrides::Overrides;
 pub use promotion::{Edit, promote};
 pub use reference::reference;

@@ -1,5 +1,6 @@
 //! Reads one site.
 
+use super::admission_reader;
 use super::balance;
 use super::document::{Data, Node};
 use super::edge;
@@ -8,24 +9,55 @@ use super::load::{lone_word, read_bounded, required};
 use super::reader::{Section, complain, scalar};
 use super::schema;
 use super::{
-    Balance, EMBEDDED_RULESET, Edge, Failure, FailureOutcome, FailurePolicy, Forwarded, ForwardedPolicy,
-    HostHeader, HostPattern, Identity, Overrides, RuleInput, Shadow, Site, SiteTimeouts, Upstream,
-    UpstreamHttp2, UpstreamTls,
+    Balance, CountryDatabase, EMBEDDED_RULESET, Edge, Failure, FailureOutcome, FailurePolicy, Forwarded,
+    ForwardedPolicy, HostHeader, HostPattern, Identity, NetworkSet, Overrides, RuleInput, Shadow, Site,
+    SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
 };
 use crate::ruleset::Mode;
 use crate::source::Span;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where relative paths start, and which files have been named.
 pub(super) struct Place<'a> {
     pub(super) directory: &'a Path,
     pub(super) files: &'a mut Vec<PathBuf>,
+    /// Lists of networks that have been read already.
+    pub(super) lists: BTreeMap<PathBuf, Arc<NetworkSet>>,
+    /// What tells countries.
+    pub(super) countries: Option<Arc<CountryDatabase>>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// Relative paths start at `directory`; what is named is added to `files`.
+    pub(super) fn new(directory: &'a Path, files: &'a mut Vec<PathBuf>) -> Self {
+        Self { directory, files, lists: BTreeMap::new(), countries: None }
+    }
+
+    /// The files of the list `key`, with their places in the text; all must exist.
+    pub(super) fn all_existing(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        out: &mut Diagnostics,
+    ) -> Vec<(PathBuf, Span)> {
+        let mut all = Vec::new();
+        for node in section.items(key) {
+            let Some(text) = scalar(node, key, out) else { continue };
+            let path = self.directory.join(text);
+            // Noted also when it is not there, so that its coming is noticed.
+            self.files.push(path.clone());
+            let found = std::fs::File::open(&path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()));
+            all.extend(complain(found, node.span, key, out).map(|_| (path, node.span)));
+        }
+        all
+    }
+
     /// The file that `key` names; it must exist, and is noted as one that the configuration depends on.
     pub(super) fn existing(
         &mut self,
@@ -104,6 +136,8 @@ pub(super) fn read(
         shadow,
         mode: overrides.mode.or(mode),
         failure: failure(&section, out),
+        access: admission_reader::access(&section, place, out),
+        rate_limits: admission_reader::rate_limits(&section, place, out),
         timeouts: timeouts(&section, out),
         request_id_header,
         forwarded: forwarded(&section, out),
@@ -120,7 +154,7 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
     let empty = Node { span, data: Data::Null };
     let section = Section::new(&schema::SITE, &empty, out);
     let mut files = Vec::new();
-    let mut place = Place { directory: Path::new(""), files: &mut files };
+    let mut place = Place::new(Path::new(""), &mut files);
     Some(Site {
         name: "default".to_owned(),
         hosts: vec![HostPattern::Any],
@@ -130,6 +164,8 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
         shadow: None,
         mode: overrides.mode,
         failure: FailurePolicy::all(FailureOutcome::Closed),
+        access: Vec::new(),
+        rate_limits: Vec::new(),
         timeouts: timeouts(&section, out),
         request_id_header: Some(REQUEST_ID.to_owned()),
         forwarded: forwarded(&section, out),
@@ -486,7 +522,7 @@ fn forwarded(section: &Section<'_>, out: &mut Diagnostics) -> Forwarded {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > 64 || !text.bytes().all(good) {
         return Err("expected 1 to 64 letters, digits, `-`, `_` or `.`".to_owned());

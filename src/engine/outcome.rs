@@ -13,7 +13,8 @@ impl Transaction {
     pub(super) fn into_report(mut self, final_status: u16) -> Report {
         let engine = AuditEngine::from(self.audit_engine);
         let relevant = &self.ruleset.settings.relevant_status;
-        let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status));
+        let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status))
+            || self.events.iter().any(|event| event.kind.is_refusal());
         let audit = AuditSettings { engine, parts: self.audit_parts, relevant_status };
         let is_audited = self.keeps_request || audit.wants(&self.hits);
         let request = if is_audited { self.request_record() } else { RequestRecord::default() };

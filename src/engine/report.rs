@@ -209,11 +209,17 @@ pub enum EventKind {
     RuleError,
     /// The engine failed inside.
     InternalError,
+    /// An access rule refused it, or would have but for the mode.
+    AccessDenied,
+    /// A rate limit refused it, or would have but for the mode.
+    RateLimited,
+    /// Its client is banned.
+    Banned,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 14] = [
+    pub const ALL: [EventKind; 17] = [
         EventKind::MalformedRequest,
         EventKind::NormalisedRequest,
         EventKind::RequestBodyError,
@@ -228,7 +234,15 @@ impl EventKind {
         EventKind::OperatorLimit,
         EventKind::RuleError,
         EventKind::InternalError,
+        EventKind::AccessDenied,
+        EventKind::RateLimited,
+        EventKind::Banned,
     ];
+
+    /// Whether it tells of a refusal that is no rule's, carried out or not: an operator looks for it in the audit log.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, EventKind::AccessDenied | EventKind::RateLimited | EventKind::Banned)
+    }
 
     /// A stable name in snake_case.
     pub fn name(self) -> &'static str {
@@ -247,6 +261,9 @@ impl EventKind {
             EventKind::OperatorLimit => "operator_limit",
             EventKind::RuleError => "rule_error",
             EventKind::InternalError => "internal_error",
+            EventKind::AccessDenied => "access_denied",
+            EventKind::RateLimited => "rate_limited",
+            EventKind::Banned => "banned",
         }
     }
 }
@@ -309,8 +326,8 @@ pub struct AuditSettings {
     pub engine: AuditEngine,
     /// `SecAuditLogParts`.
     pub parts: AuditParts,
-    /// Whether the final status is one that `SecAuditLogRelevantStatus` names. The final status is the
-    /// interruption's or the upstream's.
+    /// Whether the final status is one that `SecAuditLogRelevantStatus` names, or an access rule, a rate limit or a
+    /// ban told of the request. The final status is the interruption's or the upstream's.
     pub relevant_status: bool,
 }
 

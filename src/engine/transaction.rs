@@ -301,6 +301,14 @@ impl Transaction {
         }
     }
 
+    /// A member of `TX`, by its name in any case; none when it is not set.
+    pub fn tx(&self, name: &str) -> Option<Vec<u8>> {
+        let value = self.tx.find(&self.ruleset.slots, name.as_bytes()).filter(|value| value.is_set())?;
+        let mut text = Vec::new();
+        value.append_to(&mut text);
+        Some(text)
+    }
+
     /// What has been noticed so far, for a caller to whom some of it is a failure that it must act on at once.
     pub fn events(&self) -> &[Event] {
         &self.events

@@ -3,9 +3,11 @@
 //! Nothing else in the proxy chooses a status, or decides whether a failure refuses a request or lets it pass.
 //! The match has no wildcard arm: a new kind of trouble does not compile until somebody has decided about it.
 
+use crate::admission::Control;
 use crate::config::{Failure, FailureOutcome, FailurePolicy};
 use crate::engine::{Disruption, Interruption};
 use crate::http::Fault;
+use std::time::Duration;
 
 /// Everything that can keep a request from simply passing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,15 @@ pub enum Trouble {
     HeadCut,
     /// `CONNECT` over HTTP/2 on either side, where the request is the tunnel itself.
     Tunnel,
+    /// An access rule, a rate limit or a ban refused it.
+    TurnedAway {
+        /// Which of them.
+        control: Control,
+        /// The status to answer.
+        status: u16,
+        /// When it is worth to try again.
+        retry_after: Option<Duration>,
+    },
     /// No site serves that host and path.
     NoSite,
     /// Its hop-by-hop fields contradict what it is, so that it cannot be forwarded.
@@ -108,6 +119,12 @@ impl Trouble {
             Trouble::Blocked(interruption) => blocked(interruption),
             Trouble::Malformed(fault) => page(malformed_status(*fault), false, "malformed"),
             Trouble::Unparsable => answer(Action::Answered, false, "malformed"),
+            Trouble::TurnedAway { control, status, retry_after } => {
+                // Rounded up: who comes back when he was told to must not be early.
+                let retry_after = retry_after.map(|time| time.as_millis().div_ceil(1_000).max(1));
+                let retry_after = retry_after.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
+                Answer { retry_after, ..page(*status, true, control.name()) }
+            }
             Trouble::HeadLate => page(408, false, "head_timeout"),
             Trouble::HeadCut => abandon("client_gone"),
             Trouble::Tunnel => page(405, false, "tunnel"),
@@ -149,6 +166,7 @@ impl Trouble {
             | Trouble::HeadLate
             | Trouble::HeadCut
             | Trouble::Tunnel
+            | Trouble::TurnedAway { .. }
             | Trouble::NoSite
             | Trouble::Unforwardable
             | Trouble::BodyMalformed
@@ -281,6 +299,7 @@ mod tests {
             Trouble::NoSite,
             Trouble::BodyMalformed,
             Trouble::BodyLate,
+            Trouble::TurnedAway { control: Control::Access, status: 403, retry_after: None },
             interruption(Disruption::Deny, 403),
         ] {
             assert_ne!(trouble.answer(&open).action, Action::Pass, "{trouble:?}");

@@ -2,6 +2,7 @@
 
 use super::answer::Trouble;
 use super::exchange::Exchange;
+use crate::admission::Control;
 use crate::engine::{
     AuditEngine, AuditParts, AuditSettings, Decision, Event, EventKind, Report, RequestRecord, Sanitised,
     Scores,
@@ -45,6 +46,7 @@ pub(super) fn failed(exchange: &Exchange, troubles: &[(Trouble, &'static str)]) 
             Trouble::Malformed(_) | Trouble::Unparsable | Trouble::BodyMalformed => {
                 EventKind::MalformedRequest
             }
+            Trouble::TurnedAway { control, .. } => event_of(*control),
             _ => EventKind::InternalError,
         };
         Event { kind, phase: 0, detail: format!("not inspected: {reason}") }
@@ -59,6 +61,15 @@ pub(super) fn failed(exchange: &Exchange, troubles: &[(Trouble, &'static str)]) 
         },
         events: troubles.iter().map(event).collect(),
         ..bare(exchange)
+    }
+}
+
+/// The event that tells of a refusal by `control`.
+pub(super) fn event_of(control: Control) -> EventKind {
+    match control {
+        Control::Access => EventKind::AccessDenied,
+        Control::RateLimit => EventKind::RateLimited,
+        Control::Ban => EventKind::Banned,
     }
 }
 

@@ -15,8 +15,9 @@ use super::routing;
 use super::secured::Secured;
 use super::shadow::{Job, Shadows, Tape};
 use super::upstream::Directory;
-use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
-use crate::engine::{BodyStep, Decision, EventKind, Options, Transaction, World};
+use crate::admission::{Admission, Control, Ruling, Score, Subject};
+use crate::config::{Failure, FailureOutcome, FailurePolicy, RateLimit, Site};
+use crate::engine::{BodyStep, Decision, EventKind, Options, Report, Transaction, World};
 use crate::http::{Fault, RequestHead};
 use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) shadows: Shadows,
     pub(super) directory: Directory,
     pub(super) dialler: Dialler,
+    pub(super) admission: Arc<Admission>,
 }
 
 /// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.
@@ -91,6 +93,7 @@ struct State {
     headers_done: bool,
     inspection: [Duration; 5],
     troubles: Vec<(Trouble, &'static str)>,
+    rulings: Vec<Ruling>,
     /// How many of the transaction's events have been looked at.
     events_seen: usize,
     upstream: Option<String>,
@@ -140,6 +143,7 @@ impl Exchange {
                 headers_done: false,
                 inspection: [Duration::ZERO; 5],
                 troubles: Vec::new(),
+                rulings: Vec::new(),
                 events_seen: 0,
                 upstream: None,
                 held: shared.budget.hold(),
@@ -200,6 +204,72 @@ impl Exchange {
     /// Whether the response has no body whatever its head says.
     pub(super) fn is_head(&self) -> bool {
         self.arrival.head.method == b"HEAD"
+    }
+
+    /// Bans, access rules, and the rate limits whose key is known before rules run.
+    pub(super) async fn admit(&self) -> Step {
+        let Some(runtime) = self.runtime() else { return Step::Pass };
+        let admission = &self.shared.admission;
+        let (config, site) = (&self.generation.config, &runtime.config);
+        if !admission.is_concerned(config, site) {
+            return Step::Pass;
+        }
+        let visit = admission.look(config, site, mode(runtime), &self.subject(), self.began_at);
+        self.obey(admission.settle(visit).await)
+    }
+
+    /// The rate limits whose key rules have set.
+    pub(super) async fn admit_by_rules(&self) -> Step {
+        let Some(runtime) = self.runtime() else { return Step::Pass };
+        let site = &runtime.config;
+        if !site.rate_limits.iter().any(RateLimit::is_late) {
+            return Step::Pass;
+        }
+        let variable = |name: &str| self.guarded(0, |transaction| transaction.tx(name)).ok()??;
+        let admission = &self.shared.admission;
+        let visit = admission.look_again(site, mode(runtime), &self.subject(), &variable);
+        self.obey(admission.settle(visit).await)
+    }
+
+    /// This request as access rules and rate limits see it.
+    fn subject(&self) -> Subject<'_> {
+        let head = &self.arrival.head;
+        Subject::new(head, routing::host(head), routing::path(head), self.client.address.ip())
+    }
+
+    /// Remembers what was said, and stops at what is carried out.
+    fn obey(&self, rulings: Vec<Ruling>) -> Step {
+        let stop = rulings.iter().find(|ruling| ruling.enforced).map(|ruling| Trouble::TurnedAway {
+            control: ruling.control,
+            status: ruling.status,
+            retry_after: ruling.retry_after,
+        });
+        for ruling in &rulings {
+            self.note(bare::event_of(ruling.control), &ruling.sentence());
+        }
+        if !rulings.is_empty() {
+            self.state().rulings.extend(rulings);
+        }
+        stop.map_or(Step::Pass, Step::Stop)
+    }
+
+    /// Adds this request to its client's score.
+    fn score(&self, report: &Report, rulings: &[Ruling]) {
+        let Some(runtime) = self.runtime() else { return };
+        if self.generation.config.bans.is_none() {
+            return;
+        }
+        let refused = |control| rulings.iter().any(|r| r.control == control);
+        let score = Score {
+            blocked: report.decision != Decision::Pass || report.suppressed.is_some(),
+            limited: refused(Control::RateLimit),
+            anomaly: report.scores.inbound.saturating_add(report.scores.outbound),
+        };
+        if score != Score::default() {
+            let (config, site) = (&self.generation.config, &runtime.config);
+            let now = self.shared.world.now();
+            self.shared.admission.score(config, site, mode(runtime), &self.subject(), score, now);
+        }
     }
 
     /// Phase 1.
@@ -362,13 +432,14 @@ impl Exchange {
     /// Phase 5, and the report to the observer. Later calls do nothing.
     pub(super) fn finish(&self, status: u16, request_bytes: u64, response_bytes: u64) {
         let started = Instant::now();
-        let (transaction, is_idle, mut inspection, troubles, upstream, tape, is_request_done) = {
+        let (transaction, is_idle, mut inspection, troubles, rulings, upstream, tape, is_request_done) = {
             let mut state = self.state();
             (
                 state.transaction.take(),
                 state.is_idle,
                 state.inspection,
                 std::mem::take(&mut state.troubles),
+                std::mem::take(&mut state.rulings),
                 state.upstream.take(),
                 state.tape.take(),
                 state.request_done,
@@ -388,10 +459,12 @@ impl Exchange {
             Some(runtime) => bare::off(self, runtime),
             None => bare::failed(self, &troubles),
         });
+        self.score(&report, &rulings);
         let finished = Finished {
             site: self.site().cloned(),
             report,
             status,
+            rulings,
             troubles,
             inspection,
             duration: self.began.elapsed(),
@@ -582,6 +655,11 @@ fn is_one_in(n: u32, id: &str) -> bool {
 /// What keeps one choice from being the other.
 const SHADOW_SALT: u64 = 0x9E37_79B9_7F4A_7C15;
 const COST_SALT: u64 = 0xC2B2_AE3D_27D4_EB4F;
+
+/// The mode in which a site's requests are looked at, unless rules change it for one.
+fn mode(runtime: &SiteRuntime) -> Mode {
+    runtime.config.mode.unwrap_or(runtime.ruleset.settings.mode)
+}
 
 /// Whether rules are shown something else than what came, so that the record has to tell.
 fn hides_what_came(fault: Fault) -> bool {

@@ -2,6 +2,7 @@
 //! records and metrics in the server, a channel in tests.
 
 use super::answer::Trouble;
+use crate::admission::Ruling;
 use crate::config::Site;
 use crate::engine::Report;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Finished {
     pub report: Report,
     /// What the client was answered; 0 when it got no answer.
     pub status: u16,
+    /// What access rules, rate limits and bans said of it, what was only told included.
+    pub rulings: Vec<Ruling>,
     /// Everything that went wrong, in order, with the counter's reason of each.
     pub troubles: Vec<(Trouble, &'static str)>,
     /// Time spent in the engine by phase, 1 to 5; zero for a phase that did not run.

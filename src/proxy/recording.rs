@@ -2,8 +2,9 @@
 
 use super::answer::Trouble;
 use super::observer::{Finished, Observer};
+use crate::admission::Ruling;
 use crate::config::{FailureOutcome, Site};
-use crate::telemetry::{Completed, Mishap, Recorder, Tally};
+use crate::telemetry::{Completed, Mishap, Recorder, Tally, TurnedAway};
 
 impl Observer for Recorder {
     fn finished(&self, finished: Finished) {
@@ -15,6 +16,7 @@ impl Observer for Recorder {
         self.count(&Tally {
             site: finished.site.as_ref().map(|site| site.name.as_str()),
             report: &finished.report,
+            turned_away: &turned_away(finished),
             status: finished.status,
             mishaps: &mishaps(finished),
             inspection: &finished.inspection,
@@ -47,6 +49,7 @@ impl Observer for Recorder {
 fn completed(finished: Finished) -> Completed {
     Completed {
         mishaps: mishaps(&finished),
+        turned_away: turned_away(&finished),
         site: finished.site.as_ref().map(|site| site.name.clone()),
         report: finished.report,
         status: finished.status,
@@ -63,10 +66,20 @@ fn mishaps(finished: &Finished) -> Vec<Mishap> {
     finished.troubles.iter().filter_map(|(trouble, reason)| mishap(trouble, reason, site)).collect()
 }
 
+fn turned_away(finished: &Finished) -> Vec<TurnedAway> {
+    let one = |ruling: &Ruling| TurnedAway {
+        control: ruling.control.name(),
+        rule: ruling.name.clone(),
+        refused: ruling.enforced,
+    };
+    finished.rulings.iter().map(one).collect()
+}
+
 /// A trouble as telemetry names it; none for what the engine's report tells already.
 fn mishap(trouble: &Trouble, reason: &'static str, site: Option<&Site>) -> Option<Mishap> {
     Some(match trouble {
-        Trouble::Blocked(_) => return None,
+        // Told of by itself.
+        Trouble::Blocked(_) | Trouble::TurnedAway { .. } => return None,
         Trouble::Malformed(fault) => Mishap::Refused(fault.name()),
         Trouble::Unparsable => Mishap::Refused("unparsable"),
         Trouble::HeadLate

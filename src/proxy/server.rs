@@ -16,6 +16,7 @@ use super::shadow::Shadows;
 use super::socket::Socket as BufferedSocket;
 use super::upstream::{self, Directory};
 use super::{health, http2, proxy_protocol, tls};
+use crate::admission::Admission;
 use crate::config::Listener;
 use crate::engine::World;
 use crate::reload::{Current, Generation};
@@ -62,6 +63,21 @@ impl Server {
     ///
     /// When an address cannot be bound, or a certificate cannot be used.
     pub fn bind(current: Current, world: Arc<dyn World>, observer: Arc<dyn Observer>) -> io::Result<Self> {
+        let admission = Admission::new(current.load().config.store.limit_keys);
+        Self::bind_with(current, world, observer, admission)
+    }
+
+    /// [`Self::bind`], with rate limits and bans that others know too.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn bind_with(
+        current: Current,
+        world: Arc<dyn World>,
+        observer: Arc<dyn Observer>,
+        admission: Arc<Admission>,
+    ) -> io::Result<Self> {
         let generation = current.load_full();
         let listeners = &generation.config.listeners;
         let sockets = listeners.iter().map(|l| Socket::bind(l, &generation)).collect::<io::Result<_>>()?;
@@ -76,6 +92,7 @@ impl Server {
             shadows,
             directory: Directory::default(),
             dialler: Dialler::default(),
+            admission,
         });
         let workers = generation.config.process.workers.or_else(|| std::thread::available_parallelism().ok());
         let conf = ServerConf {

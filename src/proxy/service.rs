@@ -294,6 +294,7 @@ impl ProxyHttp for Service {
 
 /// Phases 1 and 2.
 async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>) -> Result<(), Answer> {
+    exchange.settle(exchange.admit().await)?;
     exchange.settle(exchange.request_headers())?;
     let Some(site) = exchange.site() else {
         return Err(exchange.answer(&Trouble::NoSite));
@@ -319,7 +320,8 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
             ctx.stored = Some(intake::read(&mut session.downstream_session, exchange, site).await?);
         }
     }
-    exchange.settle(exchange.request_end().await)
+    exchange.settle(exchange.request_end().await)?;
+    exchange.settle(exchange.admit_by_rules().await)
 }
 
 /// Answers the client by ourselves.

@@ -93,7 +93,8 @@ metrics! {
         [SITE, ("outcome", "`passed`, `detected`, `blocked`, `refused`, `failed`, `abandoned`"),
          ("status_class", "`1xx` to `5xx`, or `none` when nothing was answered")],
         "Finished requests. `detected`: rules would have blocked it but for the mode; `refused`: not acceptable as \
-         HTTP, for no site, or for one that is closed for maintenance; `failed`: something failed inside or upstream; `abandoned`: the client left.";
+         HTTP, for no site, for one that is closed for maintenance, or turned away by an access rule, a rate limit or a \
+         ban; `failed`: something failed inside or upstream; `abandoned`: the client left.";
     request_seconds: HistogramVec = Kind::Histogram(REQUEST), "portcullis_request_duration_seconds", [SITE],
         "Time from the end of a request's head to the end of its answer, the upstream's time included.";
     request_bytes: IntCounterVec = Kind::Counter, "portcullis_request_body_bytes_total", [SITE],
@@ -114,6 +115,15 @@ metrics! {
         "Messages that passed in part or as a whole without inspection.";
     events: IntCounterVec = Kind::Counter, "portcullis_events_total", [SITE, ("event", "an event's name")],
         "What the engine noticed beside matches of rules, as in the audit log.";
+    turned_away: IntCounterVec = Kind::Counter, "portcullis_admission_refusals_total",
+        [SITE, ("control", "`access_denied`, `rate_limited`, `banned`"),
+         ("rule", "the name of the access rule or rate limit; `bans` for a ban"),
+         ("outcome", "`refused`, or `detected` when it was only told because of the mode")],
+        "Requests that an access rule, a rate limit or a ban refused, or would have.";
+    banned: IntGaugeVec = Kind::Gauge, "portcullis_banned_clients", [], "Clients that are banned.";
+    limit_evictions: IntGaugeVec = Kind::Gauge, "portcullis_rate_limit_evictions", [],
+        "Keys of rate limits that made room for others before they were at rest, since the start. It grows when \
+         `store.limit_keys` is too small for a flood of new keys.";
     malformed: IntCounterVec = Kind::Counter, "portcullis_malformed_requests_total",
         [("reason", "a fixed name of the fault")],
         "Requests refused because they are not HTTP as Portcullis accepts it, or for no site.";
@@ -328,6 +338,18 @@ impl Metrics {
         }
     }
 
+    /// A request that `rule` of `control` turned away, or would have but for the mode.
+    pub fn turned_away(&self, site: &str, control: &'static str, rule: &str, refused: bool) {
+        let outcome = if refused { "refused" } else { "detected" };
+        self.turned_away.with_label_values(&[site, control, rule, outcome]).inc();
+    }
+
+    /// The state of bans and rate limits.
+    pub fn admission(&self, banned: usize, evictions: u64) {
+        self.banned.with_label_values::<&str>(&[]).set(gauge(banned));
+        self.limit_evictions.with_label_values::<&str>(&[]).set(i64::try_from(evictions).unwrap_or(i64::MAX));
+    }
+
     /// A request that was refused before any rule.
     pub fn malformed(&self, reason: &'static str) {
         self.malformed.with_label_values(&[reason]).inc();
@@ -505,7 +527,10 @@ fn leaves_uninspected(kind: EventKind) -> bool {
         | EventKind::NormalisedRequest
         | EventKind::RequestBodyError
         | EventKind::RequestBodyRefused
-        | EventKind::RuleError => false,
+        | EventKind::RuleError
+        | EventKind::AccessDenied
+        | EventKind::RateLimited
+        | EventKind::Banned => false,
     }
 }
 
@@ -650,6 +675,8 @@ mod tests {
         m.event("shop", EventKind::RequestBodyTruncated);
         m.failure("shop", "internal", true);
         m.malformed("smuggling");
+        m.turned_away("shop", "rate_limited", "login", true);
+        m.admission(1, 2);
         m.upstream_error("shop", "refused");
         let facts = UpstreamFacts {
             is_up: true,

@@ -13,5 +13,5 @@ mod sink;
 pub use costs::{CostTable, RuleTime};
 pub use logging::{Logging, init as init_logging};
 pub use metrics::{Kind, Metrics, NO_SITE, Outcome, ROWS, ReloadResult, Row, UpstreamFacts, reference};
-pub use recorder::{Completed, Mishap, Recorder, Tally};
+pub use recorder::{Completed, Mishap, Recorder, Tally, TurnedAway};
 pub use sink::{AuditEntry, AuditLog, AuditSink, MemorySink};

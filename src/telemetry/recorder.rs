@@ -18,6 +18,8 @@ pub struct Completed {
     pub status: u16,
     /// What went wrong, in order.
     pub mishaps: Vec<Mishap>,
+    /// What access rules, rate limits and bans said.
+    pub turned_away: Vec<TurnedAway>,
     /// Time in the engine by phase, 1 to 5.
     pub inspection: [Duration; 5],
     /// From the end of the head to the end of the answer.
@@ -41,6 +43,8 @@ pub struct Tally<'a> {
     pub status: u16,
     /// As in [`Completed::mishaps`].
     pub mishaps: &'a [Mishap],
+    /// As in [`Completed::turned_away`].
+    pub turned_away: &'a [TurnedAway],
     /// As in [`Completed::inspection`].
     pub inspection: &'a [Duration; 5],
     /// As in [`Completed::duration`].
@@ -71,6 +75,17 @@ pub enum Mishap {
     Gone,
 }
 
+/// A refusal by an access rule, a rate limit or a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnedAway {
+    /// What refused it: a fixed name.
+    pub control: &'static str,
+    /// The rule's name, from the configuration.
+    pub rule: String,
+    /// False when it was only told because of the mode.
+    pub refused: bool,
+}
+
 /// Counts and records finished requests.
 pub struct Recorder {
     metrics: Arc<Metrics>,
@@ -95,6 +110,7 @@ impl Recorder {
             report: &done.report,
             status: done.status,
             mishaps: &done.mishaps,
+            turned_away: &done.turned_away,
             inspection: &done.inspection,
             duration: done.duration,
             request_bytes: done.request_bytes,
@@ -131,6 +147,9 @@ impl Recorder {
                 Mishap::Upstream(cause) => metrics.upstream_error(site, cause),
                 Mishap::Gone | Mishap::Closed => {}
             }
+        }
+        for away in done.turned_away {
+            metrics.turned_away(site, away.control, &away.rule, away.refused);
         }
     }
 
@@ -176,13 +195,16 @@ fn outcome(done: &Tally<'_>) -> Outcome {
     if let Decision::Interrupt(_) = done.report.decision {
         return Outcome::Blocked;
     }
+    if done.turned_away.iter().any(|away| away.refused) {
+        return Outcome::Refused;
+    }
     // What came last decided how it ended; a failure that was let through did not end it.
     let end = done.mishaps.iter().rev().find(|m| !matches!(m, Mishap::Inner { open: true, .. }));
     match end {
         Some(Mishap::Refused(_) | Mishap::Closed) => Outcome::Refused,
         Some(Mishap::Inner { .. } | Mishap::Upstream(_)) => Outcome::Failed,
         Some(Mishap::Gone) => Outcome::Abandoned,
-        None if done.report.suppressed.is_some() => Outcome::Detected,
+        None if done.report.suppressed.is_some() || !done.turned_away.is_empty() => Outcome::Detected,
         None => Outcome::Passed,
     }
 }

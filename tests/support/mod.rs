@@ -6,5 +6,6 @@
 pub mod authority;
 pub mod client;
 pub mod http2;
+pub mod mmdb;
 pub mod origin;
 pub mod server;

@@ -214,6 +214,8 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
         shadow: None,
         mode: None,
         failure: FailurePolicy::all(FailureOutcome::Closed),
+        access: Vec::new(),
+        rate_limits: Vec::new(),
         timeouts: SiteTimeouts {
             body_read: Duration::from_secs(5),
             body_total: Duration::from_secs(20),
@@ -270,6 +272,7 @@ fn config() -> Checked {
             uri_bytes: 16 * 1024,
             held_bytes: 256 * 1024 * 1024,
         },
+        bans: None,
         sites: Vec::new(),
         router: Router::default(),
         audit: Audit {
@@ -291,6 +294,6 @@ fn config() -> Checked {
             grace: Duration::from_secs(10),
         },
         reload: Reload { interval: None },
-        store: Store { collections: 1_000, bytes: 1_000_000 },
+        store: Store { collections: 1_000, bytes: 1_000_000, limit_keys: 10_000 },
     }
 }
