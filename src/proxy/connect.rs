@@ -41,7 +41,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut stream: Stream, arrival: Arr
 /// All phases, and the upstream between the second and the third.
 async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader, Answer> {
     let head = &exchange.arrival.head;
-    exchange.settle(exchange.admit().await)?;
+    exchange.settle(exchange.screen().await)?;
     exchange.settle(exchange.request_headers())?;
     let Some(site) = exchange.site() else { return Err(exchange.answer(&Trouble::NoSite)) };
     exchange.admit()?;
@@ -55,7 +55,7 @@ async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader
         exchange.note(EventKind::RequestBodyUninspected, "the body of CONNECT is not read, and goes nowhere");
     }
     exchange.settle(exchange.request_end().await)?;
-    exchange.settle(exchange.admit_by_rules().await)?;
+    exchange.settle(exchange.screen_by_rules().await)?;
 
     let mut attempts = Attempts::default();
     let dialled = dial(shared, exchange, &mut attempts).await;

@@ -207,7 +207,7 @@ impl Exchange {
     }
 
     /// Bans, access rules, and the rate limits whose key is known before rules run.
-    pub(super) async fn admit(&self) -> Step {
+    pub(super) async fn screen(&self) -> Step {
         let Some(runtime) = self.runtime() else { return Step::Pass };
         let admission = &self.shared.admission;
         let (config, site) = (&self.generation.config, &runtime.config);
@@ -219,7 +219,7 @@ impl Exchange {
     }
 
     /// The rate limits whose key rules have set.
-    pub(super) async fn admit_by_rules(&self) -> Step {
+    pub(super) async fn screen_by_rules(&self) -> Step {
         let Some(runtime) = self.runtime() else { return Step::Pass };
         let site = &runtime.config;
         if !site.rate_limits.iter().any(RateLimit::is_late) {

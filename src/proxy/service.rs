@@ -294,7 +294,7 @@ impl ProxyHttp for Service {
 
 /// Phases 1 and 2.
 async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>) -> Result<(), Answer> {
-    exchange.settle(exchange.admit().await)?;
+    exchange.settle(exchange.screen().await)?;
     exchange.settle(exchange.request_headers())?;
     let Some(site) = exchange.site() else {
         return Err(exchange.answer(&Trouble::NoSite));
@@ -321,7 +321,7 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
         }
     }
     exchange.settle(exchange.request_end().await)?;
-    exchange.settle(exchange.admit_by_rules().await)
+    exchange.settle(exchange.screen_by_rules().await)
 }
 
 /// Answers the client by ourselves.
