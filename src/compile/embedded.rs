@@ -7,6 +7,16 @@ macro_rules! core {
     };
 }
 
+/// A pack of exclusions for an application, with its name.
+macro_rules! exclusions {
+    ($name:literal) => {
+        (
+            concat!("@exclusions/", $name, ".yaml"),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/rulesets/exclusions/", $name, ".yaml")),
+        )
+    };
+}
+
 /// A virtual patch of the catalogue, with its name.
 macro_rules! patch {
     ($name:literal) => {
@@ -20,13 +30,24 @@ macro_rules! patch {
 /// Name and content of every embedded file, sorted by name; for [`EmbeddedLoader`].
 ///
 /// `@engine.conf` holds the engine's own settings, for rules that bring none. Beneath `@virtual-patches/` is the
-/// catalogue of virtual patches.
+/// catalogue of virtual patches, beneath `@exclusions/` the packs of exclusions for applications.
 ///
 /// `@portcullis-core` and `@portcullis-core.conf` are the same file: the ruleset's entry, which includes the others.
 ///
 /// [`EmbeddedLoader`]: crate::syntax::seclang::EmbeddedLoader
 pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@engine.conf", include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/engine.conf"))),
+    exclusions!("cpanel"),
+    exclusions!("dokuwiki"),
+    exclusions!("drupal"),
+    exclusions!("joomla"),
+    exclusions!("mediawiki"),
+    exclusions!("nextcloud"),
+    exclusions!("phpbb"),
+    exclusions!("phpmyadmin"),
+    exclusions!("roundcube"),
+    exclusions!("wordpress"),
+    exclusions!("xenforo"),
     ("@portcullis-core", core!("portcullis-core.conf")),
     ("@portcullis-core.conf", core!("portcullis-core.conf")),
     ("@portcullis-core/10-engine.conf", core!("10-engine.conf")),
@@ -159,12 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn every_virtual_patch_is_embedded() {
-        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rulesets/virtual-patches");
-        for file in std::fs::read_dir(directory).expect("the directory is there") {
-            let name = file.expect("it is readable").file_name().into_string().expect("names are ASCII");
-            let embedded = format!("@virtual-patches/{name}");
-            assert!(EMBEDDED.iter().any(|(known, _)| *known == embedded), "patch!(..) for {name} is missing");
+    fn every_virtual_patch_and_every_pack_is_embedded() {
+        for (kind, row) in [("virtual-patches", "patch!"), ("exclusions", "exclusions!")] {
+            let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rulesets").join(kind);
+            for file in std::fs::read_dir(directory).expect("the directory is there") {
+                let name = file.expect("it is readable").file_name().into_string().expect("names are ASCII");
+                let embedded = format!("@{kind}/{name}");
+                assert!(
+                    EMBEDDED.iter().any(|(known, _)| *known == embedded),
+                    "{row}(..) for {name} is missing"
+                );
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub use checked::{
 pub use country::{Country, CountryDatabase};
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};
 pub use edge::{ClientCertificate, Edge};
-pub use exclusion::EXCLUSION_RULE_IDS;
+pub use exclusion::{EXCLUSION_PACKS, EXCLUSION_RULE_IDS};
 pub use load::{LoadedConfig, check, load};
 pub use networks::NetworkSet;
 pub use overrides::Overrides;

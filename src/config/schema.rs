@@ -214,7 +214,12 @@ pub const SITE: Table = Table {
              What is said later of the same patch wins.",
         ),
         key("directives", "SecLang text", "none", "Directives after all `rules`."),
-        key("exclusions", "list of [exclusions](#exclusions)", "[]", "What must not be inspected, and why."),
+        key(
+            "exclusions",
+            "list of packs or [exclusions](#exclusions)",
+            "[]",
+            "What must not be inspected, and why.",
+        ),
         key(
             "shadow",
             "[shadow](#shadow)",
@@ -395,8 +400,16 @@ pub const EXCLUSION: Table = Table {
     name: "exclusion",
     path: "sites[].exclusions[]",
     about: "Without `targets` the named rules are switched off; with `targets` they stop looking at those. \
-            With `paths` that holds only for requests below these path prefixes.",
+            With `paths` that holds only for requests below these path prefixes. A plain name is short for a \
+            [pack](guide/exclusion-packs.md).",
     keys: &[
+        key(
+            "pack",
+            "name or file, or a list of them",
+            "none",
+            "What is known of an application, in the place of `rules`, `tags` and `targets`: \
+             [`wordpress`, `nextcloud`, …](guide/exclusion-packs.md), or a rule file of your own.",
+        ),
         key(
             "rules",
             "list of ids or ranges (`942100-942199`)",

@@ -85,7 +85,7 @@ impl<'a> Place<'a> {
     }
 
     /// `text` as the name of a rule file: built-in names stay, others are taken from the file's directory.
-    fn rule_file(&self, text: &str) -> String {
+    pub(super) fn rule_file(&self, text: &str) -> String {
         if text.starts_with('@') { text.to_owned() } else { self.directory.join(text).display().to_string() }
     }
 }
@@ -397,8 +397,8 @@ fn rules(
         };
     }
     let (section, complaints) = from!("exclusions");
-    let exclusions = exclusion::read(section, complaints);
-    let mut all = Vec::new();
+    let exclusions = exclusion::read(section, place, complaints);
+    let mut all = exclusions.packs;
     all.extend(exclusions.before.map(|t| text("exclusions by path", "exclusions", t)));
     let (section, complaints) = from!("patches");
     all.extend(patches(section, place, complaints));

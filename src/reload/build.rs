@@ -179,7 +179,13 @@ pub fn load_rules(rules: &[RuleInput], loader: &dyn Loader) -> compile::Loaded {
                 Ok(files) => inputs.extend(files.into_iter().map(Input::File)),
                 Err(error) => unmatched.push((Severity::Error, format!("{path}: {error}"))),
             },
-            RuleInput::File(path) => inputs.push(Input::File(path.clone())),
+            RuleInput::File(path) => {
+                let pack = path.strip_prefix(config::EXCLUSION_PACKS);
+                match pack.filter(|_| loader.expand(path).is_ok_and(|files| files.is_empty())) {
+                    Some(name) => unmatched.push((Severity::Error, no_pack(name))),
+                    None => inputs.push(Input::File(path.clone())),
+                }
+            }
             RuleInput::Patch { file, detection_only } => match loader.expand(file) {
                 Ok(files) if files.is_empty() => {
                     let name = file.strip_prefix("@virtual-patches/").unwrap_or(file);
@@ -211,6 +217,14 @@ pub fn load_rules(rules: &[RuleInput], loader: &dyn Loader) -> compile::Loaded {
         loaded.ruleset = None;
     }
     loaded
+}
+
+/// What to say of a pack of exclusions that there is not.
+fn no_pack(name: &str) -> String {
+    let names = EMBEDDED.iter().filter_map(|(name, _)| name.strip_prefix(config::EXCLUSION_PACKS));
+    let names: Vec<_> = names.filter_map(|name| name.strip_suffix(".yaml")).collect();
+    let name = name.strip_suffix(".yaml").unwrap_or(name);
+    format!("there is no pack of exclusions {name}; there are {}", names.join(", "))
 }
 
 /// The day, in UTC.
