@@ -4,6 +4,7 @@
 //! reload; it must not know how requests are served.
 
 mod bans;
+mod candidates;
 mod guard;
 mod server;
 

@@ -1,6 +1,7 @@
 //! The admin listener: metrics, health, posture, reload.
 
 use super::bans;
+use super::candidates;
 use super::guard::{Refusal, Visit, may_use_api, may_visit};
 use crate::admission::Admission;
 use crate::config::{Admin, posture};
@@ -126,7 +127,7 @@ impl AdminServer {
 type Answer = Response<Full<Bytes>>;
 
 /// What there is, with the method that it takes.
-const ROUTES: [(&str, Method); 8] = [
+const ROUTES: &[(&str, Method)] = &[
     ("/metrics", Method::GET),
     ("/healthz", Method::GET),
     ("/readyz", Method::GET),
@@ -134,7 +135,10 @@ const ROUTES: [(&str, Method); 8] = [
     ("/api/generation", Method::GET),
     ("/api/bans", Method::GET),
     ("/api/bans/lift", Method::POST),
+    ("/api/shadow", Method::GET),
+    ("/api/costs", Method::GET),
     ("/api/reload", Method::POST),
+    ("/api/promote", Method::POST),
 ];
 
 async fn answer(request: &Request<Incoming>, peer: IpAddr, subject: Arc<Subject>) -> Answer {
@@ -194,7 +198,21 @@ async fn answer(request: &Request<Incoming>, peer: IpAddr, subject: Arc<Subject>
                 Err(what) => problem(StatusCode::BAD_REQUEST, &what),
             }
         }
+        "/api/shadow" => json_answer(StatusCode::OK, &candidates::shadows(&generation)),
+        "/api/costs" => {
+            let query = request.uri().query().unwrap_or_default();
+            json_answer(StatusCode::OK, &candidates::costs(&generation, &subject.metrics, query))
+        }
         "/api/reload" => reload(subject).await,
+        "/api/promote" => {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let promoted =
+                tokio::task::spawn_blocking(move || candidates::promote(&subject.reloader, &query)).await;
+            match promoted {
+                Ok((status, said)) => json_answer(status, &said),
+                Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"),
+            }
+        }
         _ => problem(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }

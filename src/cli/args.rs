@@ -33,6 +33,12 @@ pub enum Command {
     /// Send a labelled set of requests and tell how many attacks are blocked, and how many legitimate requests.
     #[command(after_help = SCORE_HELP)]
     Score(ScoreArgs),
+    /// Make a site's candidate ruleset the one that decides, in a running instance.
+    #[command(after_help = super::promote::HELP)]
+    Promote(super::PromoteArgs),
+    /// Show the rules of a running instance that take most time.
+    #[command(after_help = super::top::HELP)]
+    Top(super::TopArgs),
     /// Virtual patches: write one from an exploit, list those inside.
     #[command(subcommand, disable_help_subcommand = true)]
     Patch(PatchCommand),

@@ -13,12 +13,15 @@ mod convert;
 mod origin;
 mod patch;
 mod privileges;
+mod promote;
 mod reference;
+mod remote;
 mod rules;
 mod run;
 mod score;
 mod source;
 mod test;
+mod top;
 
 use crate::config::posture;
 
@@ -28,4 +31,7 @@ pub use args::{
     RunArgs, SchemaOf, ScoreArgs, Settings, Syntax, TestArgs,
 };
 pub use origin::{Origin, OriginReply, OriginRequest};
+pub use promote::PromoteArgs;
 pub use reference::reference;
+pub use remote::RemoteArgs;
+pub use top::TopArgs;

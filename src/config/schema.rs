@@ -143,7 +143,8 @@ pub const CERTIFICATE: Table = Table {
 pub const ADMIN: Table = Table {
     name: "admin",
     path: "admin",
-    about: "Serves `/metrics`, `/healthz`, `/readyz`, `/api/posture`, `/api/generation` and `/api/reload`.",
+    about: "Serves `/metrics`, `/healthz`, `/readyz`, `/api/posture`, `/api/generation`, `/api/reload` \
+            and [more](admin.md).",
     keys: &[
         key("address", "address and port", "127.0.0.1:9180", "Where to listen."),
         key(

@@ -28,6 +28,13 @@ pub struct Promotion {
     pub force: bool,
 }
 
+impl Promotion {
+    /// One in a thousand, unless somebody says otherwise.
+    pub const MAX_NEW_BLOCKS: f64 = 0.001;
+    /// So many that one of them is what is allowed.
+    pub const MIN_REQUESTS: u64 = 1_000;
+}
+
 /// What became of it.
 #[derive(Clone, Debug)]
 pub enum Promoted {
