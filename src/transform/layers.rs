@@ -59,6 +59,7 @@ fn layer(input: &[u8], out: &mut Vec<u8>) -> bool {
 /// is a form's spelling that nobody has undone yet; in `1+1=2` and in prose it is what it says.
 fn plus_is_space(value: &[u8]) -> bool {
     let beside = |b: &u8| b.is_ascii_alphabetic() || *b == b'%';
+    let value = value.trim_ascii();
     !value.contains(&b' ')
         && value.windows(2).any(|w| match w {
             [b'+', b] | [b, b'+'] => beside(b),
