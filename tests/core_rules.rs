@@ -186,6 +186,30 @@ fn thresholds_and_levels_are_the_users() {
 }
 
 #[test]
+fn plain_requests_pass_at_every_level() {
+    for level in 1..=4 {
+        let rules = ruleset(&format!(
+            "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level={level}\""
+        ));
+        for request in [
+            Request::get("/"),
+            Request::get("/products/42/red-shoes.html?sort=price&dir=asc&page=3"),
+            Request::form(
+                "/search",
+                "name=M%C3%BCller&city=S%C3%A3o%20Paulo&date=2024-01-01&mail=a%40example.org",
+            ),
+            Request::json("/api/items", r#"{"name":"Tea","price":3.5,"note":"Green, from Uji"}"#),
+        ] {
+            let report = run(&rules, &request);
+            assert_eq!(report.decision, Decision::Pass, "level {level}, {request:?}: {:?}", report.rules);
+        }
+        // What only the highest level takes for more than a text.
+        let odd = Request::get("/?q=where%20is%20%7Bit%7D");
+        assert_eq!(run(&rules, &odd).decision == Decision::Pass, level < 4, "level {level}");
+    }
+}
+
+#[test]
 fn early_blocking_decides_before_the_body() {
     let early = ruleset("SecAction \"id:1,phase:1,pass,nolog,setvar:tx.early_blocking=1\"");
     let scanner = Request { headers: vec![("User-Agent", "sqlmap/1.8")], ..Request::get("/") };
@@ -495,6 +519,7 @@ const VALUES: &[(&str, &str)] = &[
     ("attack-sqli", "database_to_xml(true,true,'')"),
     ("attack-xss", "<iframe src=//x.example>"),
     ("attack-xss", "<link rel=stylesheet href=//x.example/a.css>"),
+    ("attack-xss", "\u{ff1c}\u{ff53}\u{ff43}\u{ff52}\u{ff49}\u{ff50}\u{ff54}\u{ff1e}x"),
     ("attack-xss", "<math><mi xlink:href=//x.example>a"),
     ("attack-xss", "<i style='x:\\0065\\0078\\0070\\0072(1)'>"),
     ("attack-xss", "q;onerror=eval;throw 'x'"),
@@ -595,6 +620,7 @@ const TEXTS: &[&str] = &[
     "sleep 8 hours, cat nap 20 minutes",
     "{{ user.name }} will be replaced by the name",
     "R&D: 10 * 2 = 20; 7-2=5",
+    "今天（周一）休息；明天呢？“好的”，他说。ＡＢＣ１２３",
     "He wrote \"yes or no\" and 2 = 2 was all he meant",
     "A union select committee from the north met on Tuesday",
     "60% wool and 40% silk.",

@@ -111,6 +111,22 @@ fn errors_are_shown_with_their_rules_unless_they_are_to_stay_unseen() {
 }
 
 #[test]
+fn rules_that_leave_bodies_alone_get_the_usual_settings() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let case = "{\"id\":\"1\",\"label\":\"attack\",\"method\":\"POST\",\"path\":\"/\",\"headers\":[[\"Host\",\"a.example\"],\
+        [\"Content-Type\",\"application/json\"]],\"body_b64\":\"eyJhIjoiYmFkIn0=\"}\n";
+    let set = dir.path().join("set.jsonl");
+    std::fs::write(&set, case).expect("the directory is writable");
+    let rules = dir.path().join("rules.conf");
+    let rule = "SecRule ARGS:json.a \"@streq bad\" \"id:1,phase:2,deny,status:403,log\"\n";
+    let (set, file) = (set.display().to_string(), rules.display().to_string());
+    for (text, blocked) in [(rule.to_owned(), 1), (format!("SecRequestBodyAccess Off\n{rule}"), 0)] {
+        std::fs::write(&rules, text).expect("the directory is writable");
+        assert_eq!(json(&[&set, "--rules", &file])["all"]["blocked"], blocked);
+    }
+}
+
+#[test]
 fn a_server_is_asked_as_well() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (set, _) = set(dir.path());

@@ -4,8 +4,9 @@ use super::byte_set::ByteSet;
 use super::hex;
 use super::patch::Patch;
 
-/// The bytes without which a value stays as it is: what begins an escape, `+`, and the lead bytes of overlong UTF-8.
-pub(super) const TRIGGERS: ByteSet = ByteSet::of(b"%+\\\xc0\xc1\xe0\xf0\xf8\xfc");
+/// The bytes without which a value stays as it is: what begins an escape, `+`, and the lead bytes of overlong UTF-8 and
+/// of full-width forms.
+pub(super) const TRIGGERS: ByteSet = ByteSet::of(b"%+\\\xc0\xc1\xe0\xef\xf0\xf8\xfc");
 
 /// Layers that are undone; an application that decodes more often than this is not known.
 const LAYERS: usize = 5;
@@ -42,6 +43,10 @@ fn layer(input: &[u8], out: &mut Vec<u8>) -> bool {
             },
             b'\\' => match escape(after) {
                 Some((byte, used)) => (byte, used + 1),
+                None => continue,
+            },
+            0xef => match full_width(after) {
+                Some(byte) => (byte, 3),
                 None => continue,
             },
             _ => match overlong(input.get(at..).unwrap_or_default()) {
@@ -102,6 +107,16 @@ fn code_point(code: u16) -> u8 {
             hex::narrow(high, low)
         }
     }
+}
+
+/// The ASCII of a full-width form behind its lead byte. Punctuation of Chinese and Japanese sentences stays.
+fn full_width(text: &[u8]) -> Option<u8> {
+    let byte = match *text {
+        [0xbc, last @ 0x81..=0xbf, ..] => last - 0x60,
+        [0xbd, last @ 0x80..=0x9e, ..] => last - 0x20,
+        _ => return None,
+    };
+    (!b"!(),.:;?~".contains(&byte)).then_some(byte)
 }
 
 /// ASCII in more bytes of UTF-8 than it needs, which no sound text has.

@@ -150,7 +150,8 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Undoes encodings until nothing changes, five layers at most: `%HH`, `%uHHHH` (to ASCII for full-width forms \
               and for the slashes and quotes of other blocks, else to the low byte), `\\uHHHH` and `\\xHH` of printable \
-              ASCII, and ASCII in more bytes of UTF-8 than it needs. `+` is a space where the value has no other inside and it \
+              ASCII, full-width forms (not the punctuation of \
+              sentences), and ASCII in more bytes of UTF-8 than it needs. `+` is a space where the value has no other inside and it \
               stands beside a letter or an escape; in `1+1=2` it stays. Of Portcullis.",
         differs: &[],
         trigger: Trigger::In(layers::TRIGGERS),

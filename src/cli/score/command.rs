@@ -10,6 +10,7 @@ use crate::cli::{ScoreArgs, rules};
 use crate::config::{EMBEDDED_RULESET, Overrides, RuleInput};
 use crate::reload::{self, Origin, file_loader, load_rules};
 use crate::ruleset::Ruleset;
+use crate::syntax::ast::Statement;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
@@ -126,8 +127,8 @@ fn asked(args: &ScoreArgs) -> Result<(Asked, String), String> {
     Ok((Asked::engine(ruleset), format!("{name}{level}")))
 }
 
-/// The rules of `--rules`, or those inside. Rules that leave bodies alone, as CRS does, which relies on the engine's
-/// settings for that, get these settings.
+/// The rules of `--rules`, or those inside. Rules that leave bodies alone, as CRS does, which relies on ModSecurity's
+/// recommended settings for that, get the same of ours.
 fn ruleset(args: &ScoreArgs) -> Result<Arc<Ruleset>, String> {
     let mut inputs = Vec::new();
     if let Some(level) = args.level {
@@ -141,11 +142,16 @@ fn ruleset(args: &ScoreArgs) -> Result<Arc<Ruleset>, String> {
     let files = if args.rules.is_empty() { &embedded[..] } else { &args.rules };
     inputs.extend(files.iter().cloned().map(RuleInput::File));
     let mut loaded = load_rules(&inputs, &file_loader());
-    if loaded.ruleset.is_some() && !loaded.posture.request_body {
+    if loaded.ruleset.is_some() && !loaded.document.statements.iter().any(chooses_bodies) {
         inputs.insert(0, RuleInput::File(rules::ENGINE_SETTINGS.to_owned()));
         loaded = load_rules(&inputs, &file_loader());
     }
     loaded.ruleset.clone().ok_or_else(|| rules::rendered(&loaded))
+}
+
+/// Whether a directive says that bodies are read, or not.
+fn chooses_bodies(statement: &Statement) -> bool {
+    matches!(statement, Statement::Directive(directive) if directive.name.node.eq_ignore_ascii_case("SecRequestBodyAccess"))
 }
 
 /// The id of the rule that sets the level.
