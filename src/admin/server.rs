@@ -64,6 +64,25 @@ impl AdminServer {
         Ok(Self { listener, subject })
     }
 
+    /// On a socket that is bound.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn on(listener: std::net::TcpListener, subject: Arc<Subject>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, subject })
+    }
+
+    /// Another handle of its socket.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn socket(&self) -> io::Result<std::net::TcpListener> {
+        self.listener.try_clone()
+    }
+
     /// The bound address.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod ftw;
+mod handover;
 
 mod app;
 mod args;
@@ -10,6 +11,7 @@ mod check;
 mod compat;
 mod console;
 mod convert;
+mod notify;
 mod origin;
 mod patch;
 mod privileges;

@@ -1,8 +1,9 @@
 //! `portcullis run`: the order of starting and ending.
 
 use super::console::{colour, complain};
-use super::privileges;
+use super::handover::{Inherited, Successor};
 use super::{RunArgs, demo, posture};
+use super::{notify, privileges};
 use crate::admin::{AdminServer, Subject};
 use crate::admission::Admission;
 use crate::config::{Audit, AuditTarget, Checked, LogFormat};
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 /// Serves until a signal says otherwise. `false` when it could not start.
 pub(super) fn run(args: &RunArgs) -> bool {
     do_without_huge_pages();
+    open_as_many_files_as_permitted();
     match serve(args) {
         Ok(()) => true,
         Err(message) => {
@@ -69,17 +71,30 @@ fn serve(args: &RunArgs) -> Result<(), String> {
     let recorder = Recorder::new(Arc::clone(&metrics), Arc::<AuditLog>::clone(&audit));
     let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
     let admission = Admission::new(config.store.limit_keys);
-    let server = Server::bind_with(reloader.current(), world, Arc::new(recorder), Arc::clone(&admission))
+    let mut inherited = Inherited::take();
+    let bound = |address| inherited.socket(address);
+    let observer = Arc::new(recorder);
+    let server = Server::bind_with(reloader.current(), world, observer, Arc::clone(&admission), bound)
         .map_err(|e| format!("error: {e}\n"))?;
+    let mut handed_on = server.sockets().map_err(|e| error("the listeners", e))?;
     let ready = AtomicBool::new(true);
     let subject = Arc::new(Subject { reloader: Arc::clone(&reloader), metrics, store, admission, ready });
     let admin = match &config.admin {
         None => None,
         Some(admin) => {
-            let bound = AdminServer::bind(admin.address, Arc::clone(&subject));
-            Some(bound.map_err(|e| error(&format!("the admin listener {}", admin.address), e))?)
+            let bound = match inherited.socket(admin.address) {
+                Some(socket) => AdminServer::on(socket, Arc::clone(&subject)),
+                None => AdminServer::bind(admin.address, Arc::clone(&subject)),
+            };
+            let about = |e| error(&format!("the admin listener {}", admin.address), e);
+            let bound = bound.map_err(about)?;
+            handed_on.push((admin.address, bound.socket().map_err(about)?));
+            Some(bound)
         }
     };
+    for address in inherited.left() {
+        tracing::warn!(%address, "a socket was given for an address that is not configured; it is closed");
+    }
     privileges::change(config.process.user.as_deref(), config.process.group.as_deref())?;
     audit.reconfigure(&config.audit).map_err(|e| error("the audit log", e))?;
     let pid_file = config.process.pid_file.as_deref();
@@ -100,19 +115,29 @@ fn serve(args: &RunArgs) -> Result<(), String> {
     if let Some(admin) = admin {
         admin.spawn(stopped.clone()).map_err(|e| error("the admin listener", e))?;
     }
-    let listening = Listening { stop, subject: Arc::clone(&subject), audit: Arc::clone(&audit) };
+    let listening = Listening {
+        stop,
+        subject: Arc::clone(&subject),
+        audit: Arc::clone(&audit),
+        successor: Successor::new(handed_on),
+    };
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || listening.run())
         .map_err(|e| error("the signals' thread", e))?;
 
+    notify::ready();
+    inherited.relieve();
     let ended = server.run(config.process.workers, stopped).map_err(|e| format!("error: {e}\n"));
 
     reloader.stop();
     audit.stop(LAST_RECORDS);
     if let Some(path) = pid_file {
-        // It may lie where the changed user cannot remove it; it names a process that is gone, either way.
-        let _ = std::fs::remove_file(path);
+        // A successor has written its own.
+        if std::fs::read_to_string(path).is_ok_and(|text| text.trim() == std::process::id().to_string()) {
+            // It may lie where the changed user cannot remove it; it names a process that is gone, either way.
+            let _ = std::fs::remove_file(path);
+        }
     }
     ended
 }
@@ -123,6 +148,16 @@ fn do_without_huge_pages() {
     // Where it is not permitted, more memory is used.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
+/// Each request under way needs two files. The hard limit is the administrator's word; the soft one is for programs that
+/// cannot count beyond it.
+fn open_as_many_files_as_permitted() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where it is not permitted, the limit stays as it was.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// How long the last audit records may take.
@@ -191,11 +226,13 @@ fn tour(address: SocketAddr, admin: Option<SocketAddr>) -> String {
     )
 }
 
-/// Hears signals: TERM and INT end the server, HUP reloads and reopens the audit log, USR1 reopens it.
+/// Hears signals: TERM and INT end the server, HUP reloads and reopens the audit log, USR1 reopens it. USR2 starts a
+/// successor, which ends the server by QUIT.
 struct Listening {
     stop: watch::Sender<bool>,
     subject: Arc<Subject>,
     audit: Arc<AuditLog>,
+    successor: Successor,
 }
 
 impl Listening {
@@ -207,13 +244,19 @@ impl Listening {
                 SignalKind::interrupt(),
                 SignalKind::hangup(),
                 SignalKind::user_defined1(),
+                SignalKind::user_defined2(),
+                SignalKind::quit(),
             ]
             .map(|kind| signal(kind).ok());
-            let [term, int, hup, usr1] = &mut kinds;
+            let [term, int, hup, usr1, usr2, quit] = &mut kinds;
+            let is_starting = Arc::new(AtomicBool::new(false));
             loop {
                 tokio::select! {
-                    () = next(term) => break,
-                    () = next(int) => break,
+                    () = next(term) => break notify::stopping(),
+                    () = next(int) => break notify::stopping(),
+                    // The service goes on, so its manager hears nothing.
+                    () = next(quit) => break,
+                    () = next(usr2) => self.succeed(&is_starting),
                     () = next(hup) => {
                         tracing::info!("SIGHUP: reloading, and opening the audit log anew");
                         self.audit.reopen();
@@ -232,6 +275,35 @@ impl Listening {
             // Nobody listens any more when the server has ended by itself.
             let _ = self.stop.send(true);
         });
+    }
+}
+
+impl Listening {
+    /// Starts a successor, unless one is being started. What becomes of it is told.
+    fn succeed(&self, is_starting: &Arc<AtomicBool>) {
+        if is_starting.swap(true, Ordering::AcqRel) {
+            tracing::warn!("SIGUSR2: a successor is being started already");
+            return;
+        }
+        let is_starting = Arc::clone(is_starting);
+        match self.successor.start() {
+            Ok(mut child) => {
+                tracing::info!(pid = child.id(), "SIGUSR2: a successor is being started");
+                let watched = std::thread::Builder::new().name("successor".into()).spawn(move || {
+                    // Returns only when it ends before this process, which it would relieve otherwise.
+                    let status = child.wait();
+                    tracing::error!(?status, "the successor has ended; this process goes on");
+                    is_starting.store(false, Ordering::Release);
+                });
+                if let Err(error) = watched {
+                    tracing::warn!(%error, "the successor is not watched");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "SIGUSR2: a successor cannot be started; this process goes on");
+                is_starting.store(false, Ordering::Release);
+            }
+        }
     }
 }
 

@@ -66,7 +66,19 @@ pub struct Listener {
     /// Every connection begins with a PROXY protocol header (version 1 or 2). Peers outside `trusted_proxies`
     /// are refused.
     pub proxy_protocol: bool,
+    /// Connections at once; further ones are closed as they come.
+    pub max_connections: NonZeroUsize,
 }
+
+impl Listener {
+    /// In cleartext at `address`, with every default.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None, http2: true, proxy_protocol: false, max_connections: MAX_CONNECTIONS }
+    }
+}
+
+/// Connections of a listener unless it says otherwise.
+pub(super) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(16_384).expect("16384 is not 0");
 
 /// TLS of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Reads and checks a configuration: file, then overrides, then everything that must hold for the whole.
 
 use super::admission_reader;
+use super::checked::MAX_CONNECTIONS;
 use super::document::{self, Data, Node};
 use super::edge;
 use super::reader::{Section, complain, scalar, word};
@@ -167,10 +168,10 @@ fn listeners(
         all.push(listener);
     }
     if let Some(address) = overrides.listen {
-        return vec![Listener { address, tls: None, http2: true, proxy_protocol: false }];
+        return vec![Listener::plain(address)];
     }
     if all.is_empty() {
-        all.push(Listener { address: DEFAULT_LISTEN, tls: None, http2: true, proxy_protocol: false });
+        all.push(Listener::plain(DEFAULT_LISTEN));
     }
     all
 }
@@ -178,7 +179,7 @@ fn listeners(
 fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Listener> {
     if let Data::Scalar(text) = &node.data {
         let address = complain(address(text), node.span, "listeners", out)?;
-        return Some(Listener { address, tls: None, http2: true, proxy_protocol: false });
+        return Some(Listener::plain(address));
     }
     let section = Section::new(&schema::LISTENER, node, out);
     let certificates: Vec<Certificate> =
@@ -208,7 +209,9 @@ fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
     let clients = ca.map(|ca| ClientAuthority { ca, required: required.unwrap_or(false) });
     let only_1_3 = version.unwrap_or(false);
     let tls = (!certificates.is_empty()).then_some(ListenerTls { certificates, clients, only_1_3 });
-    Some(Listener { address: address?, tls, http2, proxy_protocol })
+    let max_connections = section.count("max_connections", (1, 1_000_000), out).and_then(NonZeroUsize::new);
+    let max_connections = max_connections.unwrap_or(MAX_CONNECTIONS);
+    Some(Listener { address: address?, tls, http2, proxy_protocol, max_connections })
 }
 
 fn certificate(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Certificate> {

@@ -99,6 +99,12 @@ pub const LISTENER: Table = Table {
             "true",
             "Offer HTTP/2 on TLS connections. Cleartext speaks HTTP/1.1 only.",
         ),
+        key(
+            "max_connections",
+            "number",
+            "16384",
+            "Client connections at once. Further ones are closed as they come, and counted as `listener_full`.",
+        ),
         key("min_tls", "`1.2` or `1.3`", "none", "The lowest version of TLS; 1.2 by default."),
         key(
             "client_ca",

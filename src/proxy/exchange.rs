@@ -39,6 +39,15 @@ pub(super) struct Shared {
     pub(super) directory: Directory,
     pub(super) dialler: Dialler,
     pub(super) admission: Arc<Admission>,
+    /// The server ends: each connection's next answer is its last one.
+    pub(super) stopping: AtomicBool,
+}
+
+impl Shared {
+    /// Whether the server ends.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 /// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.

@@ -143,7 +143,7 @@ pub(super) async fn serve(
         }
         let Some(ServerSession::H1(session)) = back.cloakroom.collect() else { return };
         let keep = back.keep.load(Ordering::Acquire) && session.will_keepalive();
-        if !keep || *shutdown.borrow() {
+        if !keep {
             return close(session.into_inner()).await;
         }
         match session.reuse().await {
@@ -177,6 +177,7 @@ async fn read_head(
     let mut scan = HeadScan::default();
     let mut shutdown = shutdown.clone();
     let mut deadline = None;
+    let mut last_call = None;
     loop {
         if let Some(end) = scan.find(buffer) {
             if end > limits.head_bytes {
@@ -190,7 +191,7 @@ async fn read_head(
         // Line ends before a request line are no request yet; only a client that sends something is late.
         let is_idle = buffer.iter().all(|b| matches!(b, b'\r' | b'\n'));
         let until = if is_idle {
-            Instant::now() + limits.keep_alive
+            last_call.unwrap_or_else(|| Instant::now() + limits.keep_alive)
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + limits.head_timeout)
         };
@@ -199,7 +200,12 @@ async fn read_head(
         let read = tokio::select! {
             biased;
             read = timeout_at(until, stream.read_buf(buffer)) => read,
-            _ = shutdown.wait_for(|stop| *stop), if is_idle => return HeadRead::Closed,
+            // A request may be on its way that was sent before the client could know. It gets its answer, which says
+            // that it is the last one.
+            _ = shutdown.wait_for(|stop| *stop), if is_idle && last_call.is_none() => {
+                last_call = Some(Instant::now() + LAST_CALL);
+                continue;
+            }
         };
         match read {
             Ok(Ok(0)) | Ok(Err(_)) if is_idle => return HeadRead::Closed,
@@ -398,6 +404,9 @@ const GLANCE_BYTES: usize = 64 * 1024;
 /// How long a connection lingers after its last answer, and how much it swallows meanwhile.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long an idle connection is kept in a shutdown, for a request that is on its way.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// How long the rest of a body may take that is only read so that the connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_secs(5);

@@ -5,7 +5,6 @@
 //! the current [`Generation`](crate::reload::Generation) and never parses or compiles; it tells an [`Observer`]
 //! what happened; in the server that is telemetry's recorder.
 
-mod admission;
 mod answer;
 mod aside;
 mod attempts;
@@ -13,6 +12,7 @@ mod bare;
 mod budget;
 mod client;
 mod connect;
+mod demands;
 mod exchange;
 mod front;
 mod health;

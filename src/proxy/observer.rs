@@ -5,6 +5,7 @@ use super::answer::Trouble;
 use crate::admission::Ruling;
 use crate::config::Site;
 use crate::engine::Report;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ pub trait Observer: Send + Sync {
 
     /// An upstream failed and another one is tried; what ends a request is in [`Finished::trouble`].
     fn upstream_failed(&self, site: &Site, reason: &'static str);
+
+    /// There is one client connection more (1) or less (-1) on the listener that is configured as `listener`.
+    fn connections(&self, listener: SocketAddr, more: i64) {
+        let _ = (listener, more);
+    }
 
     /// A connection ended before it brought a request: TLS handshake, PROXY protocol, unreadable HTTP/2.
     fn connection_failed(&self, reason: &'static str);

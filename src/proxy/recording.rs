@@ -5,6 +5,7 @@ use super::observer::{Finished, Observer};
 use crate::admission::Ruling;
 use crate::config::{FailureOutcome, Site};
 use crate::telemetry::{Completed, Mishap, Recorder, Tally, TurnedAway};
+use std::net::SocketAddr;
 
 impl Observer for Recorder {
     fn finished(&self, finished: Finished) {
@@ -39,6 +40,10 @@ impl Observer for Recorder {
 
     fn upstream_failed(&self, site: &Site, reason: &'static str) {
         self.metrics().upstream_error(&site.name, reason);
+    }
+
+    fn connections(&self, listener: SocketAddr, more: i64) {
+        self.metrics().connections(&listener.to_string(), more);
     }
 
     fn connection_failed(&self, reason: &'static str) {

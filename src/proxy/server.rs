@@ -31,10 +31,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -48,6 +49,8 @@ pub struct Server {
 /// A bound socket and how it is spoken to.
 struct Socket {
     listener: std::net::TcpListener,
+    /// As many as there may be connections.
+    places: Arc<Semaphore>,
     address: SocketAddr,
     config: Listener,
     tls: Option<TlsState>,
@@ -64,10 +67,11 @@ impl Server {
     /// When an address cannot be bound, or a certificate cannot be used.
     pub fn bind(current: Current, world: Arc<dyn World>, observer: Arc<dyn Observer>) -> io::Result<Self> {
         let admission = Admission::new(current.load().config.store.limit_keys);
-        Self::bind_with(current, world, observer, admission)
+        Self::bind_with(current, world, observer, admission, |_| None)
     }
 
-    /// [`Self::bind`], with rate limits and bans that others know too.
+    /// [`Self::bind`], with rate limits and bans that others know too, and but for listeners for whose address `bound` has
+    /// a socket already.
     ///
     /// # Errors
     ///
@@ -77,10 +81,13 @@ impl Server {
         world: Arc<dyn World>,
         observer: Arc<dyn Observer>,
         admission: Arc<Admission>,
+        mut bound: impl FnMut(SocketAddr) -> Option<std::net::TcpListener>,
     ) -> io::Result<Self> {
         let generation = current.load_full();
-        let listeners = &generation.config.listeners;
-        let sockets = listeners.iter().map(|l| Socket::bind(l, &generation)).collect::<io::Result<_>>()?;
+        let mut sockets = Vec::new();
+        for listener in &generation.config.listeners {
+            sockets.push(Socket::bind(listener, &generation, bound(listener.address))?);
+        }
         let shadows = Shadows::new(Arc::clone(&world), Arc::clone(&observer));
         let shared = Arc::new(Shared {
             current,
@@ -93,6 +100,7 @@ impl Server {
             directory: Directory::default(),
             dialler: Dialler::default(),
             admission,
+            stopping: AtomicBool::new(false),
         });
         let workers = generation.config.process.workers.or_else(|| std::thread::available_parallelism().ok());
         let conf = ServerConf {
@@ -117,6 +125,15 @@ impl Server {
             Some(tls) => tls::acceptor(tls, listener.http2).map(drop),
             None => Ok(()),
         })
+    }
+
+    /// Other handles of the bound sockets, each with its address in the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, std::net::TcpListener)>> {
+        self.sockets.iter().map(|s| Ok((s.config.address, s.listener.try_clone()?))).collect()
     }
 
     /// The bound addresses, in the order of the configuration.
@@ -163,6 +180,7 @@ impl Server {
         }
         // An error says that the sender is gone, which ends the server as well.
         let _ = shutdown.wait_for(|stop| *stop).await;
+        self.shared.stopping.store(true, Ordering::Relaxed);
         let grace = self.shared.current.load().config.process.grace;
         let _ = timeout(grace, async { while loops.join_next().await.is_some() {} }).await;
         loops.shutdown().await;
@@ -177,10 +195,17 @@ impl Server {
 const LAST_TAPES: Duration = Duration::from_secs(5);
 
 impl Socket {
-    fn bind(config: &Listener, generation: &Generation) -> io::Result<Self> {
+    fn bind(
+        config: &Listener,
+        generation: &Generation,
+        bound: Option<std::net::TcpListener>,
+    ) -> io::Result<Self> {
         let about = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", config.address));
         // The standard library sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
-        let listener = std::net::TcpListener::bind(config.address).map_err(about)?;
+        let listener = match bound {
+            Some(listener) => listener,
+            None => std::net::TcpListener::bind(config.address).map_err(about)?,
+        };
         listener.set_nonblocking(true)?;
         let tls = match &config.tls {
             Some(tls) => {
@@ -189,7 +214,8 @@ impl Socket {
             }
             None => None,
         };
-        Ok(Self { address: listener.local_addr()?, listener, config: config.clone(), tls })
+        let places = Arc::new(Semaphore::new(config.max_connections.get()));
+        Ok(Self { address: listener.local_addr()?, places, listener, config: config.clone(), tls })
     }
 }
 
@@ -233,9 +259,12 @@ impl Door {
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(Arc::clone(&door).serve(stream, peer));
-                }
+                Ok((stream, peer)) => match Arc::clone(&door.socket.places).try_acquire_owned() {
+                    Ok(place) => {
+                        connections.spawn(Arc::clone(&door).serve(stream, peer, place));
+                    }
+                    Err(_) => door.shared.observer.connection_failed("listener_full"),
+                },
                 Err(error) => {
                     // Out of descriptors, mostly: some must be given back first.
                     tracing::warn!(%error, "cannot accept");
@@ -247,10 +276,13 @@ impl Door {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        let listener = self.socket.config.address;
+        self.shared.observer.connections(listener, 1);
         if let Err(reason) = self.connection(stream, peer).await {
             self.shared.observer.connection_failed(reason);
         }
+        self.shared.observer.connections(listener, -1);
     }
 
     async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) -> Result<(), &'static str> {

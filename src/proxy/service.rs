@@ -1,9 +1,9 @@
 //! pingora's callbacks: what is done to a request at each stage of its way.
 
-use super::admission;
 use super::answer::{Action, Answer, Trouble};
 use super::attempts::Attempts;
 use super::client::{self, Seen};
+use super::demands;
 use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
 use super::http2;
@@ -86,7 +86,7 @@ impl ProxyHttp for Service {
         let exchange = Exchange::begin(&self.shared, arrival);
         ctx.exchange = Some(Arc::clone(&exchange));
         ctx.is_upgrade = session.is_upgrade_req();
-        if exchange.arrival.head.ends_connection() {
+        if exchange.arrival.head.ends_connection() || self.shared.is_stopping() {
             session.set_keepalive(None);
         }
         match inspect(session, ctx, &exchange).await {
@@ -363,7 +363,7 @@ pub(super) fn describe(
         host: &host,
     };
     client::forward(request, site, &seen)?;
-    admission::introduce(request, exchange, site)?;
+    demands::introduce(request, exchange, site)?;
     if let Some(name) = site.request_id_header.clone() {
         request.insert_header(name, exchange.id.as_str())?;
     }

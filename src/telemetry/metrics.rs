@@ -143,6 +143,8 @@ metrics! {
         "Failures of the upstream, as `balance.fail_on` counts them.";
     upstream_checks: IntCounterVec = Kind::Counter, "portcullis_upstream_health_checks_total",
         [SITE, UPSTREAM, ("result", "`passed` or `failed`")], "Health checks of the upstream.";
+    connections_open: IntGaugeVec = Kind::Gauge, "portcullis_client_connections",
+        [("listener", "a listener's address in the configuration")], "Client connections.";
     connections_failed: IntCounterVec = Kind::Counter, "portcullis_failed_connections_total",
         [("reason", "a fixed name of the reason")],
         "Client connections that ended before they brought a request: TLS, PROXY protocol, broken HTTP/2.";
@@ -378,6 +380,11 @@ impl Metrics {
         self.upstream_failures.with_label_values(&labels).inc_by(facts.failures);
         self.upstream_checks.with_label_values(&[site, url, "passed"]).inc_by(facts.checks_passed);
         self.upstream_checks.with_label_values(&[site, url, "failed"]).inc_by(facts.checks_failed);
+    }
+
+    /// `more` client connections on a listener.
+    pub fn connections(&self, listener: &str, more: i64) {
+        self.connections_open.with_label_values(&[listener]).add(more);
     }
 
     /// A connection failed before it brought a request.
@@ -687,6 +694,7 @@ mod tests {
             checks_failed: 1,
         };
         m.upstream("shop", "http://a", &facts);
+        m.connections("127.0.0.1:80", 1);
         m.connection_failed("tls");
         m.reload(ReloadResult::Refused);
         m.audit_written(2);

@@ -251,7 +251,7 @@ pub fn to(address: SocketAddr) -> Upstream {
 /// A cleartext listener on a free port.
 pub fn listener() -> Listener {
     let address = "127.0.0.1:0".parse().expect("an address");
-    Listener { address, tls: None, http2: true, proxy_protocol: false }
+    Listener::plain(address)
 }
 
 /// A TLS listener on a free port.

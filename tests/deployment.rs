@@ -1,0 +1,354 @@
+//! The server as a service: handing its sockets to a successor under load, what it tells the service manager, renewed
+//! certificates, and the files in `config/systemd`.
+
+#![cfg(all(feature = "server", target_os = "linux"))]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use support::authority::{Authority, has};
+use support::origin::Origin;
+
+/// `portcullis run` as a service manager starts it. All processes that it has become are killed when this is dropped.
+struct Service {
+    directory: tempfile::TempDir,
+    process: Child,
+    said: Receiver<String>,
+    manager: UnixDatagram,
+}
+
+impl Service {
+    fn start(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("portcullis.yaml");
+        fs::write(&path, configuration).expect("written");
+        let socket = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&socket).expect("a socket");
+        manager.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["run", "-c"])
+            .arg(&path)
+            .env("NOTIFY_SOCKET", &socket)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
+        let (tell, said) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { directory, process, said, manager }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Waits for a line with `what`; gives what follows it.
+    fn says(&self, what: &str) -> String {
+        let mut told = Vec::new();
+        loop {
+            let line = self
+                .said
+                .recv_timeout(Duration::from_secs(30))
+                .unwrap_or_else(|_| panic!("{what}: {told:#?}"));
+            if let Some((_, rest)) = line.split_once(what) {
+                return rest.to_owned();
+            }
+            told.push(line);
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.says("listening on ").parse().expect("an address")
+    }
+
+    /// The next message to the service manager.
+    fn told(&self) -> String {
+        let mut buffer = [0; 1_000];
+        let length = self.manager.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// Waits until a process says that it serves; its id.
+    fn ready(&self) -> u32 {
+        let message = self.told();
+        let pid = message.strip_prefix("READY=1\nMAINPID=").and_then(|rest| rest.trim().parse().ok());
+        pid.unwrap_or_else(|| panic!("{message}"))
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        fs::read_to_string(self.path("pid"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .into_iter()
+            .collect()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        for pid in self.pids() {
+            signal(pid, "-KILL");
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill")
+        .args([name, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .expect("kill runs");
+}
+
+fn configuration(origin: &Origin, listener: &str) -> String {
+    format!(
+        "listeners: [{listener}]\nadmin: {{address: '127.0.0.1:0'}}\nprocess: {{pid_file: pid, grace: 20s}}\n\
+         reload: {{interval: 200ms}}\n\
+         sites: [{{name: main, upstreams: '{}', rules: [{{text: 'SecRuleEngine On'}}]}}]\n",
+        origin.url()
+    )
+}
+
+/// Sends requests until `is_over`, on connections that are kept (`keep`) or made anew, and counts the answers. Panics
+/// when one is lost: a connection that is refused, that breaks in the middle, or that ends without an answer although
+/// nothing had said that the one before was the last.
+fn load(address: SocketAddr, keep: bool, is_over: &AtomicBool, served: &AtomicUsize) {
+    let mut kept: Option<BufReader<TcpStream>> = None;
+    while !is_over.load(Ordering::Acquire) {
+        let mut reader = kept.take().unwrap_or_else(|| {
+            let stream = TcpStream::connect(address).expect("connected");
+            stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+            BufReader::new(stream)
+        });
+        reader.get_mut().write_all(b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("sent");
+        let (mut length, mut is_last, mut status) = (0, false, String::new());
+        loop {
+            let mut line = String::new();
+            assert_ne!(
+                reader.read_line(&mut line).expect("an answer"),
+                0,
+                "an answer is missing after {status:?}"
+            );
+            let line = line.trim_end().to_lowercase();
+            if status.is_empty() {
+                status.clone_from(&line);
+            }
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.parse().expect("a length");
+            }
+            is_last |= line == "connection: close";
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("a whole body");
+        assert!(status.contains(" 200 ") && body.starts_with(b"0 "), "{status}");
+        served.fetch_add(1, Ordering::AcqRel);
+        kept = Some(reader).filter(|_| keep && !is_last);
+    }
+}
+
+#[test]
+fn a_successor_takes_over_under_load_and_no_request_is_lost() {
+    let origin = Origin::echo();
+    let mut service = Service::start(&configuration(&origin, "'127.0.0.1:0'"));
+    let address = service.address();
+    assert_eq!(service.ready(), service.process.id());
+    let (is_over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|n| {
+            let (is_over, served) = (Arc::clone(&is_over), Arc::clone(&served));
+            std::thread::spawn(move || load(address, n % 2 == 0, &is_over, &served))
+        })
+        .collect();
+    let more = |count: usize| {
+        let (before, until) = (served.load(Ordering::Acquire), Instant::now() + Duration::from_secs(20));
+        while served.load(Ordering::Acquire) < before + count {
+            assert!(Instant::now() < until, "nobody is served");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    more(50);
+    let mut current = service.process.id();
+    for round in 0..3 {
+        signal(current, "-USR2");
+        let next = service.ready();
+        assert_ne!(next, current, "another process");
+        if round == 0 {
+            assert!(service.process.wait().expect("ends").success());
+        } else {
+            let until = Instant::now() + Duration::from_secs(20);
+            while is_alive(current) {
+                assert!(Instant::now() < until, "{current} does not end");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        more(50);
+        assert_eq!(service.pids(), [next]);
+        current = next;
+    }
+    // One that cannot start changes nothing.
+    fs::write(service.path("portcullis.yaml"), "nonsense: true\n").expect("written");
+    signal(current, "-USR2");
+    service.says("the successor has ended; this process goes on");
+    more(50);
+    is_over.store(true, Ordering::Release);
+    for client in clients {
+        client.join().expect("no request was lost");
+    }
+    signal(current, "-TERM");
+    assert_eq!(service.told(), "STOPPING=1\n");
+    let until = Instant::now() + Duration::from_secs(20);
+    while is_alive(current) {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!service.path("pid").exists() && TcpStream::connect(address).is_err());
+}
+
+/// Whether a process runs; one that has ended and that nobody waits for does not.
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn renewed_certificates_are_served_without_a_restart() {
+    if !has("openssl") {
+        return;
+    }
+    let origin = Origin::echo();
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("a.test");
+    let (other, other_key) = authority.sign("b.test");
+    let tls = format!(
+        "{{address: '127.0.0.1:0', tls: [{{certificate: {}, key: {}}}, {{certificate: {}, key: {}}}]}}",
+        certificate.display(),
+        key.display(),
+        other.display(),
+        other_key.display(),
+    );
+    let service = Service::start(&configuration(&origin, &tls));
+    let address = service.address();
+    let serial = |name: &str| {
+        let connected = Command::new("openssl")
+            .args([
+                "s_client",
+                "-connect",
+                &address.to_string(),
+                "-servername",
+                name,
+                "-verify_return_error",
+                "-CAfile",
+            ])
+            .arg(authority.path("ca.pem"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("openssl runs");
+        let mut shown = Command::new("openssl")
+            .args(["x509", "-noout", "-serial", "-subject"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("openssl runs");
+        shown.stdin.take().expect("piped").write_all(&connected.stdout).expect("written");
+        let text = String::from_utf8(shown.wait_with_output().expect("ends").stdout).expect("text");
+        assert!(text.contains(name), "{text}");
+        text
+    };
+    let (first, second) = (serial("a.test"), serial("b.test"));
+    assert_eq!(serial("a.test"), first);
+    authority.sign("b.test");
+    let until = Instant::now() + Duration::from_secs(20);
+    while serial("b.test") == second {
+        assert!(Instant::now() < until, "the new certificate is not served");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(serial("a.test"), first);
+}
+
+#[test]
+fn connections_beyond_the_bound_are_closed_and_counted() {
+    let origin = Origin::echo();
+    let service = Service::start(&configuration(&origin, "{address: '127.0.0.1:0', max_connections: 2}"));
+    let address = service.address();
+    let admin: SocketAddr = service.says("admin on http://").parse().expect("an address");
+    let connect = || {
+        let stream = TcpStream::connect(address).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        stream
+    };
+    let ask = |stream: &mut TcpStream| {
+        let mut byte = [0; 1];
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        matches!(stream.read(&mut byte), Ok(1))
+    };
+    let (mut a, mut b, mut c) = (connect(), connect(), connect());
+    assert!(ask(&mut a) && ask(&mut b) && !ask(&mut c));
+    let metrics = || {
+        let mut stream = TcpStream::connect(admin).expect("connected");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("answered");
+        text
+    };
+    let text = metrics();
+    assert!(text.contains("portcullis_failed_connections_total{reason=\"listener_full\"} 1"), "{text}");
+    assert!(text.contains("portcullis_client_connections{listener=\"127.0.0.1:0\"} 2"), "{text}");
+    let upstream = format!("site=\"main\",upstream=\"{}\"", origin.url());
+    assert!(text.contains(&format!("portcullis_upstream_up{{{upstream}}} 1")), "{text}");
+    assert!(text.contains(&format!("portcullis_upstream_requests_total{{{upstream}}} 2")), "{text}");
+    drop(a);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !ask(&mut connect()) {
+        assert!(Instant::now() < until, "no place is given back");
+    }
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_accepts() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd");
+    let unit = fs::read_to_string(directory.join("portcullis.service")).expect("the unit");
+    for setting in
+        ["Type=notify", "NotifyAccess=all", "NoNewPrivileges=yes", "ProtectSystem=strict", "User=portcullis"]
+    {
+        assert!(unit.lines().any(|line| line == setting), "{setting}");
+    }
+    if !has("systemd-analyze") {
+        return;
+    }
+    // What the unit starts is not installed here.
+    let scratch = tempfile::tempdir().expect("a directory");
+    let path = scratch.path().join("portcullis.service");
+    fs::write(&path, unit.replace("/usr/bin/portcullis", env!("CARGO_BIN_EXE_portcullis"))).expect("written");
+    let verify =
+        Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().expect("runs");
+    let said = String::from_utf8_lossy(&verify.stderr).into_owned();
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("portcullis")).collect();
+    assert!(verify.status.success() && ours.is_empty(), "{said}");
+    let security = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--no-pager", "--threshold=20"])
+        .arg(&path)
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&security.stdout).into_owned();
+    assert!(security.status.success(), "exposed to more than 2.0:\n{said}");
+}
