@@ -36,7 +36,7 @@ SecRule ARGS:q \"@contains evil\" \"id:1,phase:1,deny,status:403,log,auditlog,ms
 fn configuration(origin: SocketAddr, more: &str) -> String {
     format!(
         "listeners: ['127.0.0.1:0']
-admin: {{address: '127.0.0.1:0'}}
+admin: {{address: '127.0.0.1:0', token: 0123456789abcdef}}
 reload: {{watch: false}}
 audit: {{log: audit.log}}
 {more}
@@ -126,8 +126,9 @@ fn ask(address: SocketAddr, path: &str) -> (u16, String) {
 /// `POST /api/reload`; the answer.
 fn reload(server: &Running) -> String {
     let mut stream = TcpStream::connect(server.admin).expect("connected");
-    write!(stream, "POST /api/reload HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.admin)
-        .expect("sent");
+    let head =
+        format!("Host: {}\r\nAuthorization: Bearer 0123456789abcdef\r\nConnection: close", server.admin);
+    write!(stream, "POST /api/reload HTTP/1.1\r\n{head}\r\n\r\n").expect("sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("answered");
     text

@@ -51,8 +51,8 @@ fn report(id: &str) -> Report {
     }
 }
 
-fn entry(id: &str) -> AuditEntry {
-    AuditEntry { report: report(id), facts: Facts::default() }
+fn entry(id: &str) -> Arc<AuditEntry> {
+    Arc::new(AuditEntry { report: report(id), facts: Facts::default() })
 }
 
 fn metrics() -> Arc<Metrics> {
@@ -123,9 +123,9 @@ fn what_does_not_fit_the_queue_is_dropped_and_counted() {
     let metrics = metrics();
     let small = Audit { queue_bytes: 100_000, ..config(&path) };
     let log = AuditLog::start(&small, Arc::clone(&metrics)).expect("started");
-    let mut big = entry("big");
+    let mut big = AuditEntry { report: report("big"), facts: Facts::default() };
     big.report.request.body.bytes = vec![b'x'; 200_000];
-    log.submit(big);
+    log.submit(Arc::new(big));
     log.submit(entry("small"));
     assert!(log.flush(Duration::from_secs(5)));
     assert_eq!(ids(&path), ["small"]);

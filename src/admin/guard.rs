@@ -1,8 +1,8 @@
 //! Who may ask the admin listener for what.
 
+use super::gate::Gate;
 use crate::config::Admin;
 use std::net::IpAddr;
-use subtle::ConstantTimeEq;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub(super) enum Refusal {
     Token,
     /// There is no token, so only this machine may ask.
     Remote,
+    /// There is no token, so nobody may change anything.
+    ReadOnly,
+    /// Too many calls or wrong tokens; the seconds to wait.
+    Rate(u32),
 }
 
 /// What a request says about itself.
@@ -24,10 +28,37 @@ pub(super) struct Visit<'a> {
     pub(super) host: Option<&'a str>,
     /// `Origin`.
     pub(super) origin: Option<&'a str>,
+    /// `Sec-Fetch-Site`, which browsers send.
+    pub(super) fetch_site: Option<&'a str>,
     /// `Authorization`.
     pub(super) authorization: Option<&'a [u8]>,
     /// The peer.
     pub(super) peer: IpAddr,
+}
+
+impl Visit<'_> {
+    /// The bearer token that it brings; empty when it brings none.
+    pub(super) fn bearer(&self) -> &[u8] {
+        self.authorization.and_then(bearer).unwrap_or_default()
+    }
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    /// Ask.
+    Read,
+    /// Ask, and change something.
+    Change,
+}
+
+impl Access {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Access::Read => "read",
+            Access::Change => "change",
+        }
+    }
 }
 
 /// Whether anything at all may be asked.
@@ -47,14 +78,18 @@ pub(super) fn may_visit(visit: &Visit<'_>, admin: &Admin) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Whether the API may be used.
-pub(super) fn may_use_api(visit: &Visit<'_>, admin: &Admin) -> Result<(), Refusal> {
-    let Some(token) = &admin.token else {
-        return if visit.peer.to_canonical().is_loopback() { Ok(()) } else { Err(Refusal::Remote) };
-    };
-    let brought = visit.authorization.and_then(bearer).unwrap_or_default();
-    let same: bool = brought.ct_eq(token.expose().as_bytes()).into();
-    if same { Ok(()) } else { Err(Refusal::Token) }
+/// What the API may be used for. Whoever needs a token brings it in a header that no page of another origin can make
+/// a browser send, so there is nothing to forge.
+pub(super) fn may_use_api(visit: &Visit<'_>, admin: &Admin, gate: &Gate) -> Result<Access, Refusal> {
+    if visit.fetch_site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Err(Refusal::Origin);
+    }
+    gate.call(visit.peer)?;
+    match &admin.token {
+        Some(token) => gate.admit(token, visit.bearer(), visit.peer).map(|()| Access::Change),
+        None if visit.peer.to_canonical().is_loopback() => Ok(Access::Read),
+        None => Err(Refusal::Remote),
+    }
 }
 
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
@@ -91,7 +126,7 @@ mod tests {
     }
 
     fn visit<'a>(host: Option<&'a str>, origin: Option<&'a str>) -> Visit<'a> {
-        Visit { host, origin, authorization: None, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        Visit { host, origin, fetch_site: None, authorization: None, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }
 
     #[test]
@@ -115,20 +150,34 @@ mod tests {
     }
 
     #[test]
-    fn a_token_counts_from_anywhere_and_without_one_only_loopback() {
+    fn a_token_counts_from_anywhere_and_without_one_loopback_may_look() {
         let from = |peer: IpAddr, authorization: Option<&'static str>, token: Option<&str>| {
             let visit = Visit { authorization: authorization.map(str::as_bytes), peer, ..visit(None, None) };
-            may_use_api(&visit, &admin(token))
+            may_use_api(&visit, &admin(token), &Gate::default())
         };
         let (near, far): (IpAddr, IpAddr) = (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(192, 0, 2, 1).into());
-        assert_eq!(from(near, None, None), Ok(()));
-        assert_eq!(from(Ipv6Addr::LOCALHOST.into(), None, None), Ok(()));
-        assert_eq!(from(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), None, None), Ok(()));
+        assert_eq!(from(near, None, None), Ok(Access::Read));
+        assert_eq!(from(Ipv6Addr::LOCALHOST.into(), None, None), Ok(Access::Read));
+        assert_eq!(from(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), None, None), Ok(Access::Read));
         assert_eq!(from(far, None, None), Err(Refusal::Remote));
-        assert_eq!(from(far, Some("bearer 0123456789abcdef"), Some("0123456789abcdef")), Ok(()));
+        let token = Some("0123456789abcdef");
+        assert_eq!(from(far, Some("bearer 0123456789abcdef"), token), Ok(Access::Change));
         for wrong in [None, Some("Bearer"), Some("Bearer "), Some("Bearer 0123456789abcdeX"), Some("Basic x")]
         {
-            assert_eq!(from(near, wrong, Some("0123456789abcdef")), Err(Refusal::Token), "{wrong:?}");
+            assert_eq!(from(near, wrong, token), Err(Refusal::Token), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_origins_get_no_data() {
+        for (site, expected) in [
+            ("same-origin", Ok(Access::Read)),
+            ("none", Ok(Access::Read)),
+            ("same-site", Err(Refusal::Origin)),
+            ("cross-site", Err(Refusal::Origin)),
+        ] {
+            let visit = Visit { fetch_site: Some(site), ..visit(None, None) };
+            assert_eq!(may_use_api(&visit, &admin(None), &Gate::default()), expected, "{site}");
         }
     }
 }

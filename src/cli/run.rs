@@ -10,7 +10,7 @@ use crate::config::{Audit, AuditTarget, Checked, LogFormat};
 use crate::proxy::Server;
 use crate::reload::{Generation, Hooks, Loaded, Origin, Reloader, StartError, file_loader, load};
 use crate::store::{MemoryStore, ServerWorld};
-use crate::telemetry::{AuditLog, Logging, Metrics, Recorder, init_logging};
+use crate::telemetry::{AuditLog, Logging, Metrics, Recorder, Traffic, init_logging};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -68,7 +68,11 @@ fn serve(args: &RunArgs) -> Result<(), String> {
         StartError::Thread(e) => self::error("the watching thread", e),
     })?);
 
-    let recorder = Recorder::new(Arc::clone(&metrics), Arc::<AuditLog>::clone(&audit));
+    let traffic = Arc::new(Traffic::default());
+    let mut recorder = Recorder::new(Arc::clone(&metrics), Arc::<AuditLog>::clone(&audit));
+    if config.admin.is_some() {
+        recorder = recorder.remembering(Arc::clone(&traffic));
+    }
     let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
     let admission = Admission::new(config.store.limit_keys);
     let mut inherited = Inherited::take();
@@ -78,7 +82,8 @@ fn serve(args: &RunArgs) -> Result<(), String> {
         .map_err(|e| format!("error: {e}\n"))?;
     let mut handed_on = server.sockets().map_err(|e| error("the listeners", e))?;
     let ready = AtomicBool::new(true);
-    let subject = Arc::new(Subject { reloader: Arc::clone(&reloader), metrics, store, admission, ready });
+    let subject = Subject { reloader: Arc::clone(&reloader), metrics, store, admission, traffic, ready };
+    let subject = Arc::new(subject);
     let admin = match &config.admin {
         None => None,
         Some(admin) => {

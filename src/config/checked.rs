@@ -116,7 +116,8 @@ pub struct Certificate {
 pub struct Admin {
     /// Address and port; [`DEFAULT_ADMIN`](super::DEFAULT_ADMIN) unless set.
     pub address: SocketAddr,
-    /// Bearer token that calls of the API must bring. Without one they are taken from loopback only.
+    /// Bearer token that calls of the API must bring. Without one they are taken from loopback only, and change
+    /// nothing.
     pub token: Option<Secret>,
     /// Names besides IP addresses and `localhost` under which the listener may be addressed. Anything else in
     /// `Host` is refused, since it is how a browser is turned against a local port (DNS rebinding).

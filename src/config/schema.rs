@@ -149,15 +149,15 @@ pub const CERTIFICATE: Table = Table {
 pub const ADMIN: Table = Table {
     name: "admin",
     path: "admin",
-    about: "Serves `/metrics`, `/healthz`, `/readyz`, `/api/posture`, `/api/generation`, `/api/reload` \
-            and [more](admin.md).",
+    about: "Serves the console at `/`, `/metrics`, `/healthz`, `/readyz` and [the API](admin.md) below `/api/`.",
     keys: &[
         key("address", "address and port", "127.0.0.1:9180", "Where to listen."),
         key(
             "token",
             "text",
             "none",
-            "Bearer token which calls of `/api/` must bring. Without one they are taken from loopback only.",
+            "Bearer token which calls of `/api/` must bring, and with which the console is opened. Without one both may \
+             be used from loopback only, and nothing can be changed through them.",
         ),
         key("token_file", "file", "none", "The same, from a file, surrounding white space removed."),
         key(

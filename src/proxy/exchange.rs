@@ -464,10 +464,15 @@ impl Exchange {
             Some(report) => is_request_done || report.stop().is_some(),
             None => is_idle && is_request_done,
         });
-        let report = report.unwrap_or_else(|| match self.runtime().filter(|_| is_idle) {
+        let mut report = report.unwrap_or_else(|| match self.runtime().filter(|_| is_idle) {
             Some(runtime) => bare::off(self, runtime),
             None => bare::failed(self, &troubles),
         });
+        if report.request.method.is_empty() && self.shared.observer.wants_line(&report) {
+            report.request.method = self.arrival.head.method.clone();
+            report.request.uri = self.arrival.head.target.clone();
+            report.request.protocol = self.arrival.head.protocol.clone();
+        }
         self.score(&report, &rulings);
         let finished = Finished {
             site: self.site().cloned(),

@@ -31,6 +31,12 @@ pub trait Observer: Send + Sync {
         let _ = (site, reason);
     }
 
+    /// Whether the request line of a transaction is wanted although it is not for the audit log.
+    fn wants_line(&self, report: &Report) -> bool {
+        let _ = report;
+        false
+    }
+
     /// An upstream failed and another one is tried; what ends a request is in [`Finished::trouble`].
     fn upstream_failed(&self, site: &Site, reason: &'static str);
 

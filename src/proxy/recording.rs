@@ -4,6 +4,7 @@ use super::answer::Trouble;
 use super::observer::{Finished, Observer};
 use crate::admission::Ruling;
 use crate::config::{FailureOutcome, Site};
+use crate::engine::Report;
 use crate::telemetry::{Completed, Mishap, Recorder, Tally, TurnedAway};
 use std::net::SocketAddr;
 
@@ -36,6 +37,10 @@ impl Observer for Recorder {
 
     fn shadow_dropped(&self, site: &Site, reason: &'static str) {
         self.metrics().shadow_dropped(&site.name, reason);
+    }
+
+    fn wants_line(&self, report: &Report) -> bool {
+        Recorder::wants_line(self, report)
     }
 
     fn upstream_failed(&self, site: &Site, reason: &'static str) {

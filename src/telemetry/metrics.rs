@@ -224,7 +224,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn name(self) -> &'static str {
+    /// Every outcome.
+    pub const ALL: [Outcome; 6] = [
+        Outcome::Passed,
+        Outcome::Detected,
+        Outcome::Blocked,
+        Outcome::Refused,
+        Outcome::Failed,
+        Outcome::Abandoned,
+    ];
+
+    /// Its name, a label of metrics.
+    pub fn name(self) -> &'static str {
         match self {
             Outcome::Passed => "passed",
             Outcome::Detected => "detected",
@@ -281,6 +292,20 @@ impl Metrics {
         // Fails only for families without a name or metric, which a registry does not hold.
         let _ = TextEncoder::new().encode_utf8(&families, &mut text);
         text
+    }
+
+    /// Finished requests of all sites by outcome, in the order of [`Outcome::ALL`].
+    pub fn outcomes(&self) -> [u64; Outcome::ALL.len()] {
+        let mut counts = [0; Outcome::ALL.len()];
+        for metric in self.requests.collect().iter().flat_map(|family| family.get_metric()) {
+            let label = metric.get_label().iter().find(|pair| pair.name() == "outcome");
+            let place = label.and_then(|pair| Outcome::ALL.iter().position(|o| o.name() == pair.value()));
+            if let Some(count) = place.and_then(|at| counts.get_mut(at)) {
+                // Counted as whole numbers; a float shows them exactly up to 2^53.
+                *count += metric.get_counter().get_value() as u64;
+            }
+        }
+        counts
     }
 
     /// A finished request.

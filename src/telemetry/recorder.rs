@@ -2,6 +2,7 @@
 
 use super::metrics::{Metrics, NO_SITE, Outcome};
 use super::sink::{AuditEntry, AuditSink};
+use super::traffic::Traffic;
 use crate::audit::Facts;
 use crate::engine::{Decision, Report};
 use std::sync::Arc;
@@ -90,12 +91,25 @@ pub struct TurnedAway {
 pub struct Recorder {
     metrics: Arc<Metrics>,
     sink: Arc<dyn AuditSink>,
+    traffic: Option<Arc<Traffic>>,
 }
 
 impl Recorder {
     /// A recorder over both.
     pub fn new(metrics: Arc<Metrics>, sink: Arc<dyn AuditSink>) -> Self {
-        Self { metrics, sink }
+        Self { metrics, sink, traffic: None }
+    }
+
+    /// Remembers in `traffic` what finished lately.
+    #[must_use]
+    pub fn remembering(mut self, traffic: Arc<Traffic>) -> Self {
+        self.traffic = Some(traffic);
+        self
+    }
+
+    /// Whether the request line of a transaction is to be shown although it is not for the audit log.
+    pub fn wants_line(&self, report: &Report) -> bool {
+        self.traffic.as_ref().is_some_and(|traffic| traffic.wants(report))
     }
 
     /// The metrics.
@@ -123,7 +137,7 @@ impl Recorder {
     pub fn count(&self, done: &Tally<'_>) {
         let metrics = &self.metrics;
         let site = done.site.unwrap_or(NO_SITE);
-        let outcome = outcome(done);
+        let outcome = outcome(done.report, done.mishaps, done.turned_away);
         metrics.request(site, outcome, done.status, done.duration);
         metrics.bodies(site, done.request_bytes, done.response_bytes);
         metrics.inspection(done.inspection);
@@ -171,14 +185,17 @@ impl Recorder {
     }
 
     /// Hands a finished request to the audit log if the rules want that, or if a candidate ruleset would have treated it
-    /// otherwise. Does not block.
+    /// otherwise, and remembers it if it is worth that. Does not block.
     pub fn record(&self, mut done: Completed) {
-        if done.report.is_told_by_shadow() {
+        let outcome = outcome(&done.report, &done.mishaps, &done.turned_away);
+        let is_told = done.report.is_told_by_shadow();
+        if is_told && let Some(shadow) = &done.report.shadow {
             // The engine has kept nothing of a request that was not to be recorded; the candidate's has.
-            if let Some(shadow) = &done.report.shadow {
-                done.report.request = shadow.report.request.clone();
-            }
-        } else if !done.report.is_audited() {
+            done.report.request = shadow.report.request.clone();
+        }
+        let is_audited = is_told || done.report.is_audited();
+        let traffic = self.traffic.as_ref().filter(|traffic| traffic.keeps(outcome, &done.report));
+        if !is_audited && traffic.is_none() {
             return;
         }
         let facts = Facts {
@@ -187,24 +204,30 @@ impl Recorder {
             duration: done.duration,
             upstream: done.upstream,
         };
-        self.sink.submit(AuditEntry { report: done.report, facts });
+        let entry = Arc::new(AuditEntry { report: done.report, facts });
+        if let Some(traffic) = traffic {
+            traffic.take(outcome, &entry);
+        }
+        if is_audited {
+            self.sink.submit(entry);
+        }
     }
 }
 
-fn outcome(done: &Tally<'_>) -> Outcome {
-    if let Decision::Interrupt(_) = done.report.decision {
+fn outcome(report: &Report, mishaps: &[Mishap], turned_away: &[TurnedAway]) -> Outcome {
+    if let Decision::Interrupt(_) = report.decision {
         return Outcome::Blocked;
     }
-    if done.turned_away.iter().any(|away| away.refused) {
+    if turned_away.iter().any(|away| away.refused) {
         return Outcome::Refused;
     }
     // What came last decided how it ended; a failure that was let through did not end it.
-    let end = done.mishaps.iter().rev().find(|m| !matches!(m, Mishap::Inner { open: true, .. }));
+    let end = mishaps.iter().rev().find(|m| !matches!(m, Mishap::Inner { open: true, .. }));
     match end {
         Some(Mishap::Refused(_) | Mishap::Closed) => Outcome::Refused,
         Some(Mishap::Inner { .. } | Mishap::Upstream(_)) => Outcome::Failed,
         Some(Mishap::Gone) => Outcome::Abandoned,
-        None if done.report.suppressed.is_some() || !done.turned_away.is_empty() => Outcome::Detected,
+        None if report.suppressed.is_some() || !turned_away.is_empty() => Outcome::Detected,
         None => Outcome::Passed,
     }
 }

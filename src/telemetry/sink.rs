@@ -28,7 +28,7 @@ pub struct AuditEntry {
 /// Takes finished transactions. Called on the path of requests: an implementation must not block.
 pub trait AuditSink: Send + Sync {
     /// Takes one, or drops and counts it. Whether the ruleset wants it recorded has been asked already.
-    fn submit(&self, entry: AuditEntry);
+    fn submit(&self, entry: Arc<AuditEntry>);
 }
 
 /// The audit log as configured.
@@ -51,7 +51,7 @@ struct Shared {
 }
 
 enum Job {
-    Record(Box<AuditEntry>, usize),
+    Record(Arc<AuditEntry>, usize),
     Flush(Sender<()>),
 }
 
@@ -129,7 +129,7 @@ impl AuditLog {
 }
 
 impl AuditSink for AuditLog {
-    fn submit(&self, entry: AuditEntry) {
+    fn submit(&self, entry: Arc<AuditEntry>) {
         let shared = &self.shared;
         if shared.off.load(Ordering::Relaxed) {
             return;
@@ -139,7 +139,7 @@ impl AuditSink for AuditLog {
         let waiting_bytes = shared.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
         let room = waiting < shared.most.load(Ordering::Relaxed)
             && waiting_bytes.saturating_add(bytes) <= shared.most_bytes.load(Ordering::Relaxed);
-        if !room || !self.send(Job::Record(Box::new(entry), bytes)) {
+        if !room || !self.send(Job::Record(entry, bytes)) {
             shared.taken(bytes);
             shared.metrics.audit_dropped();
         }
@@ -154,7 +154,7 @@ impl Shared {
 }
 
 /// Bytes that an entry holds, roughly.
-fn weight(entry: &AuditEntry) -> usize {
+pub(super) fn weight(entry: &AuditEntry) -> usize {
     let shadow = entry.report.shadow.as_ref().map_or(0, |shadow| report_weight(&shadow.report));
     report_weight(&entry.report) + shadow
 }
@@ -376,7 +376,7 @@ impl MemorySink {
 }
 
 impl AuditSink for MemorySink {
-    fn submit(&self, entry: AuditEntry) {
+    fn submit(&self, entry: Arc<AuditEntry>) {
         let line = self.auditor.line(&entry.report, &entry.facts);
         let line = String::from_utf8_lossy(&line).into_owned();
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
