@@ -297,7 +297,7 @@ impl Metrics {
     /// Finished requests of all sites by outcome, in the order of [`Outcome::ALL`].
     pub fn outcomes(&self) -> [u64; Outcome::ALL.len()] {
         let mut counts = [0; Outcome::ALL.len()];
-        for metric in self.requests.collect().iter().flat_map(|family| family.get_metric()) {
+        for metric in self.requests.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
             let label = metric.get_label().iter().find(|pair| pair.name() == "outcome");
             let place = label.and_then(|pair| Outcome::ALL.iter().position(|o| o.name() == pair.value()));
             if let Some(count) = place.and_then(|at| counts.get_mut(at)) {

@@ -51,14 +51,14 @@ pub struct Totals {
 impl Totals {
     /// Adds `other`.
     pub fn add(&mut self, other: &Totals) {
-        self.each(other, |a, b| a.saturating_add(b));
+        self.each(other, u64::saturating_add);
     }
 
     /// What has come since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Totals) -> Totals {
         let mut difference = self.clone();
-        difference.each(earlier, |a, b| a.saturating_sub(b));
+        difference.each(earlier, u64::saturating_sub);
         difference
     }
 
