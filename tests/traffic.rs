@@ -89,6 +89,7 @@ impl Bench {
             report,
             status: 403,
             mishaps: Vec::new(),
+            turned_away: Vec::new(),
             inspection: [Duration::ZERO; 5],
             duration: Duration::from_millis(2),
             request_bytes: 0,
