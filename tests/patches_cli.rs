@@ -76,6 +76,54 @@ fn a_patch_past_its_date_goes_on_and_warns() {
 }
 
 #[test]
+fn raw_bodies_are_shown_to_the_rule_that_asks_and_where_it_asks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let patch = |raw: &str, variable: &str| {
+        format!(
+            "patch: {{title: t, product: p, blocks: b, severity: critical, owner: me, created: 2026-01-01, review_by: 2099-01-01}}\n\
+             rules:\n  - {raw}\n    when: [{{variables: REQUEST_FILENAME, operator: '@streq /a'}}, {{variables: {variable}, operator: '@contains evil'}}]\n    \
+             matches: [{{uri: /a, headers: {{Content-Type: text/plain}}, body: evil}}, {{uri: /a, headers: {{Content-Type: application/json}}, body: '{{\"x\": \"evil\"}}'}}]\n    \
+             passes: [{{uri: /b, headers: {{Content-Type: text/plain}}, body: evil}}]\n  \
+             - id: elsewhere\n    when: {{variables: REQUEST_BODY, operator: '@contains evil'}}\n    \
+             passes: [{{uri: /b, headers: {{Content-Type: text/plain}}, body: evil}}]\n"
+        )
+    };
+    std::fs::write(here.join("p.yaml"), patch("raw_body: true", "REQUEST_BODY")).expect("it is writable");
+    assert!(good(&portcullis(here, &["test", "p.yaml"])).contains("(100.00 %)"));
+    std::fs::write(here.join("p.yaml"), patch("raw_body: false", "REQUEST_BODY")).expect("it is writable");
+    assert_eq!(portcullis(here, &["test", "p.yaml"]).status.code(), Some(1));
+    std::fs::write(here.join("p.yaml"), patch("raw_body: true", "ARGS")).expect("it is writable");
+    let told = portcullis(here, &["check", "p.yaml"]);
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("no condition of this rule looks at REQUEST_BODY")
+    );
+}
+
+#[test]
+fn an_upload_becomes_a_patch_for_its_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let template = "id: shop-upload\ninfo: {name: Upload of code, severity: critical, classification: {cve-id: CVE-2024-1}}\n\
+        variables: {code: \"<?php echo md5('{{randstr}}'); ?>\"}\nhttp:\n  - raw:\n      - |\n        @timeout: 20s\n        \
+        POST /api/upload HTTP/1.1\n        Host: {{Hostname}}\n        Content-Type: multipart/form-data; boundary=xx\n\n        \
+        --xx\n        Content-Disposition: form-data; name=\"f\"; filename=\"{{to_lower('A')}}.php\"\n\n        {{code}}\n        --xx--\n";
+    std::fs::write(here.join("t.yaml"), template).expect("it is writable");
+    good(&portcullis(
+        here,
+        &["patch", "new", "--from", "t.yaml", "--output", "shop-upload.yaml", "--owner", "me"],
+    ));
+    let written = std::fs::read_to_string(here.join("shop-upload.yaml")).expect("it was written");
+    assert!(written.contains("FILES:f") && written.contains("CVE-2024-1"), "{written}");
+    assert!(
+        written.contains("FILES_TMP_CONTENT") || written.contains("the content of the upload f"),
+        "{written}"
+    );
+    assert!(good(&portcullis(here, &["test", "shop-upload.yaml"])).contains("(100.00 %)"));
+    good(&portcullis(here, &["check", "--strict", "shop-upload.yaml"]));
+}
+
+#[test]
 fn strict_wants_both_kinds_of_tests() {
     let directory = tempfile::tempdir().expect("a directory");
     let here = directory.path();

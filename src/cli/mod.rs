@@ -22,6 +22,7 @@ mod rules;
 mod run;
 mod score;
 mod source;
+mod template;
 mod test;
 mod top;
 

@@ -78,8 +78,12 @@ const MOST: u64 = 64 << 20;
 /// Reads `text`, whatever of the four it is.
 pub(super) fn read(text: &str) -> Result<Source, String> {
     let start = text.trim_start();
-    if start.starts_with("curl ") || start.starts_with("curl\t") {
-        return curl(start).map(|request| Source { requests: vec![request], ..Source::default() });
+    // Copied together with the prompt of a shell.
+    let command = start.strip_prefix("$ ").unwrap_or(start).trim_start();
+    if ["curl ", "curl\t", "curl.exe "].iter().any(|name| command.starts_with(name)) {
+        let mut guesses = Vec::new();
+        let request = curl(command, &mut guesses)?;
+        return Ok(Source { requests: vec![request], guesses, ..Source::default() });
     }
     if start.starts_with(['{', '[']) {
         let value: Value =
@@ -131,12 +135,13 @@ fn path_of(url: &str) -> String {
 }
 
 /// A command line of curl, as a shell would read it.
-fn curl(text: &str) -> Result<SourceRequest, String> {
+fn curl(text: &str, guesses: &mut Vec<String>) -> Result<SourceRequest, String> {
     let words = words(text)?;
     let mut request = SourceRequest::default();
     let mut url = None;
     let (mut data, mut form): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    let (mut as_query, mut is_json) = (false, false);
+    let (mut as_query, mut is_json, mut upload) = (false, false, false);
+    let mut target = None;
     let mut rest = words.into_iter().skip(1);
     while let Some(word) = rest.next() {
         let (flag, attached) = match word.strip_prefix("--") {
@@ -144,14 +149,7 @@ fn curl(text: &str) -> Result<SourceRequest, String> {
                 Some((flag, value)) => (format!("--{flag}"), Some(value.to_owned())),
                 None => (word.clone(), None),
             },
-            // -XPOST, -H'a: b'
-            None if word.starts_with('-')
-                && word.len() > 2
-                && "XHdFbAeu".contains(word.chars().nth(1).unwrap_or(' ')) =>
-            {
-                (word.chars().take(2).collect(), Some(word.chars().skip(2).collect()))
-            }
-            None => (word.clone(), None),
+            None => short(&word),
         };
         let mut value = || attached.clone().or_else(|| rest.next()).ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
@@ -162,10 +160,18 @@ fn curl(text: &str) -> Result<SourceRequest, String> {
                     request.headers.push((name.trim().to_owned(), value.trim().to_owned()));
                 }
             }
-            "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-ascii" => data.push(value()?),
+            "--data-raw" => data.push(value()?),
+            "-d" | "--data" | "--data-binary" | "--data-ascii" => {
+                let text = value()?;
+                data.push(if text.starts_with('@') { of_file(&text, guesses) } else { text });
+            }
             "--data-urlencode" => {
                 let value = value()?;
-                let (name, content) = value.split_once('=').unwrap_or(("", &value));
+                let (name, content) = match (value.split_once('='), value.split_once('@')) {
+                    (Some(pair), _) => (pair.0, pair.1.to_owned()),
+                    (None, Some((name, _))) => (name, of_file(&value, guesses)),
+                    (None, None) => ("", value.clone()),
+                };
                 let encoded = encode(content.as_bytes());
                 data.push(if name.is_empty() { encoded } else { format!("{name}={encoded}") });
             }
@@ -178,18 +184,22 @@ fn curl(text: &str) -> Result<SourceRequest, String> {
             "-e" | "--referer" => request.headers.push(("Referer".to_owned(), value()?)),
             "-b" | "--cookie" => request.headers.push(("Cookie".to_owned(), value()?)),
             "--url" => url = Some(value()?),
+            "--request-target" => target = Some(value()?),
+            "-T" | "--upload-file" => {
+                data.push(of_file(&value()?, guesses));
+                upload = true;
+            }
             "-G" | "--get" => as_query = true,
             "-I" | "--head" => request.method = "HEAD".to_owned(),
-            "-u" | "--user" | "-o" | "--output" | "-x" | "--proxy" | "-m" | "--max-time"
-            | "--connect-timeout" | "--retry" | "-w" | "--write-out" | "--cacert" | "-E" | "--cert"
-            | "--key" | "--resolve" => {
+            other if WITH_VALUE.contains(&other) => {
                 value()?;
             }
             other if other.starts_with('-') => {}
             _ => url = Some(word),
         }
     }
-    request.target = path_of(&url.ok_or("the command names no URL")?);
+    let url = url.ok_or("the command names no URL")?;
+    request.target = target.unwrap_or_else(|| path_of(&url));
     let body = data.join("&");
     if as_query {
         let separator = if request.target.contains('?') { '&' } else { '?' };
@@ -197,28 +207,179 @@ fn curl(text: &str) -> Result<SourceRequest, String> {
             request.target = format!("{}{separator}{body}", request.target);
         }
     } else if !form.is_empty() {
-        let mut text = String::new();
-        for part in &form {
-            let (name, content) = part.split_once('=').unwrap_or((part, ""));
-            let content = content.strip_prefix('@').map_or(content, |_| "x");
-            text.push_str(&format!(
-                "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n"
-            ));
-        }
-        text.push_str("--b--\r\n");
-        request.headers.push(("Content-Type".to_owned(), "multipart/form-data; boundary=b".to_owned()));
-        request.body = text.into_bytes();
+        let parts: Vec<_> = form.iter().map(|part| form_part(part, guesses)).collect();
+        multipart(&mut request, &parts);
     } else if !data.is_empty() {
         request.body = body.into_bytes();
-        if request.header("Content-Type").is_none() {
+        if request.header("Content-Type").is_none() && !upload {
             let kind = if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
             request.headers.push(("Content-Type".to_owned(), kind.to_owned()));
         }
     }
     if request.method.is_empty() {
-        request.method = if request.body.is_empty() { "GET" } else { "POST" }.to_owned();
+        let method = match (upload, request.body.is_empty()) {
+            (true, _) => "PUT",
+            (false, true) => "GET",
+            (false, false) => "POST",
+        };
+        method.clone_into(&mut request.method);
     }
     Ok(request)
+}
+
+/// A word of single letters, of which the first with a value ends it: `-XPOST`, `-kX` before `POST`, `-sSk`.
+fn short(word: &str) -> (String, Option<String>) {
+    let Some(letters) = word.strip_prefix('-') else { return (word.to_owned(), None) };
+    for (at, letter) in letters.char_indices() {
+        if "XHdFbAeuToxmwEUcDKQrtyYzC".contains(letter) {
+            let rest = letters.get(at + letter.len_utf8()..).unwrap_or_default();
+            return (format!("-{letter}"), (!rest.is_empty()).then(|| rest.to_owned()));
+        }
+        if matches!(letter, 'G' | 'I') {
+            return (format!("-{letter}"), None);
+        }
+    }
+    (word.to_owned(), None)
+}
+
+/// Flags of curl with a value that says nothing about the request.
+const WITH_VALUE: &[&str] = &[
+    "-u",
+    "--user",
+    "-o",
+    "--output",
+    "-x",
+    "--proxy",
+    "-m",
+    "--max-time",
+    "--connect-timeout",
+    "--retry",
+    "-w",
+    "--write-out",
+    "--cacert",
+    "--capath",
+    "-E",
+    "--cert",
+    "--cert-type",
+    "--key",
+    "--key-type",
+    "--pass",
+    "--resolve",
+    "--connect-to",
+    "-U",
+    "--proxy-user",
+    "--proxy-header",
+    "--noproxy",
+    "--socks5",
+    "--socks5-hostname",
+    "--socks4",
+    "--preproxy",
+    "--interface",
+    "--limit-rate",
+    "--max-redirs",
+    "--max-filesize",
+    "--retry-delay",
+    "--retry-max-time",
+    "--ciphers",
+    "--tls13-ciphers",
+    "--tls-max",
+    "--curves",
+    "--dns-servers",
+    "--unix-socket",
+    "--abstract-unix-socket",
+    "-c",
+    "--cookie-jar",
+    "-D",
+    "--dump-header",
+    "-K",
+    "--config",
+    "--trace",
+    "--trace-ascii",
+    "--stderr",
+    "--netrc-file",
+    "--output-dir",
+    "-C",
+    "--continue-at",
+    "-r",
+    "--range",
+    "-y",
+    "--speed-time",
+    "-Y",
+    "--speed-limit",
+    "-z",
+    "--time-cond",
+    "--keepalive-time",
+    "--local-port",
+    "--oauth2-bearer",
+    "--aws-sigv4",
+    "--expect100-timeout",
+    "--rate",
+    "--pinnedpubkey",
+    "--proto",
+    "--proto-default",
+    "--proto-redir",
+    "--engine",
+    "--hostpubmd5",
+    "-Q",
+    "--quote",
+    "-t",
+];
+
+/// What stands for the content of a file that is not at hand.
+fn of_file(name: &str, guesses: &mut Vec<String>) -> String {
+    guesses.push(format!("the content of {name} is not in the command; it is written as `x1`"));
+    "x1".to_owned()
+}
+
+/// A part of a multipart form.
+struct FormPart {
+    name: String,
+    file_name: Option<String>,
+    kind: Option<String>,
+    content: String,
+}
+
+/// `name=content`, `name=@file` or `name=<file`, with `;type=` and `;filename=` behind a file.
+fn form_part(text: &str, guesses: &mut Vec<String>) -> FormPart {
+    let (name, content) = text.split_once('=').unwrap_or((text, ""));
+    let mut part =
+        FormPart { name: name.to_owned(), file_name: None, kind: None, content: content.to_owned() };
+    let (file, is_upload) = match (content.strip_prefix('@'), content.strip_prefix('<')) {
+        (Some(file), _) => (file, true),
+        (None, Some(file)) if !file.starts_with('?') && !file.contains('>') => (file, false),
+        _ => return part,
+    };
+    let mut settings = file.split(';');
+    let path = settings.next().unwrap_or_default().trim_matches('"');
+    for setting in settings {
+        match setting.split_once('=') {
+            Some(("filename", name)) => part.file_name = Some(name.trim_matches('"').to_owned()),
+            Some(("type", kind)) => part.kind = Some(kind.to_owned()),
+            _ => {}
+        }
+    }
+    if is_upload {
+        let base = path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+        part.file_name.get_or_insert(base);
+    }
+    part.content = of_file(path, guesses);
+    part
+}
+
+/// Makes `request` the multipart form of `parts`.
+fn multipart(request: &mut SourceRequest, parts: &[FormPart]) {
+    let mut text = String::new();
+    for FormPart { name, file_name, kind, content } in parts {
+        let file = file_name.as_ref().map(|f| format!("; filename=\"{f}\"")).unwrap_or_default();
+        let kind = kind.as_ref().map(|kind| format!("Content-Type: {kind}\r\n")).unwrap_or_default();
+        text.push_str(&format!(
+            "--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n{kind}\r\n{content}\r\n"
+        ));
+    }
+    text.push_str("--b--\r\n");
+    request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+    request.headers.push(("Content-Type".to_owned(), "multipart/form-data; boundary=b".to_owned()));
+    request.body = text.into_bytes();
 }
 
 /// The words of a command line: quotes, `$'…'`, backslashes, continued lines.
@@ -318,8 +479,35 @@ fn har(value: &Value) -> Result<Source, String> {
         let mut headers = pairs(&request["headers"]);
         headers.retain(|(name, _)| !name.starts_with(':') && !name.eq_ignore_ascii_case("content-length"));
         let posted = &request["postData"];
-        let body = match posted["text"].as_str() {
+        let is_multipart = posted["mimeType"].as_str().is_some_and(|kind| kind.starts_with("multipart/"));
+        let body = match posted["text"].as_str().filter(|text| !(is_multipart && text.is_empty())) {
             Some(text) => text.to_owned(),
+            None if is_multipart => {
+                // Browsers keep the fields of an upload and leave out its bytes.
+                let text = |one: &Value, key: &str| one[key].as_str().map(str::to_owned);
+                let parts = posted["params"].as_array().into_iter().flatten().filter_map(|one| {
+                    let file_name = text(one, "fileName");
+                    let content = text(one, "value").unwrap_or_else(|| match &file_name {
+                        Some(name) => of_file(name, &mut source.guesses),
+                        None => String::new(),
+                    });
+                    Some(FormPart {
+                        name: text(one, "name")?,
+                        file_name,
+                        kind: text(one, "contentType"),
+                        content,
+                    })
+                });
+                let mut form = SourceRequest {
+                    method: method.to_owned(),
+                    target: path_of(url),
+                    headers,
+                    body: Vec::new(),
+                };
+                multipart(&mut form, &parts.collect::<Vec<_>>());
+                source.requests.push(form);
+                continue;
+            }
             None => {
                 let encoded = pairs(&posted["params"]).into_iter();
                 encoded.map(|(n, v)| format!("{n}={}", encode(v.as_bytes()))).collect::<Vec<_>>().join("&")
@@ -354,8 +542,13 @@ fn nuclei(text: &str) -> Result<Source, String> {
             fill(text, &block["payloads"], &value["variables"], guesses)
         };
         for raw_text in block["raw"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let text = fill(raw_text.trim_start_matches('@').trim_start(), &mut source.guesses);
-            source.requests.extend(raw(&text));
+            // Lines such as `@timeout: 20s` before the request are for nuclei itself.
+            let mut text = raw_text.trim_start();
+            while let Some((line, rest)) = text.split_once('\n').filter(|_| text.starts_with('@')) {
+                let _ = line;
+                text = rest.trim_start();
+            }
+            source.requests.extend(raw(&fill(text, &mut source.guesses)));
         }
         let body = block["body"].as_str().map(|body| fill(body, &mut source.guesses)).unwrap_or_default();
         let headers: Vec<_> = block["headers"]
@@ -405,32 +598,7 @@ fn about(info: &Value) -> About {
 
 /// `text` with `{{…}}` replaced.
 fn fill(text: &str, payloads: &Value, variables: &Value, guesses: &mut Vec<String>) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        out.push_str(before);
-        let Some((inner, after)) = after.split_once("}}") else {
-            out.push_str("{{");
-            rest = after;
-            continue;
-        };
-        rest = after;
-        let name = inner.trim();
-        let known =
-            [&payloads[name][0], &payloads[name], &variables[name]].into_iter().find_map(Value::as_str);
-        match (name, known) {
-            ("BaseURL" | "RootURL" | "Path", _) => {}
-            ("Hostname" | "Host", _) => out.push_str("app.example"),
-            (_, Some(value)) if !value.contains("{{") => out.push_str(value),
-            (name, _) if name.contains("interactsh") => out.push_str("evil.example"),
-            (name, _) => {
-                guesses.push(format!("{{{{{name}}}}} of the template is written as `x1`"));
-                out.push_str("x1");
-            }
-        }
-    }
-    out.push_str(rest);
-    out
+    super::template::Filling { payloads, variables, guesses }.fill(text)
 }
 
 /// Percent-encodes what a form would.
@@ -462,6 +630,38 @@ mod tests {
         assert_eq!(one.header("user-agent"), Some("u"));
         assert_eq!(one.body, b"q=a%20b&z=A");
         assert!(read("curl 'x").is_err() && read("curl -k").is_err());
+    }
+
+    #[test]
+    fn flags_of_curl_may_be_run_together_and_have_values() {
+        let source =
+            read("$ curl -skX POST --max-redirs 3 -b a=b https://h/x --request-target '/y?z' -d @f").unwrap();
+        let one = &source.requests[0];
+        assert_eq!(
+            (one.method.as_str(), one.target.as_str(), one.body.as_slice()),
+            ("POST", "/y?z", &b"x1"[..])
+        );
+        assert_eq!(source.guesses.len(), 1);
+        let source =
+            read("curl -F 'f=@/tmp/a.jpg;filename=s.php;type=image/png' -F 'c=<?php x' http://h/u").unwrap();
+        let body = String::from_utf8_lossy(&source.requests[0].body).into_owned();
+        assert!(
+            body.contains("name=\"f\"; filename=\"s.php\"\r\nContent-Type: image/png\r\n\r\nx1"),
+            "{body}"
+        );
+        assert!(body.contains("name=\"c\"\r\n\r\n<?php x\r\n"), "{body}");
+        assert_eq!(read("curl -T shell.jsp http://h/up/shell.jsp").unwrap().requests[0].method, "PUT");
+    }
+
+    #[test]
+    fn uploads_in_archives_are_uploads() {
+        let har = r#"{"request": {"method": "POST", "url": "http://h/u", "headers": [], "postData": {"mimeType":
+            "multipart/form-data; boundary=x", "params": [{"name": "f", "fileName": "s.php", "contentType": "image/png"},
+            {"name": "t", "value": "v"}]}}}"#;
+        let source = read(har).unwrap();
+        let body = String::from_utf8_lossy(&source.requests[0].body).into_owned();
+        assert!(body.contains("filename=\"s.php\"") && body.contains("\r\n\r\nv\r\n"), "{body}");
+        assert_eq!(source.requests[0].header("content-type"), Some("multipart/form-data; boundary=b"));
     }
 
     #[test]

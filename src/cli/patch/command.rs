@@ -1,6 +1,7 @@
 //! The command: read, look, write, run, tell.
 
 use super::draft::Draft;
+use super::multipart::restore_line_ends;
 use super::mutate::variants;
 use super::part::{Part, Place, parts, path, with, written};
 use super::shape::{Finder, SHAPES};
@@ -63,18 +64,24 @@ fn new(args: &PatchNewArgs) -> Result<(), String> {
 
 /// Finds the hostile part, and proposes condition and tests.
 fn look(
-    source: Source,
+    mut source: Source,
     normal: &[SourceRequest],
     name: String,
     args: &PatchNewArgs,
 ) -> Result<Draft, String> {
     let finder = Finder::new()?;
+    source.requests.iter_mut().for_each(restore_line_ends);
+    let mut normal = normal.to_vec();
+    normal.iter_mut().for_each(restore_line_ends);
+    let normal = normal.as_slice();
     let mut found: Vec<(usize, usize, Part)> = Vec::new();
     for (at, request) in source.requests.iter().enumerate() {
         for part in parts(request) {
             // What ordinary requests hold there too is not what is hostile.
             let usual = normal.iter().flat_map(parts).any(|known| known == part);
-            let shape = if usual { None } else { finder.find(&part.value).first().copied() };
+            let is_name = matches!(part.place, Place::FileName(_));
+            let mut shapes = finder.find(&part.value).into_iter();
+            let shape = shapes.find(|shape| is_name || !SHAPES[*shape].of_names).filter(|_| !usual);
             found.extend(shape.map(|shape| (shape, at, part)));
         }
     }
@@ -200,7 +207,7 @@ fn propose(draft: &mut Draft, normal: &[SourceRequest]) {
                     "the condition holds on every path; name those that matter if you know them".to_owned(),
                 );
             }
-            if matches!(part.place, Place::Query(_) | Place::Form(_)) {
+            if matches!(part.place, Place::Query(_) | Place::Form(_) | Place::Field(_)) {
                 draft.open.push(
                     "the parameter is looked for in the query string and in the body, with any method"
                         .to_owned(),
@@ -208,7 +215,7 @@ fn propose(draft: &mut Draft, normal: &[SourceRequest]) {
             }
             if part.place == Place::Body {
                 draft.open.push(
-                    "the body is of a type that has no parameters; the whole request is looked at".to_owned(),
+                    "the body is of a type that has no parameters; it is looked at as a whole".to_owned(),
                 );
             }
         }
@@ -363,6 +370,21 @@ mod tests {
                 "GET / HTTP/1.1\nUser-Agent: () { :; }; /bin/id\n\n",
                 Place::Header("User-Agent".to_owned()),
                 "a shell function",
+            ),
+            (
+                "POST /up HTTP/1.1\nContent-Type: multipart/form-data; boundary=b\n\n--b\nContent-Disposition: form-data; name=\"file\"; filename=\"shell.php\"\nContent-Type: image/png\n\nGIF89a\n--b--\n",
+                Place::FileName("file".to_owned()),
+                "a file that a server would run",
+            ),
+            (
+                "POST /up HTTP/1.1\nContent-Type: multipart/form-data; boundary=b\n\n--b\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jpg\"\n\nGIF89a<?php system($_GET[1]);\n--b--\n",
+                Place::Content("file".to_owned()),
+                "PHP code",
+            ),
+            (
+                "curl -sk http://h/up -F 'host=127.0.0.1;cat /etc/passwd' -F f=@a.txt",
+                Place::Field("host".to_owned()),
+                "a shell command",
             ),
             ("GET /static/../../etc/passwd HTTP/1.1\n\n", Place::Path, "a step out of the directory"),
             (

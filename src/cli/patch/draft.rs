@@ -98,6 +98,9 @@ impl Draft {
         if let Some(shape) = self.shape {
             let _ = writeln!(out, "    tags: {}", shape.tag);
         }
+        if let Some(Part { place: Place::Body, .. }) = self.part {
+            out.push_str("    raw_body: true\n");
+        }
         out.push_str("    when:\n");
         if let Some(pattern) = self.path_pattern() {
             let _ = writeln!(out, "      - variables: REQUEST_FILENAME");

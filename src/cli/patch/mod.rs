@@ -5,6 +5,7 @@
 
 mod command;
 mod draft;
+mod multipart;
 mod mutate;
 mod part;
 mod shape;

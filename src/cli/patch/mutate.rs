@@ -2,7 +2,7 @@
 
 use super::part::{Part, Place, path, with, written};
 use super::shape::Shape;
-use crate::cli::source::SourceRequest;
+use crate::cli::source::{SourceRequest, encode};
 
 /// A variant, and what is different in it.
 #[derive(Clone, Debug)]
@@ -49,8 +49,17 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
                 .join("/");
             add("dots percent-encoded", with(request, &part.place, &encoded));
         }
-        Place::Json(_) | Place::Header(_) | Place::Body => {
+        Place::Json(_) | Place::Header(_) | Place::Body | Place::Field(_) | Place::Content(_) => {
             add("a blank before it", with(request, &part.place, &format!(" {value}")));
+            if matches!(part.place, Place::Field(_)) {
+                add("a blank after it", with(request, &part.place, &format!("{value} ")));
+                add("tabs for blanks", with(request, &part.place, &value.replace(' ', "\t")));
+            }
+        }
+        Place::FileName(_) => {
+            add("a dot after it", with(request, &part.place, &format!("{value}.")));
+            add("a picture's ending after it", with(request, &part.place, &format!("{value}.jpg")));
+            add("percent-encoded", with(request, &part.place, &hex(&part.value)));
         }
     }
     if shape.is_some_and(|shape| shape.any_case) {
@@ -82,9 +91,10 @@ fn elsewhere(
 ) {
     let (name, value) = match &part.place {
         Place::Query(name) | Place::Form(name) => (name, written(&part.place, &part.value)),
+        Place::Field(name) => (name, encode(&part.value)),
         _ => return,
     };
-    let name = crate::cli::source::encode(name.as_bytes());
+    let name = encode(name.as_bytes());
     match &part.place {
         Place::Query(_) => {
             let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
@@ -109,11 +119,19 @@ fn elsewhere(
                 add("in the body", Some(moved));
             }
         }
-        Place::Form(_) => {
-            let body = String::from_utf8_lossy(&request.body).into_owned();
+        Place::Form(_) | Place::Field(_) => {
             let changed = |body: String| Some(SourceRequest { body: body.into_bytes(), ..request.clone() });
-            add("after another parameter", changed(format!("zz=1&{body}")));
-            add("before another parameter", changed(format!("{body}&zz=1")));
+            if let Place::Form(_) = part.place {
+                let body = String::from_utf8_lossy(&request.body).into_owned();
+                add("after another parameter", changed(format!("zz=1&{body}")));
+                add("before another parameter", changed(format!("{body}&zz=1")));
+            } else {
+                let mut headers = request.headers.clone();
+                headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
+                headers.push(("Content-Type".to_owned(), FORM.to_owned()));
+                let form = changed(format!("{name}={value}"));
+                add("in a form that is not multipart", form.map(|form| SourceRequest { headers, ..form }));
+            }
             let mut headers = request.headers.clone();
             headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
             let separator = if request.target.contains('?') { '&' } else { '?' };

@@ -1,5 +1,6 @@
 //! A request in parts: where each value came from, and how another value takes its place.
 
+use super::multipart::{Section, replaced as replaced_in_body, sections};
 use crate::cli::source::{SourceRequest, encode};
 
 /// Where a value stands.
@@ -8,6 +9,12 @@ pub(super) enum Place {
     Path,
     Query(String),
     Form(String),
+    /// A field of a multipart form that is no file.
+    Field(String),
+    /// What an upload in that field says that its file is called.
+    FileName(String),
+    /// What is in the file of that field.
+    Content(String),
     /// A member of JSON, as `ARGS` calls it (`json.user.name`).
     Json(String),
     Header(String),
@@ -29,7 +36,11 @@ impl Place {
     pub(super) fn named(&self) -> String {
         match self {
             Place::Path => "the path".to_owned(),
-            Place::Query(name) | Place::Form(name) | Place::Json(name) => format!("the parameter {name}"),
+            Place::Query(name) | Place::Form(name) | Place::Field(name) | Place::Json(name) => {
+                format!("the parameter {name}")
+            }
+            Place::FileName(name) => format!("the file's name in the upload {name}"),
+            Place::Content(name) => format!("the content of the upload {name}"),
             Place::Header(name) => format!("the header {name}"),
             Place::Cookie(name) => format!("the cookie {name}"),
             Place::Body => "the body".to_owned(),
@@ -40,10 +51,14 @@ impl Place {
     pub(super) fn target(&self) -> String {
         match self {
             Place::Path => "REQUEST_FILENAME".to_owned(),
-            Place::Query(name) | Place::Form(name) | Place::Json(name) => format!("ARGS:{}", key(name)),
+            Place::Query(name) | Place::Form(name) | Place::Field(name) | Place::Json(name) => {
+                format!("ARGS:{}", key(name))
+            }
+            Place::FileName(name) => format!("FILES:{}", key(name)),
+            Place::Content(name) => format!("FILES_TMP_CONTENT:{}", key(name)),
             Place::Header(name) => format!("REQUEST_HEADERS:{}", key(name)),
             Place::Cookie(name) => format!("REQUEST_COOKIES:{}", key(name)),
-            Place::Body => "FULL_REQUEST".to_owned(),
+            Place::Body => "REQUEST_BODY".to_owned(),
         }
     }
 }
@@ -89,7 +104,21 @@ pub(super) fn parts(request: &SourceRequest) -> Vec<Part> {
         let pairs = pairs(&body).into_iter();
         out.extend(pairs.map(|(name, value)| Part { place: Place::Form(text(&name)), value }));
     } else {
-        out.push(Part { place: Place::Body, value: request.body.clone() });
+        let found = sections(request);
+        if found.is_empty() {
+            out.push(Part { place: Place::Body, value: request.body.clone() });
+        }
+        for Section { name, file_name, content } in found {
+            let at = |range: std::ops::Range<usize>| request.body.get(range).unwrap_or_default().to_vec();
+            let value = at(content);
+            match file_name {
+                Some(range) => {
+                    out.push(Part { place: Place::FileName(name.clone()), value: at(range) });
+                    out.push(Part { place: Place::Content(name), value });
+                }
+                None => out.push(Part { place: Place::Field(name), value }),
+            }
+        }
     }
     out
 }
@@ -129,6 +158,14 @@ pub(super) fn with(request: &SourceRequest, place: &Place, written: &str) -> Opt
             let path: Vec<_> = name.split('.').skip(1).collect();
             set(&mut value, &path, written)?;
             out.body = value.to_string().into_bytes();
+        }
+        Place::Field(name) | Place::Content(name) | Place::FileName(name) => {
+            let wants_file = !matches!(place, Place::Field(_));
+            let found = sections(request)
+                .into_iter()
+                .find(|s| s.name == *name && s.file_name.is_some() == wants_file)?;
+            let range = if let Place::FileName(_) = place { found.file_name? } else { found.content };
+            out = replaced_in_body(request, &range, written.as_bytes());
         }
         Place::Body => out.body = written.as_bytes().to_vec(),
         Place::Path => {
@@ -212,7 +249,14 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
 /// `value` as it would be written at `place`, with as little encoding as will do.
 pub(super) fn written(place: &Place, value: &[u8]) -> String {
     match place {
-        Place::Json(_) | Place::Header(_) | Place::Body | Place::Path => text(value),
+        Place::Json(_)
+        | Place::Header(_)
+        | Place::Body
+        | Place::Path
+        | Place::Field(_)
+        | Place::Content(_) => text(value),
+        // A quote would end the name.
+        Place::FileName(_) => text(value).replace('"', "%22"),
         _ => encode(value),
     }
 }
@@ -252,7 +296,13 @@ mod tests {
             body: br#"{"u": {"n": ["x", 7]}}"#.to_vec(),
             ..form.clone()
         };
-        for request in [form, json] {
+        let multipart = SourceRequest {
+            headers: vec![("Content-Type".to_owned(), "multipart/form-data; boundary=b".to_owned())],
+            body: b"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\ny\r\n--b--\r\n".to_vec(),
+            ..form.clone()
+        };
+        assert_eq!(parts(&multipart).len(), 7);
+        for request in [form, json, multipart] {
             // Of another type, the body would have other parts.
             let is_type = |part: &Part| part.place == Place::Header("Content-Type".to_owned());
             for part in parts(&request).into_iter().filter(|part| !is_type(part)) {

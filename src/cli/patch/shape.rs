@@ -21,6 +21,8 @@ pub(super) struct Shape {
     pub(super) tag: &'static str,
     /// The number of its flaw in CWE.
     pub(super) cwe: &'static str,
+    /// Whether it is hostile as the name of a file only.
+    pub(super) of_names: bool,
     /// Whether upper case makes no difference to whoever reads the value.
     pub(super) any_case: bool,
 }
@@ -33,6 +35,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -41,6 +44,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-rce",
         cwe: "CWE-78",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -49,6 +53,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["removeNulls", "lowercase"],
         tag: "attack-xxe",
         cwe: "CWE-611",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -57,6 +62,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -65,6 +71,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-ssti",
         cwe: "CWE-1336",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -73,7 +80,17 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-injection-generic",
         cwe: "CWE-502",
+        of_names: false,
         any_case: false,
+    },
+    Shape {
+        name: "a file that a server would run",
+        operator: r"@rx \.(?:php[0-9]?|phtml?|pht|phar|phps|inc|jspx?|jspf|jsw|jsv|war|aspx?|ashx|asmx|ascx|cer|asa|cshtml|cfml?|cfc|shtml|cgi|pl|py|sh|htaccess|user\.ini|exe|dll|bat|cmd|ps1)(?:[\s.:;/%]|\z)",
+        transformations: &["urlDecodeUni", "removeNulls", "lowercase"],
+        tag: "attack-injection-generic",
+        cwe: "CWE-434",
+        of_names: true,
+        any_case: true,
     },
     Shape {
         name: "a step out of the directory",
@@ -81,6 +98,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni", "removeNulls"],
         tag: "attack-lfi",
         cwe: "CWE-22",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -89,6 +107,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-injection-php",
         cwe: "CWE-94",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -97,6 +116,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-rce",
         cwe: "CWE-78",
+        of_names: false,
         any_case: false,
     },
     Shape {
@@ -105,6 +125,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-sqli",
         cwe: "CWE-89",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -113,6 +134,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "htmlEntityDecode"],
         tag: "attack-xss",
         cwe: "CWE-79",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -121,6 +143,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-rfi",
         cwe: "CWE-918",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -129,6 +152,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "removeNulls", "lowercase"],
         tag: "attack-lfi",
         cwe: "CWE-22",
+        of_names: false,
         any_case: true,
     },
     Shape {
@@ -137,6 +161,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-protocol",
         cwe: "CWE-93",
+        of_names: false,
         any_case: true,
     },
 ];
@@ -198,6 +223,7 @@ mod tests {
             ("%{(#a=@b@c)}", "an expression"),
             ("{{7*7}}", "a template"),
             ("O:4:\"Evil\":0:{}", "a serialised object"),
+            ("shell.PHP;.jpg", "a file that a server would run"),
             ("../../etc/passwd", "a step out of the directory"),
             ("<?php system('id');", "PHP code"),
             ("127.0.0.1;cat /etc/passwd", "a shell command"),

@@ -37,6 +37,11 @@ pub(crate) fn check<'a>(
     }
 }
 
+/// Whether all of `targets` have their values in phase 1 already, and come from the request.
+pub(crate) fn is_early(targets: &[Target]) -> bool {
+    targets.iter().all(|target| first(&target.name) == Some(1))
+}
+
 /// `None` for what has a value always or is set by rules.
 fn first(name: &str) -> Option<u8> {
     let name = name.to_ascii_uppercase();

@@ -22,15 +22,46 @@ pub(crate) fn lower(node: &Node, context: &mut Context<'_>, items: &mut Items) {
     let tests = case::lower(&fields, id.number, &[], context);
     let Some(condition) = condition else { return };
     let phase = phase_of(&fields, &condition, context);
+    let raw_body =
+        fields.flag("raw_body", context.diagnostics).filter(|flag| flag.node).map(|flag| flag.span);
+    let looks = condition.targets.iter().any(|target| target.name.eq_ignore_ascii_case("REQUEST_BODY"));
+    if let Some(span) = raw_body.filter(|_| !looks) {
+        let fault = Diagnostic::error("raw-body", span, "no condition of this rule looks at REQUEST_BODY");
+        context.diagnostics.push(fault.help("remove raw_body, or name REQUEST_BODY under variables"));
+    }
     if context.diagnostics.errors() > before {
         return;
     }
     items.notes.push(own.note(&id, &tests));
     items.tests.extend(tests);
     let Lowered { links, before, .. } = condition;
+    if let Some(span) = raw_body {
+        items.statements.extend(with_raw_body(id.number, &links, span));
+    }
     items.statements.extend(with_phase(before, &phase, &own.tags));
     items.statements.extend(own.rule(id.number, &phase, None, given, links, context.patch));
 }
+
+/// A rule that has `REQUEST_BODY` filled for the rule `id`: for those requests only which meet what it asks of the head.
+fn with_raw_body(id: u64, links: &[Link], span: Span) -> Vec<Statement> {
+    let early = |link: &&Link| phase::is_early(&link.targets);
+    let links: Vec<_> = links.iter().filter(early).cloned().collect();
+    let first = vec![
+        action("id", Some((RAW_BODY_IDS + id).to_string()), span),
+        action("phase", Some("1".to_owned()), span),
+        action("pass", None, span),
+        action("nolog", None, span),
+    ];
+    let last = vec![action("ctl", Some("forceRequestBodyVariable=On".to_owned()), span)];
+    if links.is_empty() {
+        let actions = first.into_iter().chain(last).collect();
+        return vec![Statement::Action(ActionStatement { actions, span })];
+    }
+    chain(links, first, last)
+}
+
+/// Where the ids of rules begin that fill `REQUEST_BODY`, far above those of alternatives.
+const RAW_BODY_IDS: u64 = 20_000_000_000_000;
 
 /// The phase that was written, once it is found to be one, or the earliest that `condition` allows.
 pub(crate) fn phase_of(fields: &Fields<'_>, condition: &Lowered, context: &mut Context<'_>) -> Spanned<u64> {

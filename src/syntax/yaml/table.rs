@@ -238,6 +238,11 @@ pub static RULE: Table = Table {
             "The condition.",
         ),
         key("message", Takes::Text, "The text in logs; may hold macros."),
+        key(
+            "raw_body",
+            Takes::Flag,
+            "Whether `REQUEST_BODY` is filled for the rule whatever the type of the body, multipart apart.",
+        ),
         key("actions", Takes::Texts, "Further actions as SecLang writes them."),
         key("matches", Takes::List(&TEST), "Requests that the rule must match."),
         key("passes", Takes::List(&TEST), "Requests that it must pass."),
