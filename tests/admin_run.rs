@@ -200,8 +200,8 @@ fn requests_are_counted_recorded_and_redacted() {
         ("portcullis_requests_total{outcome=\"passed\",site=\"shop\",status_class=\"2xx\"}", 2.0),
         ("portcullis_requests_total{outcome=\"blocked\",site=\"shop\",status_class=\"4xx\"}", 1.0),
         ("portcullis_blocks_total{category=\"generic\",site=\"shop\"}", 1.0),
-        ("portcullis_rule_hits_total{rule_id=\"1\"}", 1.0),
-        ("portcullis_audit_written_total", 1.0),
+        ("portcullis_rule_hits_total{outcome=\"blocked\",rule_id=\"1\",site=\"shop\"}", 1.0),
+        ("portcullis_audit_written_total{sink=\"log\"}", 1.0),
     ] {
         assert_eq!(server.metric(name), Some(value), "{name}");
     }

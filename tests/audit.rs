@@ -330,7 +330,7 @@ fn what_rules_sanitise_is_masked() {
         response_headers: vec![b"content-type".to_vec()],
         values: vec![b"zq".to_vec()],
     };
-    for format in [Format::Native, Format::ModSecurity] {
+    for (_, format) in Format::WORDS {
         let after = line(&r, format);
         for secret in ["header-value-1", "argument-value-2", "zq", "text/html"] {
             assert!(!after.contains(secret), "{secret} in {after}");
@@ -429,10 +429,10 @@ proptest! {
     #[test]
     fn no_secret_is_ever_shown(secret in "[A-Za-z][A-Za-z0-9!*_~.-]{6,38}[A-Za-z0-9]", user in "[a-z]{3,5}") {
         // A secret that occurs in what every record says of itself cannot be told from it.
-        let frame = [line(&report(), Format::Native), line(&report(), Format::ModSecurity)].concat().to_lowercase();
+        let frame = Format::WORDS.map(|(_, format)| line(&report(), format)).concat().to_lowercase();
         prop_assume!(!frame.contains(&secret.to_lowercase()) && !user.contains(&secret));
         let r = leaky(&secret, &user);
-        for format in [Format::Native, Format::ModSecurity] {
+        for (_, format) in Format::WORDS {
             let text = line(&r, format);
             let shown = String::from_utf8_lossy(&restore(&text)).to_lowercase();
             prop_assert!(!shown.contains(&secret.to_lowercase()), "{} in {}", secret, shown);
@@ -450,7 +450,7 @@ proptest! {
         r.request.body.bytes = bytes.clone();
         r.request.arguments = vec![(name.clone().into_bytes(), bytes.clone())];
         r.rules = vec![hit(1, &name, &bytes, &name), hit(2, "ARGS:password", &bytes, "")];
-        for format in [Format::Native, Format::ModSecurity] {
+        for (_, format) in Format::WORDS {
             let _ = json_line(&r, format);
         }
     }

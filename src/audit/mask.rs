@@ -3,6 +3,7 @@
 use super::bounds;
 use super::redaction::{COOKIES, Names};
 use super::secrets::{MASK, Searcher, Secrets, named_values};
+use super::shaped::shaped;
 use super::text::bounded;
 use crate::engine::{Report, RuleHit};
 use base64::Engine as _;
@@ -209,7 +210,9 @@ fn collect(names: &Names, report: &Report) -> Secrets {
     let response = report.response.as_ref().map_or(&[][..], |r| r.body.bytes.as_slice());
     for text in [&request.uri, &request.body.bytes, response] {
         let text = text.get(..body(text)).unwrap_or_default();
-        for range in named_values(text, names) {
+        let mut ranges = named_values(text, names);
+        shaped(text, &mut ranges);
+        for range in ranges {
             secrets.add(text.get(range).unwrap_or_default(), ARGUMENT);
         }
     }

@@ -5,14 +5,21 @@
 
 mod auditor;
 mod bounds;
+mod coraza;
+mod derived;
+mod ecs;
 mod mask;
 mod modsecurity;
+mod ocsf;
 mod record;
 mod redaction;
 mod secrets;
+mod shaped;
+mod shorten;
 mod text;
 
-pub use auditor::{Auditor, Facts, Format};
+pub use auditor::{Auditor, Facts, Format, SHORT};
+pub use derived::Outcome;
 pub use record::{
     Body, Endpoint, File, Happening, Hit, Matched, Omitted, Record, Request, Response, Score, Shadow,
     Upstream, Verdict, is_interrupted, mode_name,

@@ -35,7 +35,7 @@ pub(super) fn transaction(record: &Record<'_>, server: &str) -> Value {
             "modsecurity": format!("Portcullis {}", env!("CARGO_PKG_VERSION")),
             "connector": "Portcullis",
             "secrules_engine": engine,
-            "components": components(record),
+            "components": record.rulesets(),
         });
         t.insert("producer".into(), producer);
         let audited = record.rules.iter().filter(|hit| hit.auditlog);
@@ -99,17 +99,6 @@ fn header_map(headers: &[(Cow<'_, str>, Cow<'_, str>)]) -> Value {
         }
     }
     map.into()
-}
-
-/// Versions of the rulesets that matched: what `ver` says.
-fn components<'a>(record: &'a Record<'_>) -> Vec<&'a str> {
-    let mut all: Vec<&str> = Vec::new();
-    for hit in &record.rules {
-        if !hit.version.is_empty() && !all.contains(&&*hit.version) {
-            all.push(&hit.version);
-        }
-    }
-    all
 }
 
 fn message(hit: &Hit<'_>) -> Value {

@@ -313,11 +313,14 @@ pub struct Omitted {
     /// Files.
     #[serde(skip_serializing_if = "is_zero")]
     pub files: usize,
+    /// Bodies, matches and parts of texts, for a transport with a limit: 1 when the record was shortened for it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shortened: usize,
 }
 
 impl Omitted {
     fn is_empty(&self) -> bool {
-        self.headers == 0 && self.rules == 0 && self.events == 0 && self.files == 0
+        self.headers == 0 && self.rules == 0 && self.events == 0 && self.files == 0 && self.shortened == 0
     }
 }
 

@@ -9,6 +9,7 @@
 //! that uses it up is masked from there to its end.
 
 use super::redaction::Names;
+use super::shaped::shaped;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -168,6 +169,7 @@ impl Searcher {
         }
         let mut ranges = named_values(text, names);
         self.known_values(text, &mut ranges);
+        shaped(text, &mut ranges);
         replace(text, ranges)
     }
 

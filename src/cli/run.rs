@@ -53,7 +53,7 @@ fn serve(args: &RunArgs) -> Result<(), String> {
     let metrics = Arc::new(Metrics::new().map_err(|e| error("metrics", e))?);
     let store = Arc::new(MemoryStore::new(config.store.collections, config.store.bytes));
     // Opened for good once privileges are dropped, so that the file belongs to whom it will be written by.
-    let closed = Audit { target: AuditTarget::Off, ..config.audit.clone() };
+    let closed = Audit { target: AuditTarget::Off, sinks: Vec::new(), ..config.audit.clone() };
     let audit =
         Arc::new(AuditLog::start(&closed, Arc::clone(&metrics)).map_err(|e| error("the audit log", e))?);
     let followers = Followers {

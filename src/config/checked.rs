@@ -436,6 +436,8 @@ pub struct Audit {
     pub queue: NonZeroUsize,
     /// Bytes that may wait for the writer; beyond it records are dropped and counted.
     pub queue_bytes: usize,
+    /// Further places for records; [`Audit::all_sinks`] has all of them.
+    pub sinks: Vec<super::Sink>,
     /// What must not be shown, beside the built-in lists.
     pub redact: crate::audit::Redaction,
 }

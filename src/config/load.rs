@@ -6,6 +6,7 @@ use super::document::{self, Data, Node};
 use super::edge;
 use super::reader::{Section, complain, scalar, word};
 use super::schema;
+use super::sink;
 use super::site::{self, Place};
 use super::{
     Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits,
@@ -373,7 +374,6 @@ fn audit(top: &Section<'_>, place: &mut Place<'_>, overrides: &Overrides, out: &
     };
     let from_file = section.text("log", out).map(|text| target(&text, place.directory));
     let from_flag = overrides.audit_log.as_deref().map(|text| target(text, Path::new("")));
-    let formats = [("native", AuditFormat::Native), ("modsecurity", AuditFormat::ModSecurity)];
     let redact = section.get("redact").map(|node| {
         let section = Section::new(&schema::REDACT, node, out);
         Redaction {
@@ -384,7 +384,7 @@ fn audit(top: &Section<'_>, place: &mut Place<'_>, overrides: &Overrides, out: &
     });
     Audit {
         target: from_flag.or(from_file).unwrap_or(AuditTarget::Off),
-        format: section.word("format", &formats, out).unwrap_or_default(),
+        format: section.word("format", &AuditFormat::WORDS, out).unwrap_or_default(),
         rotate_bytes: section.size("rotate_size", (0, 1 << 44), out).unwrap_or(100 << 20),
         rotate_keep: section.count("rotate_keep", (0, 1_000), out).unwrap_or(5),
         queue: section
@@ -392,6 +392,7 @@ fn audit(top: &Section<'_>, place: &mut Place<'_>, overrides: &Overrides, out: &
             .and_then(NonZeroUsize::new)
             .unwrap_or(AUDIT_QUEUE),
         queue_bytes: to_usize(section.size("queue_bytes", (1 << 16, 1 << 40), out).unwrap_or(64 << 20)),
+        sinks: sink::read_all(&section.items("sinks"), place, out),
         redact: redact.unwrap_or_default(),
     }
 }
@@ -494,7 +495,7 @@ pub(super) fn network(text: &str) -> Result<IpNetwork, String> {
     })
 }
 
-fn to_usize(n: u64) -> usize {
+pub(super) fn to_usize(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 

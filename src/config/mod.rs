@@ -23,6 +23,7 @@ mod route;
 pub mod schema;
 pub mod schema_edge;
 pub mod schema_upstream;
+mod sink;
 mod site;
 
 pub use crate::audit::Format as AuditFormat;
@@ -44,3 +45,4 @@ pub use overrides::Overrides;
 pub use promotion::{Edit, promote};
 pub use reference::reference;
 pub use route::{HostPattern, Router};
+pub use sink::{Sink, SinkFilter, SinkTarget, SinkTls, SyslogTransport};

@@ -639,7 +639,7 @@ pub const AUDIT: Table = Table {
             `SecAuditLogParts`); where and how it is written is said here. See `docs/audit-log.md`.",
     keys: &[
         key("log", "file, `-` or `off`", "off", "Where records go; `-` is standard output."),
-        key("format", "`native` or `modsecurity`", "native", "The schema."),
+        key("format", "`native`, `modsecurity`, `coraza`, `ocsf` or `ecs`", "native", "The schema of `log`."),
         key("rotate_size", "size", "100MiB", "Rotate when the file would grow beyond it; 0 never rotates."),
         key("rotate_keep", "number", "5", "Rotated files to keep; `.1` is the youngest."),
         key(
@@ -649,9 +649,12 @@ pub const AUDIT: Table = Table {
             "Records that may wait for the writer; what comes on top is dropped and counted.",
         ),
         key("queue_bytes", "size", "64MiB", "The same in bytes."),
+        key("sinks", "list of [sinks](#sinks)", "[]", "Further places for records."),
         key("redact", "[redact](#redact)", "none", "What must not be shown, beside the built-in lists."),
     ],
 };
+
+pub use super::sink::TABLE as SINK;
 
 /// `audit.redact`.
 pub const REDACT: Table = Table {
@@ -768,6 +771,7 @@ pub const TABLES: &[&Table] = &[
     &TIMEOUTS,
     &FORWARDED,
     &AUDIT,
+    &SINK,
     &REDACT,
     &METRICS,
     &LOG,

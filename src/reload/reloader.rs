@@ -5,6 +5,7 @@ use super::generation::{Current, Generation};
 use super::promotion::{self, Promoted, Promotion};
 use super::recording::Footprint;
 use crate::config::{Checked, posture};
+use crate::ruleset::Mode;
 use crate::syntax::diagnostic::Severity;
 use crate::syntax::seclang::Loader;
 use crate::telemetry::{Metrics, ReloadResult};
@@ -355,7 +356,8 @@ fn tell(generation: &Generation, postures: &[SitePosture], metrics: &Metrics) {
     metrics.generation(generation.number, &generation.hash, i64::try_from(since).unwrap_or(i64::MAX));
     for site in postures {
         let alarms = posture::alarms(&site.posture, site.mode);
-        metrics.site(&site.site, site.posture.rules, alarms.len());
+        let mode = site.mode.or(site.posture.mode).unwrap_or(Mode::On);
+        metrics.site(&site.site, site.posture.rules, alarms.len(), mode);
         // Whoever starts the process has told the first generation's alarms.
         for alarm in alarms.iter().filter(|_| generation.number > 1) {
             tracing::warn!(site = %site.site, "{alarm}");
@@ -374,7 +376,8 @@ fn tell_patches(postures: &[SitePosture], metrics: &Metrics) {
     let today = today();
     for site in postures {
         let past: Vec<_> = site.posture.past_review(today).collect();
-        metrics.site_patches(&site.site, site.posture.patches.len(), past.len());
+        let names = site.posture.patches.iter().map(|patch| patch.name.as_str());
+        metrics.site_patches(&site.site, names, past.len());
         for patch in past {
             tracing::warn!(
                 site = %site.site,

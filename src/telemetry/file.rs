@@ -9,6 +9,8 @@ pub(super) struct RotatingFile {
     path: PathBuf,
     out: BufWriter<File>,
     length: u64,
+    /// Bytes up to the end of what is known to be there.
+    flushed: u64,
     most: u64,
     keep: usize,
 }
@@ -18,7 +20,7 @@ impl RotatingFile {
     pub(super) fn open(path: &Path, most: u64, keep: usize) -> io::Result<Self> {
         let file = append(path)?;
         let length = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), out: BufWriter::new(file), length, most, keep })
+        Ok(Self { path: path.to_owned(), out: BufWriter::new(file), length, flushed: length, most, keep })
     }
 
     /// Appends a line, newline included.
@@ -34,7 +36,17 @@ impl RotatingFile {
 
     /// Hands everything to the operating system.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.out.flush()?;
+        self.flushed = self.length;
+        Ok(())
+    }
+
+    /// Takes back what was written since the last flush, as far as that can be done; for a disk that is full.
+    pub(super) fn roll_back(self) {
+        let flushed = self.flushed;
+        // Not by dropping the writer, which would write what it holds.
+        let (file, _) = self.out.into_parts();
+        let _ = file.set_len(flushed);
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -50,7 +62,7 @@ impl RotatingFile {
             }
         }
         self.out = BufWriter::new(append(&self.path)?);
-        self.length = 0;
+        (self.length, self.flushed) = (0, 0);
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! What becomes of a finished request: its metrics and its audit record.
 
 use super::metrics::{Metrics, NO_SITE, Outcome};
+use super::per_site::Fate;
 use super::sink::{AuditEntry, AuditSink};
 use super::traffic::Traffic;
 use crate::audit::Facts;
-use crate::engine::{Decision, Report};
+use crate::engine::{Decision, Report, RuleHit};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,19 +139,13 @@ impl Recorder {
         let metrics = &self.metrics;
         let site = done.site.unwrap_or(NO_SITE);
         let outcome = outcome(done.report, done.mishaps, done.turned_away);
-        metrics.request(site, outcome, done.status, done.duration);
-        metrics.bodies(site, done.request_bytes, done.response_bytes);
+        metrics.request(site, outcome, done.status, done.duration, (done.request_bytes, done.response_bytes));
+        metrics.scores(site, &done.report.scores);
         metrics.inspection(done.inspection);
         if let Some(costs) = &done.report.costs {
             metrics.rule_costs(costs);
         }
-        if outcome == Outcome::Blocked {
-            let logged = done.report.rules.iter().filter(|r| r.log || r.auditlog);
-            metrics.block(site, logged.flat_map(|r| r.tags.iter().map(String::as_str)));
-        }
-        for hit in done.report.rules.iter().filter(|r| r.log || r.auditlog) {
-            metrics.rule_hit(hit.id);
-        }
+        rules(metrics, site, done.report);
         for event in &done.report.events {
             metrics.event(site, event.kind);
         }
@@ -212,6 +207,55 @@ impl Recorder {
             self.sink.submit(entry);
         }
     }
+}
+
+/// Counts what rules found.
+fn rules(metrics: &Metrics, site: &str, report: &Report) {
+    let fate = match (&report.decision, &report.suppressed) {
+        (Decision::Interrupt(_), _) => Fate::Blocked,
+        (Decision::Pass, Some(_)) => Fate::Detected,
+        (Decision::Pass, None) if report.rules.is_empty() => return,
+        (Decision::Pass, None) => Fate::Passed,
+    };
+    let logged = || report.rules.iter().filter(|hit| hit.log || hit.auditlog);
+    let tags = || logged().flat_map(|hit| hit.tags.iter().map(String::as_str));
+    for hit in logged() {
+        metrics.rule_hit(site, hit.id, fate);
+    }
+    for patch in tags().filter_map(|tag| tag.strip_prefix(PATCH)) {
+        metrics.patch_hit(site, patch, fate);
+    }
+    match fate {
+        Fate::Blocked => metrics.block(site, tags()),
+        Fate::Detected => metrics.detection(site, tags()),
+        Fate::Passed => return,
+    }
+    if is_thin(&mut logged()) {
+        metrics.false_alarm_candidate(site);
+    }
+}
+
+/// What the name of a virtual patch stands behind in its rules' tags.
+const PATCH: &str = "patch/";
+
+/// Whether a single rule is all the evidence, and one that innocent requests meet: neither a virtual patch's nor one
+/// that looks for scanners or breaches of protocol. Rules without a tag `attack-…` add up or report.
+fn is_thin<'a>(hits: &mut dyn Iterator<Item = &'a RuleHit>) -> bool {
+    let mut only = None;
+    for hit in hits {
+        let attack = |tag: &String| tag.starts_with("attack-");
+        if !hit.tags.iter().any(attack) || only == Some(hit.id) {
+            continue;
+        }
+        let sure = |tag: &String| {
+            tag == "attack-protocol" || tag.starts_with("attack-reputation") || tag.starts_with(PATCH)
+        };
+        if only.is_some() || hit.tags.iter().any(sure) {
+            return false;
+        }
+        only = Some(hit.id);
+    }
+    only.is_some()
 }
 
 fn outcome(report: &Report, mishaps: &[Mishap], turned_away: &[TurnedAway]) -> Outcome {

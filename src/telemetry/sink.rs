@@ -1,20 +1,23 @@
 //! Where audit records go, off the path of requests.
 //!
-//! Records are made and written by one thread. Requests hand it their report through a queue with bounds on
-//! number and bytes; what comes on top is dropped and counted, and no request ever waits.
+//! Requests hand their report to one thread through a queue with bounds on number and bytes; what comes on top is
+//! dropped and counted, and no request ever waits. That thread redacts, writes each record once in every format that
+//! is asked for, and puts the lines into the queues of the sinks ([`outlet`](super::outlet)), each of which has a
+//! thread of its own. So a sink that stands still stands in nobody's way, and memory is bounded by the queues.
 
-use super::file::RotatingFile;
-use super::metrics::Metrics;
-use crate::audit::{Auditor, Facts};
-use crate::config::{Audit, AuditTarget};
+use super::metrics::{AuditLoss, Metrics};
+use super::outlet::{self, Line, Queue};
+use crate::audit::{Auditor, Facts, Format, Outcome, Record};
+use crate::config::{Audit, Sink, SinkFilter, SinkTarget};
 use crate::engine::Report;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 
 /// A finished transaction for the audit log.
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ pub trait AuditSink: Send + Sync {
 pub struct AuditLog {
     shared: Arc<Shared>,
     queue: Mutex<Option<Sender<Job>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    maker: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -45,78 +48,97 @@ struct Shared {
     most: AtomicUsize,
     most_bytes: AtomicUsize,
     off: AtomicBool,
-    reopen: AtomicBool,
-    /// The configuration in force, and whether the writer has yet to take it over.
-    config: Mutex<(Audit, bool)>,
+    /// The configuration in force.
+    config: Mutex<Audit>,
 }
 
 enum Job {
     Record(Arc<AuditEntry>, usize),
-    Flush(Sender<()>),
+    Configure(Box<Audit>),
+    Reopen,
+    /// Answers with the queues of all sinks, when everything before it has been put into them.
+    Flush(Sender<Vec<Arc<Queue>>>),
 }
 
 impl AuditLog {
-    /// Opens the target and starts the writer.
+    /// Opens the sinks and starts their threads. A sink on the network is not waited for.
     ///
     /// # Errors
     ///
-    /// When the target cannot be opened, or no thread be started.
+    /// When a file cannot be opened, or no thread be started.
     pub fn start(config: &Audit, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let sinks = config.all_sinks();
         let shared = Arc::new(Shared {
             metrics,
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             most: AtomicUsize::new(config.queue.get()),
             most_bytes: AtomicUsize::new(config.queue_bytes),
-            off: AtomicBool::new(config.target == AuditTarget::Off),
-            reopen: AtomicBool::new(false),
-            config: Mutex::new((config.clone(), false)),
+            off: AtomicBool::new(sinks.is_empty()),
+            config: Mutex::new(config.clone()),
         });
-        let writer = Writer::new(config, Arc::clone(&shared))?;
+        let outlets = sinks.into_iter().map(|sink| Outlet::start(sink, &shared.metrics));
+        let maker = Maker {
+            auditor: Auditor::new(&config.redact, config.format, &server_id()),
+            outlets: outlets.collect::<io::Result<_>>()?,
+            shared: Arc::clone(&shared),
+        };
         let (queue, jobs) = channel();
-        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&jobs))?;
-        Ok(Self { shared, queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || maker.run(&jobs))?;
+        Ok(Self { shared, queue: Mutex::new(Some(queue)), maker: Mutex::new(Some(thread)) })
     }
 
-    /// Closes and opens the file, after something else has moved it away.
+    /// Closes and opens the files, after something else has moved them away.
     pub fn reopen(&self) {
-        self.shared.reopen.store(true, Ordering::Release);
+        self.send(Job::Reopen);
     }
 
-    /// Goes on with another configuration; records that wait are written by the new one. The same one again
-    /// changes nothing.
+    /// Goes on with another configuration; records that wait before it are written by the old one. A sink that is the
+    /// same in both goes on undisturbed.
     ///
     /// # Errors
     ///
-    /// When its target cannot be opened. Then the old configuration stays.
+    /// When a file cannot be opened. Then the old configuration stays.
     pub fn reconfigure(&self, config: &Audit) -> io::Result<()> {
         let shared = &self.shared;
-        if shared.config.lock().unwrap_or_else(PoisonError::into_inner).0 == *config {
+        let mut current = shared.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == *config {
             return Ok(());
         }
-        if let AuditTarget::File(path) = &config.target {
-            RotatingFile::open(path, config.rotate_bytes, config.rotate_keep)?;
+        let sinks = config.all_sinks();
+        for sink in &sinks {
+            if let SinkTarget::File { path, rotate_bytes, rotate_keep } = &sink.target {
+                super::file::RotatingFile::open(path, *rotate_bytes, *rotate_keep)?;
+            }
         }
-        *shared.config.lock().unwrap_or_else(PoisonError::into_inner) = (config.clone(), true);
+        *current = config.clone();
         shared.most.store(config.queue.get(), Ordering::Relaxed);
         shared.most_bytes.store(config.queue_bytes, Ordering::Relaxed);
-        shared.off.store(config.target == AuditTarget::Off, Ordering::Relaxed);
-        self.reopen();
+        shared.off.store(sinks.is_empty(), Ordering::Relaxed);
+        self.send(Job::Configure(Box::new(config.clone())));
         Ok(())
     }
 
-    /// Waits until everything submitted before has been written, at most for `patience`. Says whether it has.
+    /// Waits until everything submitted before has been delivered or dropped, at most for `patience`. Says whether it
+    /// has.
     pub fn flush(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
         let (done, wait) = channel();
-        self.send(Job::Flush(done)) && wait.recv_timeout(patience).is_ok()
+        if !self.send(Job::Flush(done)) {
+            return false;
+        }
+        let Ok(queues) = wait.recv_timeout(patience) else { return false };
+        // Each is told to hurry before the first is waited for.
+        let all = queues.iter().map(|queue| queue.drain(Instant::now())).filter(|done| *done).count();
+        all == queues.len() || queues.iter().all(|queue| queue.drain(deadline))
     }
 
-    /// Writes what waits and ends the writer; later records are dropped and counted.
+    /// Delivers what waits and ends the threads; later records are dropped and counted.
     pub fn stop(&self, patience: Duration) {
         self.flush(patience);
-        // Without a sender the writer comes to an end by itself.
+        // Without a sender the maker comes to an end by itself, and closes the sinks' queues.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.maker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread.filter(JoinHandle::is_finished) {
             let _ = thread.join();
         }
@@ -141,10 +163,13 @@ impl AuditSink for AuditLog {
             && waiting_bytes.saturating_add(bytes) <= shared.most_bytes.load(Ordering::Relaxed);
         if !room || !self.send(Job::Record(entry, bytes)) {
             shared.taken(bytes);
-            shared.metrics.audit_dropped();
+            shared.metrics.audit_dropped(BEFORE_SINKS, AuditLoss::QueueFull, 1);
         }
     }
 }
+
+/// The metrics' word for the queue before all sinks.
+const BEFORE_SINKS: &str = "-";
 
 impl Shared {
     fn taken(&self, bytes: usize) {
@@ -184,170 +209,135 @@ fn report_weight(report: &Report) -> usize {
         + files
 }
 
-/// The thread that makes and writes records.
-struct Writer {
+/// A sink as the maker sees it.
+struct Outlet {
+    sink: Sink,
+    queue: Arc<Queue>,
+}
+
+impl Outlet {
+    fn start(sink: Sink, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(sink.queue, sink.queue_bytes));
+        outlet::start(&sink, Arc::clone(&queue), Arc::clone(metrics))?;
+        Ok(Self { sink, queue })
+    }
+
+    /// Bytes of a line at most.
+    fn most(&self) -> usize {
+        match &self.sink.target {
+            SinkTarget::Syslog { message_bytes, .. } => message_bytes.saturating_sub(outlet::SYSLOG_HEADER),
+            _ => usize::MAX,
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// The thread that makes records.
+struct Maker {
     shared: Arc<Shared>,
-    config: Audit,
     auditor: Auditor,
-    target: Target,
-    broken_since: Option<Instant>,
+    outlets: Vec<Outlet>,
 }
 
-enum Target {
-    Off,
-    Stdout(io::BufWriter<io::Stdout>),
-    File(RotatingFile),
-}
-
-impl Target {
-    fn open(config: &Audit) -> io::Result<Self> {
-        Ok(match &config.target {
-            AuditTarget::Off => Target::Off,
-            AuditTarget::Stdout => Target::Stdout(io::BufWriter::new(io::stdout())),
-            AuditTarget::File(path) => {
-                Target::File(RotatingFile::open(path, config.rotate_bytes, config.rotate_keep)?)
-            }
-        })
-    }
-
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        match self {
-            Target::Off => Ok(()),
-            Target::Stdout(out) => out.write_all(line),
-            Target::File(file) => file.write_line(line),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Target::Off => Ok(()),
-            Target::Stdout(out) => out.flush(),
-            Target::File(file) => file.flush(),
-        }
-    }
-}
-
-/// How soon a signal to reopen is seen without traffic.
-const TICK: Duration = Duration::from_millis(200);
-/// How long to wait before a target that failed is opened again.
-const RETRY: Duration = Duration::from_secs(1);
-
-impl Writer {
-    fn new(config: &Audit, shared: Arc<Shared>) -> io::Result<Self> {
-        let target = Target::open(config)?;
-        let auditor = Auditor::new(&config.redact, config.format, &server_id());
-        Ok(Self { shared, config: config.clone(), auditor, target, broken_since: None })
-    }
-
+impl Maker {
     fn run(mut self, jobs: &Receiver<Job>) {
-        let mut unflushed = 0;
-        loop {
-            let job = match jobs.try_recv() {
-                Ok(job) => Ok(job),
-                Err(_) => {
-                    // Nothing waits: everything is out before the thread sleeps, so that readers see lines at once.
-                    self.flush(&mut unflushed);
-                    jobs.recv_timeout(TICK)
-                }
-            };
-            if self.shared.reopen.swap(false, Ordering::AcqRel) {
-                self.flush(&mut unflushed);
-                self.reopen();
-            }
+        while let Ok(job) = jobs.recv() {
             match job {
-                Ok(Job::Record(entry, bytes)) => {
-                    unflushed += u64::from(self.write(&entry));
+                Job::Record(entry, bytes) => {
+                    self.record(&entry);
                     self.shared.taken(bytes);
                 }
-                Ok(Job::Flush(done)) => {
-                    self.flush(&mut unflushed);
-                    let _ = done.send(());
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.flush(&mut unflushed);
-                    return;
+                Job::Configure(config) => self.configure(&config),
+                Job::Reopen => self.outlets.iter().for_each(|outlet| outlet.queue.reopen()),
+                Job::Flush(done) => {
+                    let _ = done.send(self.outlets.iter().map(|outlet| Arc::clone(&outlet.queue)).collect());
                 }
             }
+            self.shared.metrics.audit_queue(BEFORE_SINKS, self.shared.waiting.load(Ordering::Relaxed));
         }
     }
 
-    /// Writes one record; says whether it is on its way.
-    fn write(&mut self, entry: &AuditEntry) -> bool {
-        if self.broken_since.is_some_and(|since| since.elapsed() < RETRY) {
-            self.shared.metrics.audit_error();
-            return false;
-        }
-        if self.broken_since.is_some() {
-            self.reopen();
-        }
-        // A record that cannot be made is lost, not the log.
-        let made = catch_unwind(AssertUnwindSafe(|| self.auditor.line(&entry.report, &entry.facts)));
-        let Ok(line) = made else {
-            tracing::error!("an audit record could not be made");
-            self.shared.metrics.audit_error();
-            return false;
-        };
-        let written = self.target.write(&line);
-        let sound = written.is_ok();
-        self.judge(written);
-        if !sound {
-            self.shared.metrics.audit_error();
-        }
-        sound
-    }
-
-    fn flush(&mut self, unflushed: &mut u64) {
-        self.shared.metrics.audit_queue(self.shared.waiting.load(Ordering::Relaxed));
-        if *unflushed == 0 {
+    /// Makes the record, and hands it to those sinks that want it.
+    fn record(&self, entry: &AuditEntry) {
+        let wanting = self.outlets.iter().filter(|outlet| wants(&outlet.sink.filter, entry));
+        let wanting: Vec<&Outlet> = wanting.collect();
+        if wanting.is_empty() {
             return;
         }
-        let flushed = self.target.flush();
-        let sound = flushed.is_ok();
-        self.judge(flushed);
-        for _ in 0..*unflushed {
-            match sound {
-                true => self.shared.metrics.audit_written(1),
-                false => self.shared.metrics.audit_error(),
-            }
+        // A record that cannot be made is lost, not the log.
+        let handed = catch_unwind(AssertUnwindSafe(|| {
+            let record = self.auditor.record(&entry.report, &entry.facts);
+            self.hand(&record, entry, &wanting);
+        }));
+        if handed.is_err() {
+            tracing::error!("an audit record could not be made");
+            self.shared.metrics.audit_dropped(BEFORE_SINKS, AuditLoss::Unmade, 1);
         }
-        *unflushed = 0;
     }
 
-    fn reopen(&mut self) {
-        let config = {
-            let mut configured = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut configured.1).then(|| configured.0.clone())
+    fn hand(&self, record: &Record<'_>, entry: &AuditEntry, wanting: &[&Outlet]) {
+        let severity = match Outcome::of(&entry.report) {
+            Outcome::Blocked => 4,
+            Outcome::Detected => 5,
+            Outcome::Rest => 6,
         };
-        if let Some(config) = config {
-            self.auditor = Auditor::new(&config.redact, config.format, &server_id());
-            self.config = config;
-        }
-        let opened = Target::open(&self.config);
-        match opened {
-            Ok(target) => {
-                self.target = target;
-                self.broken_since = None;
+        let time = OffsetDateTime::from(entry.report.started);
+        let mut made: Vec<(Format, usize, Arc<[u8]>)> = Vec::new();
+        for outlet in wanting {
+            let (format, most) = (outlet.sink.format, outlet.most());
+            let known = made.iter().find(|(f, m, _)| *f == format && *m == most).map(|(_, _, line)| line);
+            let bytes = match known {
+                Some(bytes) => Arc::clone(bytes),
+                None => match self.auditor.write_within(record, format, most) {
+                    Some(line) => {
+                        let line: Arc<[u8]> = line.into();
+                        made.push((format, most, Arc::clone(&line)));
+                        line
+                    }
+                    None => {
+                        self.shared.metrics.audit_dropped(&outlet.sink.name, AuditLoss::TooLong, 1);
+                        continue;
+                    }
+                },
+            };
+            if !outlet.queue.push(Line { bytes, severity, time }) {
+                self.shared.metrics.audit_dropped(&outlet.sink.name, AuditLoss::QueueFull, 1);
             }
-            Err(error) => self.judge(Err(error)),
         }
     }
 
-    fn judge(&mut self, result: io::Result<()>) {
-        match result {
-            Ok(()) => {
-                if self.broken_since.take().is_some() {
-                    tracing::info!("the audit log can be written again");
-                }
+    /// Keeps the sinks that stay the same, starts new ones; the others deliver what they have and end.
+    fn configure(&mut self, config: &Audit) {
+        self.auditor = Auditor::new(&config.redact, config.format, &server_id());
+        let mut old = std::mem::take(&mut self.outlets);
+        for sink in config.all_sinks() {
+            if let Some(at) = old.iter().position(|outlet| outlet.sink == sink) {
+                self.outlets.push(old.swap_remove(at));
+                continue;
             }
-            Err(error) => {
-                if self.broken_since.is_none() {
-                    tracing::error!(%error, "the audit log cannot be written; records are lost until it can");
-                }
-                self.broken_since = Some(Instant::now());
+            let name = sink.name.clone();
+            match Outlet::start(sink, &self.shared.metrics) {
+                Ok(outlet) => self.outlets.push(outlet),
+                Err(error) => tracing::error!(sink = %name, %error, "an audit sink cannot be opened"),
             }
         }
     }
+}
+
+/// Whether a sink with this filter gets the record.
+fn wants(filter: &SinkFilter, entry: &AuditEntry) -> bool {
+    let SinkFilter { outcomes, sites, tags, min_score } = filter;
+    let report = &entry.report;
+    let logged = || report.rules.iter().filter(|rule| rule.log || rule.auditlog);
+    (outcomes.is_empty() || outcomes.contains(&Outcome::of(report)))
+        && (sites.is_empty() || sites.contains(&entry.facts.site))
+        && (tags.is_empty() || logged().any(|rule| rule.tags.iter().any(|tag| tags.contains(tag))))
+        && report.scores.inbound.max(report.scores.outbound) >= *min_score
 }
 
 /// Identifies the machine as ModSecurity does: by a hash of its name.

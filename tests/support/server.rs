@@ -276,6 +276,7 @@ fn config() -> Checked {
         sites: Vec::new(),
         router: Router::default(),
         audit: Audit {
+            sinks: Vec::new(),
             target: AuditTarget::Off,
             format: AuditFormat::Native,
             rotate_bytes: 0,

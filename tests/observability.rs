@@ -1,0 +1,142 @@
+//! What stands in `config/` for those who watch: what it asks for exists, and nothing in it lets a client make series or
+//! streams.
+
+#![cfg(feature = "server")]
+
+use portcullis::telemetry::{Kind, ROWS};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The names of metrics in a query or a rule file, each as its row calls it.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')));
+    // With a colon it is a recorded series.
+    let own = words.filter(|word| word.starts_with("portcullis_") && !word.contains(':'));
+    own.map(|word| {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+        let histogram =
+            base.filter(|base| ROWS.iter().any(|r| r.name == *base && matches!(r.kind, Kind::Histogram(_))));
+        histogram.unwrap_or(word).to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn rules_of_prometheus_name_metrics_that_exist() {
+    let mut seen = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    for file in ["config/prometheus/recording.yaml", "config/prometheus/alerts.yaml"] {
+        let text = read(file);
+        for name in metrics_in(&text) {
+            assert!(ROWS.iter().any(|row| row.name == name), "{file}: there is no {name}");
+            seen.insert(name);
+        }
+        for line in text.lines() {
+            match line.trim().strip_prefix("- record: ") {
+                Some(name) => assert!(recorded.insert(name.to_owned()), "{name} is recorded twice"),
+                None => {
+                    let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')));
+                    used.extend(words.filter(|w| w.contains(":portcullis_")).map(str::to_owned));
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 10 && recorded.len() > 5, "{seen:?} {recorded:?}");
+    let unknown: Vec<_> = used.difference(&recorded).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are recorded nowhere");
+}
+
+#[test]
+fn examples_of_queries_name_metrics_that_exist() {
+    for row in ROWS {
+        let query = row.query();
+        let names = metrics_in(&query);
+        assert!(names.contains(row.name), "{}: {query}", row.name);
+        assert!(names.iter().all(|name| ROWS.iter().any(|row| row.name == name)), "{query}");
+    }
+}
+
+/// A member of a record of the published schema, such as `decision.action`.
+fn is_member(path: &str) -> bool {
+    let schema: Value = serde_json::from_str(&read("docs/audit-log.schema.json")).expect("JSON");
+    let mut at = &schema;
+    for name in path.split('.') {
+        if let Some(reference) = at.get("$ref").and_then(Value::as_str) {
+            at = schema.pointer(reference.trim_start_matches('#')).expect("a definition");
+        }
+        match at["properties"].get(name) {
+            Some(member) => at = member,
+            None => return false,
+        }
+    }
+    true
+}
+
+#[test]
+fn shippers_read_members_that_exist_and_keep_labels_bounded() {
+    assert!(is_member("decision.action") && is_member("client.ip") && !is_member("client.name"));
+    let alloy = read("config/log-shipping/alloy.alloy");
+    let expressions = alloy.split_once("expressions = {").expect("expressions").1;
+    let expressions = expressions.split_once('}').expect("an end").0;
+    let mut seen = 0;
+    for line in expressions.lines().filter(|line| line.contains('=')) {
+        let member = line.split('"').nth(1).expect("a member");
+        assert!(is_member(member), "alloy: {member}");
+        seen += 1;
+    }
+    assert!(seen > 5);
+    assert!(alloy.contains("values = {site = \"\", outcome = \"\"}"), "labels are site and outcome");
+    assert_eq!(alloy.matches('{').count(), alloy.matches('}').count());
+
+    let vector: serde_yaml::Value =
+        serde_yaml::from_str(&read("config/log-shipping/vector.yaml")).expect("YAML");
+    let sinks = vector["sinks"].as_mapping().expect("sinks");
+    let named: BTreeSet<&str> = ["sources", "transforms"]
+        .iter()
+        .flat_map(|part| vector[*part].as_mapping().expect("a mapping").keys())
+        .map(|name| name.as_str().expect("a name"))
+        .collect();
+    let inputs = |node: &serde_yaml::Value| -> Vec<String> {
+        let list = node["inputs"].as_sequence().expect("inputs");
+        list.iter().map(|i| i.as_str().expect("a name").to_owned()).collect()
+    };
+    for node in sinks.values().chain(vector["transforms"].as_mapping().expect("transforms").values()) {
+        assert!(inputs(node).iter().all(|input| named.contains(input.as_str())), "{node:?}");
+    }
+    let labels = vector["sinks"]["loki"]["labels"].as_mapping().expect("labels");
+    let labels: Vec<&str> = labels.keys().map(|name| name.as_str().expect("a name")).collect();
+    assert_eq!(labels, ["job", "site", "outcome"]);
+
+    let fluent: serde_yaml::Value =
+        serde_yaml::from_str(&read("config/log-shipping/fluent-bit.yaml")).expect("YAML");
+    let output = &fluent["pipeline"]["outputs"][0];
+    let accessors = |key: &str| -> Vec<(String, String)> {
+        let text = output[key].as_str().expect("a text");
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').expect("a pair");
+            (name.trim().to_owned(), value.trim().to_owned())
+        };
+        text.split(',').map(pair).collect()
+    };
+    let labels = accessors("labels");
+    let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["job", "site", "action"]);
+    for (_, value) in labels.iter().chain(&accessors("structured_metadata")) {
+        let Some(accessor) = value.strip_prefix('$') else { continue };
+        let member = accessor.replace("['", ".").replace("']", "");
+        assert!(is_member(&member), "fluent-bit: {value}");
+    }
+    let parser = &fluent["parsers"][0];
+    assert_eq!(parser["name"], fluent["pipeline"]["inputs"][0]["parser"]);
+}
