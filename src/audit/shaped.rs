@@ -36,7 +36,7 @@ fn cards(text: &[u8], ranges: &mut Vec<Range<usize>>) {
             }
             // The next group may begin one.
             None => {
-                at += text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
+                at += text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
             }
         }
     }

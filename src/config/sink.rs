@@ -293,7 +293,7 @@ pub(super) fn read_all(nodes: &[&Node], place: &mut Place<'_>, out: &mut Diagnos
 fn read(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Sink> {
     let section = Section::new(&schema::SINK, node, out);
     required(&section, "to", out);
-    let to = section.value("to", out, |text| To::parse(text))?;
+    let to = section.value("to", out, To::parse)?;
     for (key, kinds) in ONLY {
         if let Some(node) = section.get(key)
             && !kinds.contains(&to.kind())

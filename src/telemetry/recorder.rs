@@ -240,7 +240,7 @@ const PATCH: &str = "patch/";
 
 /// Whether a single rule is all the evidence, and one that innocent requests meet: neither a virtual patch's nor one
 /// that looks for scanners or breaches of protocol. Rules without a tag `attack-…` add up or report.
-fn is_thin<'a>(hits: &mut dyn Iterator<Item = &'a RuleHit>) -> bool {
+fn is_thin(hits: &mut dyn Iterator<Item = &RuleHit>) -> bool {
     let mut only = None;
     for hit in hits {
         let attack = |tag: &String| tag.starts_with("attack-");
