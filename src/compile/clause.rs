@@ -5,7 +5,8 @@
 
 use crate::ruleset::classes::{ClassMask, any_case, class_of, frequency, likelihood};
 use crate::ruleset::literals::MIN_LITERAL;
-use crate::ruleset::prefilter::{AnyOf, LISTS};
+use crate::ruleset::prefilter::{AnyOf, Echo, LISTS};
+use crate::transform::RUNS;
 use regex_syntax::hir::{Class, Hir, HirKind};
 use std::collections::{BTreeSet, HashSet};
 
@@ -293,6 +294,23 @@ pub(super) fn best_lists(clauses: Vec<Clause>) -> [Option<AnyOf>; LISTS] {
     lists[0] = Some(first.into());
     lists[1] = second.map(AnyOf::from);
     lists
+}
+
+/// What is left of `lists` in values before transformations that keep runs of bytes.
+pub(super) fn echo(lists: &[Option<AnyOf>; LISTS]) -> Option<Echo> {
+    let echoes = lists.iter().enumerate().filter_map(|(list, any_of)| {
+        let runs: Option<Set> = any_of.as_ref()?.literals.iter().map(|text| rarest_run(text)).collect();
+        let literals: Vec<Vec<u8>> = shortest(runs?).into_iter().collect();
+        let likely = literals.iter().map(|run| frequency(run)).sum::<f64>();
+        (!literals.is_empty() && likely < RARE_STRINGS).then_some((likely, Echo { list, literals }))
+    });
+    echoes.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, echo)| echo)
+}
+
+/// The longest run of bytes that such transformations keep, or a rarer one.
+fn rarest_run(text: &[u8]) -> Option<Vec<u8>> {
+    let runs = text.split(|b| !RUNS.contains(*b)).filter(|run| run.len() >= MIN_LITERAL);
+    runs.min_by(|a, b| frequency(a).total_cmp(&frequency(b))).map(<[u8]>::to_vec)
 }
 
 /// Strings of a second condition: it narrows what the first leaves, which is not worth many.

@@ -3,7 +3,7 @@
 //! Everything here may be weaker than the pattern and never stronger. What stands at anchors and word boundaries
 //! is passed over, which only weakens it.
 
-use super::clause::{Clause, best_lists, class_mask, necessary};
+use super::clause::{Clause, best_lists, class_mask, echo, necessary};
 use crate::operator::Operator;
 use crate::ruleset::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case, class_of, mask_of_set};
 use crate::ruleset::prefilter::{CLASS_CLAUSES, Condition, LISTS};
@@ -78,7 +78,8 @@ fn of_hir(hir: &Hir) -> Condition {
     // No match at all, as `[^\x00-\xff]` has none, is no match of any length.
     let Some(min_len) = hir.properties().minimum_len() else { return Condition::NEVER };
     let classes = class_clauses(&Needs::of(hir));
-    Condition { min_len, classes, lists: best_lists(necessary(hir)), quick: true }
+    let lists = best_lists(necessary(hir));
+    Condition { min_len, classes, echo: echo(&lists), lists, quick: true }
 }
 
 /// The pattern that matches what `hir` matches in values of `alphabet`; `None` when that is nothing.
@@ -143,7 +144,7 @@ fn of_literals(literals: &[Vec<u8>]) -> Option<Conditioned> {
         let mut lists = [const { None }; LISTS];
         lists[0] = clause.map(|clause| clause.shortest().into());
         let quick = permitted.len() <= QUICK_LITERALS;
-        Condition { min_len, classes: class_clauses(&needs), lists, quick }
+        Condition { min_len, classes: class_clauses(&needs), echo: echo(&lists), lists, quick }
     }))
 }
 
@@ -257,7 +258,7 @@ mod tests {
             prefilter.retain_long(value.len(), &mut out)
                 && prefilter.retain_permitted(mask_of(value), &mut out)
                 && {
-                    prefilter.retain_found(value, &mut prefilter.met_by(mask_of(value)), &mut out);
+                    prefilter.retain_found(value, mask_of(value), &mut out);
                     out != [0]
                 }
         })

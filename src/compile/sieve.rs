@@ -228,6 +228,10 @@ impl Sieves<'_> {
             let trigger =
                 if blind && transform.only_lowers() { trigger.map(|t| t & !UPPER_CASE) } else { trigger };
             blind &= transform.ignores_case();
+            let trigger = match transform.concerns() {
+                Some(bytes) => Some(mask_of_set(&bytes)),
+                None => trigger,
+            };
             view.push(ViewStep { column, trigger, transform });
         }
         view.reverse();
@@ -335,6 +339,8 @@ impl Branching {
             trigger: self.trigger,
             adds: self.transform.and_then(TransformId::adds).map(|set| any_case(mask_of_set(&set))),
             length: self.length,
+            made: self.transform.and_then(TransformId::made).map(|(made, bytes)| (made, mask_of_set(&bytes))),
+            breaks_runs: self.transform.and_then(TransformId::breaks_runs).map(|set| mask_of_set(&set)),
             transform: self.transform,
             path: self.path.into(),
             here: self.here.into(),

@@ -7,6 +7,7 @@ use crate::body::Processor;
 use crate::http::{CookieFormat, MediaType, Pairs, Target, parse_cookies, parse_query};
 use crate::limits;
 use crate::ruleset::Mode;
+use crate::ruleset::classes::mask_of;
 use crate::variable::Variable as V;
 use std::net::SocketAddr;
 
@@ -88,6 +89,7 @@ impl Transaction {
         }
         self.set(V::RequestLine, &line);
         self.scratch = line;
+        self.describe_target(&parsed, method, protocol);
         if let Some(authority) = parsed.authority {
             self.set(V::ServerName, host_name(authority));
         }
@@ -107,6 +109,21 @@ impl Transaction {
         for (name, value) in arguments.iter() {
             self.add_member(V::ArgsGet, name, value);
         }
+    }
+
+    /// What the request line and the target are made of, without looking at a long query string more than once.
+    fn describe_target(&mut self, target: &Target<'_>, method: &[u8], protocol: &[u8]) {
+        let query = target.query_string();
+        if query.len() < DESCRIBED {
+            return;
+        }
+        let end = target.raw.len() - target.fragment.map_or(0, |fragment| fragment.len() + 1);
+        let (before, after) = (&target.raw[..end - query.len()], &target.raw[end..]);
+        let of_query = self.values.mask(self.scalars[V::QueryString as usize]);
+        let of_target = of_query | mask_of(before) | mask_of(after);
+        self.values.describe(self.scalars[V::RequestUriRaw as usize], of_target);
+        let of_line = of_target | mask_of(method) | mask_of(b" ") | mask_of(protocol);
+        self.values.describe(self.scalars[V::RequestLine as usize], of_line);
     }
 
     /// The exact request line, where it was not `METHOD SP target SP protocol`.
@@ -261,3 +278,6 @@ fn basic_user(credentials: &[u8]) -> Option<Vec<u8>> {
     let decoded = base64::engine::general_purpose::STANDARD.decode(credentials.trim_ascii()).ok()?;
     decoded.split(|b| *b == b':').next().map(<[u8]>::to_vec)
 }
+
+/// Bytes from which on a query string is long enough to be looked at once only.
+const DESCRIBED: usize = 64;

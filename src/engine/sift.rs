@@ -4,7 +4,7 @@ use super::values::{ValueId, Values};
 use crate::operator::{Found, NoLookup, Outcome};
 use crate::ruleset::classes::ALPHABETS;
 use crate::ruleset::plan::{Branch, Length, Plan, unite};
-use crate::ruleset::prefilter::LISTS;
+use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
 use crate::ruleset::{Group, Ruleset};
 
 /// Memory for sieving a value, used again for the next.
@@ -14,6 +14,12 @@ pub(super) struct Sifter {
     visits: Vec<Visit>,
     /// Texts that have to be looked through, each once however many ways lead to it.
     forms: Vec<Form>,
+    /// How many of them have been.
+    done: usize,
+    /// Steps that are taken if the text before them has an echo of what is looked for behind.
+    deferred: Vec<Deferred>,
+    /// What is to be looked for.
+    sought: Vec<u64>,
     /// Sets of rules, one after the other.
     sets: Vec<u64>,
     /// The rules that are left.
@@ -35,7 +41,18 @@ struct Visit {
 struct Form {
     value: ValueId,
     alphabet: u8,
-    /// Where the rules stand in `sets`, and behind them for each list those that need not be looked for.
+    /// Where the rules stand in `sets`, behind them those whose echo is looked for, and behind those for each row the
+    /// rules that need not be looked for.
+    guards: usize,
+}
+
+/// A step of which an echo tells whether it has to be taken.
+#[derive(Clone, Copy)]
+struct Deferred {
+    value: ValueId,
+    node: u16,
+    column: u8,
+    /// Where the rules behind it stand in `sets`.
     guards: usize,
 }
 
@@ -52,17 +69,22 @@ impl Sifter {
         let words = group.words();
         self.visits.clear();
         self.forms.clear();
+        self.deferred.clear();
+        self.done = 0;
         self.sets.clear();
         self.left.clear();
         self.left.resize(words, 0);
         let looking = values.looking(id);
         self.sets.extend_from_slice(&values.sets_mut()[looking..looking + words]);
         self.visits.push(Visit { node: 0, value: id, guards: 0 });
-        while let Some(visit) = self.visits.pop() {
-            self.visit(values, ruleset, group, id, visit);
-        }
-        for n in 0..self.forms.len() {
-            self.look_through(values, group, self.forms[n]);
+        loop {
+            while let Some(visit) = self.visits.pop() {
+                self.visit(values, ruleset, group, id, visit);
+            }
+            let Some(form) = self.forms.get(self.done).copied() else { break };
+            self.done += 1;
+            self.look_through(values, group, form);
+            self.follow_echoes(values, ruleset, group, id, form);
         }
         values.sets_mut()[looking..looking + words].copy_from_slice(&self.left);
         unite(candidates, &self.left);
@@ -80,13 +102,120 @@ impl Sifter {
             let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) else {
                 continue;
             };
-            let result = values.step(ruleset, value, branch.column);
-            if result.is_lasting() {
-                self.visits.push(Visit { node: branch.node, value: result, guards });
+            let is_echoed =
+                self.sets[guards..].iter().zip(&branch.echoed).all(|(set, echoed)| set & !echoed == 0);
+            if is_echoed {
+                self.defer(group, plan, branch, value, guards);
+            } else if self.may_make(values, ruleset, group, branch, value, guards) {
+                self.take(values, ruleset, group, raw, branch.node, branch.column, value, guards);
             } else {
-                self.visit_fleeting(values, ruleset, group, raw, branch.node, guards);
+                self.sets.truncate(guards);
             }
         }
+    }
+
+    /// Takes the step to `node`, behind which are the rules at `guards`.
+    fn take(
+        &mut self,
+        values: &mut Values,
+        ruleset: &Ruleset,
+        group: &Group,
+        raw: ValueId,
+        node: u16,
+        column: u8,
+        value: ValueId,
+        guards: usize,
+    ) {
+        let result = values.step(ruleset, value, column);
+        if result.is_lasting() {
+            self.visits.push(Visit { node, value: result, guards });
+        } else {
+            self.visit_fleeting(values, ruleset, group, raw, node, guards);
+        }
+    }
+
+    /// Whether the rules at the end of `sets` may match what becomes of `value` behind `branch`, going by the bytes that
+    /// the step would make. Leaves those that may.
+    fn may_make(
+        &mut self,
+        values: &mut Values,
+        ruleset: &Ruleset,
+        group: &Group,
+        branch: &Branch,
+        value: ValueId,
+        guards: usize,
+    ) -> bool {
+        let Some((made, consumed)) = group.nodes[usize::from(branch.node)].made else { return true };
+        let decodes_otherwise =
+            ruleset.settings.unicode_map.is_some() && ruleset.is_unicode_step(branch.column);
+        if decodes_otherwise || values.get(value).len() < FORESEEN || values.has_taken(value, branch.column) {
+            return true;
+        }
+        let classes = values.foresee(value, branch.column, made, consumed);
+        let plan = group.plans.get(group, branch.node, classes);
+        let Some(plan) = plan.as_ref() else { return true };
+        let mut any = 0;
+        for (set, reach) in self.sets[guards..].iter_mut().zip(&plan.reach) {
+            *set &= reach;
+            any |= *set;
+        }
+        any != 0
+    }
+
+    /// Puts a step off until it is known whether `value` has an echo of what the rules at `guards` look for.
+    fn defer(&mut self, group: &Group, plan: &Plan, branch: &Branch, value: ValueId, guards: usize) {
+        let words = group.words();
+        let form = match self.form(value) {
+            Some(form) => form.guards,
+            None => {
+                let set = self.sets.len();
+                self.sets.resize(set + words, 0);
+                self.add_form(plan, value, set)
+            }
+        };
+        for n in 0..words {
+            self.sets[form + words + n] |= self.sets[guards + n];
+        }
+        self.deferred.push(Deferred { value, node: branch.node, column: branch.column, guards });
+    }
+
+    /// Takes those steps that were put off and whose rules have left an echo in the text that was looked through.
+    fn follow_echoes(
+        &mut self,
+        values: &mut Values,
+        ruleset: &Ruleset,
+        group: &Group,
+        raw: ValueId,
+        form: Form,
+    ) {
+        let words = group.words();
+        while let Some(at) = self.deferred.iter().rposition(|deferred| deferred.value == form.value) {
+            let Deferred { value, node, column, guards } = self.deferred.swap_remove(at);
+            let mut any = 0;
+            for n in 0..words {
+                let heard = self.sets[form.guards + words + n];
+                self.sets[guards + n] &= heard;
+                any |= self.sets[guards + n];
+            }
+            if any != 0 {
+                self.take(values, ruleset, group, raw, node, column, value, guards);
+            }
+        }
+    }
+
+    /// The text that is to be looked through as this value.
+    fn form(&self, value: ValueId) -> Option<Form> {
+        self.forms[self.done..].iter().copied().find(|form| form.value == value)
+    }
+
+    /// Makes a text to be looked through, for the rules at `set`, which is the end of `sets`.
+    fn add_form(&mut self, plan: &Plan, value: ValueId, set: usize) -> usize {
+        let words = plan.here.len();
+        self.sets.resize(set + 2 * words, 0);
+        self.sets.extend_from_slice(&plan.met);
+        self.sets.resize(set + (2 + ROWS) * words, u64::MAX);
+        self.forms.push(Form { value, alphabet: plan.alphabet, guards: set });
+        set
     }
 
     /// A result for which there was no room is gone with the next transformation: what is behind it is made anew from
@@ -105,8 +234,10 @@ impl Sifter {
         let Some(plan) = plan.as_ref() else { return };
         let length = values.get(value).len();
         if let Some(set) = self.concerned(group, plan, length, guards) {
-            self.sets.extend_from_slice(&plan.met);
-            self.look_through(values, group, Form { value, alphabet: plan.alphabet, guards: set });
+            self.add_form(plan, value, set);
+            if let Some(form) = self.forms.pop() {
+                self.look_through(values, group, form);
+            }
         }
         // All that is asked of the value is asked before another takes its place.
         let behind: smallvec::SmallVec<[(u16, usize); 8]> = plan
@@ -176,27 +307,53 @@ impl Sifter {
         if sought == 0 {
             unite(&mut self.left, &self.sets[set..]);
             self.sets.truncate(set);
-        } else if let Some(known) = self.forms.iter().find(|form| form.value == value) {
+        } else if let Some(known) = self.form(value) {
             let (before, new) = self.sets.split_at_mut(set);
             unite(&mut before[known.guards..known.guards + words], new);
             self.sets.truncate(set);
         } else {
-            self.sets.extend_from_slice(&plan.met);
-            self.forms.push(Form { value, alphabet: plan.alphabet, guards: set });
+            self.add_form(plan, value, set);
         }
     }
 
+    /// Leaves of the rules of a form those that may match its text, and adds them to `left`; and of those whose echo is
+    /// looked for those that have one.
     fn look_through(&mut self, values: &Values, group: &Group, form: Form) {
         let words = group.words();
-        let (set, rest) = self.sets[form.guards..].split_at_mut(words);
-        let met = &mut rest[..LISTS * words];
+        let (rules, rest) = self.sets[form.guards..].split_at_mut(words);
+        let (echoes, rest) = rest.split_at_mut(words);
+        let met = &mut rest[..ROWS * words];
         let (prefilter, value) = (&group.prefilters[usize::from(form.alphabet)], values.get(form.value));
-        if value.len() < LONG || !prefilter.retain_alone(value, met, set) {
-            prefilter.retain_found(value, met, set);
-        } else {
-            ask(group, value, set, &mut self.found);
+        self.sought.clear();
+        for n in 0..words {
+            self.sought.push(rules[n] | echoes[n]);
+            met[ECHO * words + n] = !echoes[n];
+            for list in 0..LISTS {
+                met[list * words + n] |= !rules[n];
+            }
         }
-        unite(&mut self.left, set);
+        prefilter.seek(value, &mut self.sought, met);
+        if self.sought.iter().any(|word| *word != 0) {
+            let is_echo = self.sought.iter().zip(&*echoes).any(|(sought, echoes)| sought & echoes != 0);
+            if value.len() >= LONG && !is_echo && prefilter.are_quick(&self.sought) {
+                for n in 0..words {
+                    met[n] |= self.sought[n];
+                    met[words + n] |= self.sought[n];
+                    rules[n] &= !self.sought[n];
+                }
+                ask(group, value, &mut self.sought, &mut self.found);
+                unite(rules, &self.sought);
+            } else {
+                prefilter.find(value, &self.sought, met);
+            }
+        }
+        for n in 0..words {
+            echoes[n] &= met[ECHO * words + n];
+            for list in 0..LISTS {
+                rules[n] &= met[list * words + n];
+            }
+        }
+        unite(&mut self.left, rules);
     }
 }
 
@@ -217,6 +374,8 @@ fn ask(group: &Group, value: &[u8], set: &mut [u64], found: &mut Found) {
     }
 }
 
+/// Bytes from which on it pays to foresee what decoding makes.
+const FORESEEN: usize = 32;
 /// Bytes from which on a value is looked through for a few rules in their own ways.
 const LONG: usize = 96;
 

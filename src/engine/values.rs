@@ -5,8 +5,9 @@
 //! any rule shares what is known of it.
 
 use crate::limits;
-use crate::ruleset::classes::{ClassMask, any_case, mask_of};
+use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of};
 use crate::ruleset::{Guard, Ruleset};
+use crate::transform::Made;
 
 /// A value in [`Values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,8 @@ struct Entry {
     sieved: [(Epoch, u32); 2],
     /// The classes of its bytes, and [`HAS_MASK`]; 0 while they are not known.
     mask: ClassMask,
+    /// A step that was foreseen, and the classes that its result may have; 0 while there is none.
+    foreseen: (u8, ClassMask),
 }
 
 /// Marks a mask that has been computed.
@@ -130,6 +133,7 @@ impl Values {
             row: UNKNOWN,
             sieved: [(0, 0); 2],
             mask: 0,
+            foreseen: (0, 0),
         });
         ValueId(id)
     }
@@ -181,6 +185,39 @@ impl Values {
         result
     }
 
+    /// Whether the result of a step is known.
+    pub(super) fn has_taken(&self, id: ValueId, column: u8) -> bool {
+        let Some(entry) = self.entries.get(id.0 as usize).filter(|entry| entry.row != UNKNOWN) else {
+            return false;
+        };
+        self.memo.get(entry.row as usize + usize::from(column)).is_some_and(|result| *result != UNKNOWN)
+    }
+
+    /// The classes of bytes that the result of a step may have. `made` tells of those that it makes; those in `consumed`
+    /// are gone unless it does.
+    pub(super) fn foresee(&mut self, id: ValueId, column: u8, made: Made, consumed: ClassMask) -> ClassMask {
+        if id.is_lasting()
+            && let (known, classes) = self.entries[id.0 as usize].foreseen
+            && known == column
+            && classes != 0
+        {
+            return classes;
+        }
+        let mut classes = self.mask(id) & !consumed | HAS_MASK;
+        made(self.get(id), &mut |byte| classes |= 1 << class_of(byte));
+        if id.is_lasting() {
+            self.entries[id.0 as usize].foreseen = (column, classes);
+        }
+        classes
+    }
+
+    /// Notes of a value that its bytes are of these classes, or fewer.
+    pub(super) fn describe(&mut self, id: ValueId, classes: ClassMask) {
+        if let Some(entry) = self.entries.get_mut(id.0 as usize) {
+            entry.mask = classes | HAS_MASK;
+        }
+    }
+
     /// Carries a transformation out.
     fn apply(&mut self, ruleset: &Ruleset, id: ValueId, column: u8) -> ValueId {
         let step = &ruleset.steps[usize::from(column)];
@@ -200,14 +237,16 @@ impl Values {
             std::mem::swap(&mut self.ephemeral, &mut out);
             ValueId::EPHEMERAL
         } else {
-            let known = self.entries[id.0 as usize].mask;
+            let Entry { mask: known, foreseen, .. } = self.entries[id.0 as usize];
             let made = self.push(&out);
             // No class is lost by that, and a class too many costs time alone.
-            if let Some(adds) = step.adds
-                && known != 0
-                && made != ValueId::EMPTY
-            {
-                self.entries[made.0 as usize].mask = any_case(known) & !step.removes | adds;
+            let told = match step.adds {
+                _ if foreseen.0 == column && foreseen.1 != 0 => foreseen.1,
+                Some(adds) if known != 0 => any_case(known) & !step.removes | adds,
+                _ => 0,
+            };
+            if made != ValueId::EMPTY {
+                self.entries[made.0 as usize].mask = told;
             }
             made
         };

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod prefilter;
 mod program;
 mod rule;
+pub mod seeker;
 mod settings;
 mod sieve;
 mod target;

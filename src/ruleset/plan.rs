@@ -1,7 +1,7 @@
 //! What values made of the same classes of bytes have in common when they are sieved: which transformations can
 //! change them, and which rules their bytes cannot meet.
 
-use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case};
+use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case, class_of};
 use super::sieve::{Group, Node};
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Plan {
     pub met: Box<[u64]>,
     /// What else the value may look like.
     pub children: Box<[Branch]>,
+    /// The rules that see the value, or what becomes of it.
+    pub reach: Box<[u64]>,
 }
 
 /// A transformation that can change the value.
@@ -46,6 +48,8 @@ pub struct Branch {
     pub column: u8,
     /// What the length of the value says about the result's.
     pub length: Length,
+    /// Those of `guards` that see the result only, and whose echo tells of it in the value.
+    pub echoed: Box<[u64]>,
     /// The rules that see the result or what becomes of it, and may match that as far as can be told beforehand.
     pub guards: Box<[u64]>,
 }
@@ -102,6 +106,8 @@ impl std::fmt::Debug for Plans {
 
 impl Plan {
     fn new(group: &Group, node: u16, mask: ClassMask) -> Self {
+        let alphabet = Group::alphabet(mask);
+        let prefilter = &group.prefilters[usize::from(alphabet)];
         let mut here = vec![0; group.words()];
         let mut children = Vec::new();
         let mut same = vec![node];
@@ -117,13 +123,16 @@ impl Plan {
                 let mut guards = vec![0; group.words()];
                 reach(group, step, step.present(mask), &mut guards);
                 if guards.iter().any(|word| *word != 0) {
-                    let (column, length) = (step.column, step.length);
-                    children.push(Branch { node: child, column, length, guards: guards.into() });
+                    children.push(Branch {
+                        node: child,
+                        column: step.column,
+                        length: step.length,
+                        echoed: echoed(group, child, mask).into(),
+                        guards: guards.into(),
+                    });
                 }
             }
         }
-        let alphabet = Group::alphabet(mask);
-        let prefilter = &group.prefilters[usize::from(alphabet)];
         prefilter.retain_permitted(mask, &mut here);
         let met = prefilter.met_by(mask);
         let mut sought = here.clone();
@@ -131,6 +140,10 @@ impl Plan {
             let all =
                 met.iter().skip(word).step_by(group.words().max(1)).fold(u64::MAX, |all, met| all & met);
             *sought &= !all;
+        }
+        let mut reach = here.clone();
+        for branch in &children {
+            unite(&mut reach, &branch.guards);
         }
         Plan {
             node,
@@ -140,8 +153,43 @@ impl Plan {
             sought: sought.into(),
             met: met.into(),
             children: children.into(),
+            reach: reach.into(),
         }
     }
+}
+
+/// The rules that see what stands at `node` and nothing that becomes of it, when the value one step before is made of the
+/// classes in `mask`, and of which that value tells whether they can match: see
+/// [`Echo`](super::prefilter::Echo).
+fn echoed(group: &Group, node: u16, mask: ClassMask) -> Vec<u64> {
+    let nothing = vec![0; group.words()];
+    let at = &group.nodes[usize::from(node)];
+    let alphabet = Group::alphabet(mask);
+    // Such a step adds nothing but spaces.
+    let present = any_case(mask | 1 << class_of(b' '));
+    let is_kept = at.breaks_runs.is_some_and(|breaks| mask & breaks == 0);
+    if !is_kept || present & !ALPHABETS[usize::from(alphabet)] != 0 {
+        return nothing;
+    }
+    let (mut here, mut behind) = (nothing.clone(), nothing);
+    let mut same = vec![node];
+    while let Some(node) = same.pop() {
+        let at = &group.nodes[usize::from(node)];
+        unite(&mut here, &at.here);
+        for &child in &at.children {
+            let step = &group.nodes[usize::from(child)];
+            if step.may_change(present) {
+                reach(group, step, ALL_CLASSES, &mut behind);
+            } else {
+                same.push(child);
+            }
+        }
+    }
+    let told = group.prefilters[usize::from(alphabet)].echoed(present);
+    for ((here, behind), told) in here.iter_mut().zip(&behind).zip(&told) {
+        *here &= told & !behind;
+    }
+    here
 }
 
 /// Adds the rules that may match what stands at `node` or what becomes of it, when it is made of the classes in

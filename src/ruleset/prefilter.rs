@@ -10,7 +10,7 @@
 
 use super::classes::{ALL_CLASSES, CLASSES, ClassMask};
 use super::literals::Literals;
-use memchr::memmem::Finder;
+use super::seeker::Seeker;
 
 /// What must hold for one pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Condition {
     pub classes: [ClassMask; CLASS_CLAUSES],
     /// Of each of these lists, something must occur; `None` asks for nothing.
     pub lists: [Option<AnyOf>; LISTS],
+    /// What must occur in a value that becomes one which the pattern matches.
+    pub echo: Option<Echo>,
     /// Whether the pattern itself costs no more for a byte than a look for literals does.
     pub quick: bool,
 }
@@ -34,10 +36,24 @@ pub struct AnyOf {
     pub literals: Vec<Vec<u8>>,
 }
 
+/// What the literals of a list leave in a value before a transformation that keeps runs of bytes
+/// ([`TransformId::breaks_runs`](crate::transform::TransformId::breaks_runs)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// The list.
+    pub list: usize,
+    /// A run of each of its literals. One of them must occur.
+    pub literals: Vec<Vec<u8>>,
+}
+
 /// Class clauses of one pattern.
 pub const CLASS_CLAUSES: usize = 4;
 /// Lists of one pattern.
 pub const LISTS: usize = 2;
+/// Lists and echoes: what literals are looked for.
+pub const ROWS: usize = LISTS + 1;
+/// The row of echoes.
+pub const ECHO: usize = LISTS;
 
 impl Condition {
     /// What every value meets.
@@ -45,11 +61,20 @@ impl Condition {
         min_len: 0,
         classes: [ALL_CLASSES; CLASS_CLAUSES],
         lists: [const { None }; LISTS],
+        echo: None,
         quick: false,
     };
 
     /// What no value meets.
     pub const NEVER: Condition = Condition { classes: [0; CLASS_CLAUSES], ..Self::ALWAYS };
+
+    /// What is looked for in a row.
+    fn literals(&self, row: usize) -> Option<&[Vec<u8>]> {
+        match self.lists.get(row) {
+            Some(list) => list.as_ref().map(|list| list.literals.as_slice()),
+            None => self.echo.as_ref().map(|echo| echo.literals.as_slice()),
+        }
+    }
 }
 
 /// The conditions of a group of patterns.
@@ -67,8 +92,10 @@ pub struct Prefilter {
     /// For each list and class, the patterns whose list the class meets.
     by_listed_class: Vec<u64>,
     literals: Literals,
-    /// Lists of a single literal without letters: the pattern, the list, the literal.
-    alone: Vec<(usize, usize, Finder<'static>)>,
+    /// For each list the patterns whose echo is made from it.
+    echoing: Vec<u64>,
+    /// For each pattern and row what looks for its literals alone.
+    seekers: Vec<[Option<Box<Seeker>>; ROWS]>,
     /// The patterns that are soon asked themselves.
     quick: Vec<u64>,
 }
@@ -94,7 +121,8 @@ impl Prefilter {
             listless: vec![0; LISTS * words],
             by_listed_class: vec![0; LISTS * CLASSES * words],
             literals: Literals::default(),
-            alone: Vec::new(),
+            echoing: vec![0; LISTS * words],
+            seekers: Vec::new(),
             quick: vec![0; words],
         };
         for (n, condition) in conditions.iter().enumerate() {
@@ -114,13 +142,12 @@ impl Prefilter {
             if condition.quick {
                 prefilter.quick[word] |= bit;
             }
+            if let Some(echo) = &condition.echo {
+                prefilter.echoing[echo.list * words + word] |= bit;
+            }
+            let literals = |row| condition.literals(row).and_then(Seeker::new).map(Box::new);
+            prefilter.seekers.push(std::array::from_fn(literals));
             for (list, any_of) in condition.lists.iter().enumerate() {
-                if let Some(AnyOf { classes: 0, literals }) = any_of
-                    && let [literal] = literals.as_slice()
-                    && !literal.iter().any(u8::is_ascii_alphabetic)
-                {
-                    prefilter.alone.push((n, list, Finder::new(literal).into_owned()));
-                }
                 match any_of {
                     None => prefilter.listless[list * words + word] |= bit,
                     Some(any_of) => {
@@ -132,9 +159,8 @@ impl Prefilter {
             }
         }
         let asked = conditions.iter().enumerate().flat_map(|(n, condition)| {
-            let lists = condition.lists.iter().enumerate();
-            lists.flat_map(move |(list, any_of)| {
-                any_of.iter().flat_map(|a| &a.literals).map(move |text| (text.as_slice(), list, n))
+            (0..ROWS).flat_map(move |row| {
+                condition.literals(row).into_iter().flatten().map(move |text| (text.as_slice(), row, n))
             })
         });
         prefilter.literals = Literals::new(words, asked);
@@ -191,36 +217,84 @@ impl Prefilter {
         met
     }
 
-    /// Of the patterns in `set`, which are few, those that a long value may match, when they can be told without looking
-    /// for the literals of all patterns. What is told is taken from `set` or added to `met`; returns whether it is all.
-    pub fn retain_alone(&self, value: &[u8], met: &mut [u64], set: &mut [u64]) -> bool {
-        for (pattern, list, literal) in &self.alone {
-            let (word, bit) = (pattern >> 6, 1 << (pattern & 63));
-            let listed = list * self.words + word;
-            if set[word] & !met[listed] & bit == 0 {
-                continue;
-            }
-            match literal.find(value) {
-                Some(_) => met[listed] |= bit,
-                None => set[word] &= !bit,
+    /// The patterns that an echo tells of, when a value becomes one of these classes.
+    pub fn echoed(&self, mask: ClassMask) -> Vec<u64> {
+        let met = self.met_by(mask);
+        let mut echoed = vec![0; self.words];
+        for (echoing, met) in self.echoing.chunks_exact(self.words).zip(met.chunks_exact(self.words)) {
+            for ((echoed, echoing), met) in echoed.iter_mut().zip(echoing).zip(met) {
+                *echoed |= echoing & !met;
             }
         }
-        let open = |word: usize| {
-            let met = met.iter().skip(word).step_by(self.words).fold(u64::MAX, |all, met| all & met);
-            set[word] & !met
-        };
-        let (mut open_rules, mut slow) = (0, 0);
-        for (word, quick) in self.quick.iter().enumerate() {
-            open_rules += open(word).count_ones();
-            slow |= open(word) & !quick;
-        }
-        open_rules <= FEW_RULES && slow == 0
+        echoed
     }
 
-    /// Takes from `set` the patterns whose literals do not occur in `value`. `met` are those of [`Self::met_by`]; what
-    /// is found is added to it.
-    pub fn retain_found(&self, value: &[u8], met: &mut [u64], set: &mut [u64]) {
-        self.literals.find(value, set, met);
+    /// Looks in `value` for what the patterns in `sought` need, by itself where that is little. `met` has for each row the
+    /// patterns for which nothing has to be looked for any more; what is found is added to it. What could not be told is
+    /// left in `sought`.
+    pub fn seek(&self, value: &[u8], sought: &mut [u64], met: &mut [u64]) {
+        let mut patterns = 0;
+        for (word, sought) in sought.iter_mut().enumerate() {
+            *sought &= !met.iter().skip(word).step_by(self.words).fold(u64::MAX, |all, met| all & met);
+            patterns += sought.count_ones();
+        }
+        if patterns > FEW_SOUGHT {
+            return;
+        }
+        for (word, sought) in sought.iter_mut().enumerate() {
+            let mut rest = *sought;
+            while rest != 0 {
+                let bit = rest & rest.wrapping_neg();
+                rest &= rest - 1;
+                let seekers = &self.seekers[word * 64 + bit.trailing_zeros() as usize];
+                if Self::seek_one(seekers, value, bit, met.iter_mut().skip(word).step_by(self.words)) {
+                    *sought &= !bit;
+                }
+            }
+        }
+    }
+
+    /// Looks for what one pattern needs, and notes in its rows of `met` what is found. Returns whether all was told.
+    fn seek_one<'a>(
+        seekers: &[Option<Box<Seeker>>; ROWS],
+        value: &[u8],
+        bit: u64,
+        met: impl Iterator<Item = &'a mut u64>,
+    ) -> bool {
+        // One list that is not met is enough; an echo speaks for itself.
+        let (mut is_lost, mut is_told) = (false, [true; 2]);
+        for (row, (seeker, met)) in seekers.iter().zip(met).enumerate() {
+            let is_echo = row == ECHO;
+            if *met & bit != 0 || is_lost && !is_echo {
+                continue;
+            }
+            match seeker.as_ref().and_then(|seeker| seeker.find(value)) {
+                Some(true) => *met |= bit,
+                Some(false) => is_lost |= !is_echo,
+                None => is_told[usize::from(is_echo)] = false,
+            }
+        }
+        (is_told[0] || is_lost) && is_told[1]
+    }
+
+    /// Whether the patterns in `set` are sooner asked themselves than looked for.
+    pub fn are_quick(&self, set: &[u64]) -> bool {
+        let patterns: u32 = set.iter().map(|word| word.count_ones()).sum();
+        patterns <= FEW_RULES && set.iter().zip(&self.quick).all(|(set, quick)| set & !quick == 0)
+    }
+
+    /// Looks in `value` for what the patterns in `sought` need, for all of them together. What is found is added to
+    /// `met`.
+    pub fn find(&self, value: &[u8], sought: &[u64], met: &mut [u64]) {
+        self.literals.find(value, sought, met);
+    }
+
+    /// Takes from `set` the patterns whose lists are not met by `value`, which is made of the classes in `mask`.
+    #[cfg(test)]
+    pub(crate) fn retain_found(&self, value: &[u8], mask: ClassMask, set: &mut [u64]) {
+        let mut met = self.met_by(mask);
+        met.resize(ROWS * self.words, u64::MAX);
+        self.find(value, set, &mut met);
         for list in met.chunks_exact(self.words) {
             for (patterns, met) in set.iter_mut().zip(list) {
                 *patterns &= met;
@@ -238,8 +312,10 @@ fn each_class(mask: ClassMask) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Rules that are sooner asked themselves than looked for.
+/// Patterns that are sooner asked themselves than looked for.
 const FEW_RULES: u32 = 2;
+/// Patterns that are looked for one by one.
+const FEW_SOUGHT: u32 = 6;
 /// Lengths beyond this count as this.
 const LONGEST: usize = 31;
 
@@ -262,7 +338,7 @@ mod tests {
         let mut out = vec![u64::MAX; prefilter.words()];
         prefilter.retain_long(value.len(), &mut out);
         prefilter.retain_permitted(mask_of(value), &mut out);
-        prefilter.retain_found(value, &mut prefilter.met_by(mask_of(value)), &mut out);
+        prefilter.retain_found(value, mask_of(value), &mut out);
         (0..conditions.len()).filter(|n| out[n >> 6] >> (n & 63) & 1 == 1).collect()
     }
 

@@ -10,7 +10,7 @@ use super::plan::Length;
 use super::plan::Plans;
 use super::prefilter::Prefilter;
 use crate::operator::Operator;
-use crate::transform::TransformId;
+use crate::transform::{Made, TransformId};
 use std::sync::Arc;
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
@@ -57,6 +57,12 @@ pub struct Node {
     pub adds: Option<ClassMask>,
     /// What is known of the length of the result and of all that becomes of it.
     pub length: Length,
+    /// What tells of the bytes that the step makes, where that is much less work than the step, and the classes that the
+    /// result has only where this tells so.
+    pub made: Option<(Made, ClassMask)>,
+    /// Classes that a value must not have for what is known of echoes
+    /// ([`TransformId::breaks_runs`]); `None` where nothing is known.
+    pub breaks_runs: Option<ClassMask>,
     /// What the step is; nothing for the root.
     pub transform: Option<TransformId>,
     /// All steps from the root to here.

@@ -75,6 +75,40 @@ impl TransformId {
         }
     }
 
+    /// What tells of the bytes that decoding makes, where that is much less work than to decode; and the bytes that its
+    /// result has only where this tells so.
+    pub fn made(self) -> Option<(Made, ByteSet)> {
+        match self.row().name {
+            "htmlEntityDecode" => Some((super::html::made, ByteSet::of(b"&"))),
+            "urlDecode" => Some((super::url::made, ByteSet::of(b"%+"))),
+            "urlDecodeUni" => Some((super::url::made_uni, ByteSet::of(b"%+"))),
+            _ => None,
+        }
+    }
+
+    /// The bytes that a value must not have, so that each run of [`RUNS`] in the result stands in the value as well,
+    /// letters without regard to case; `None` where nothing is known of that.
+    pub fn breaks_runs(self) -> Option<ByteSet> {
+        match self.row().name {
+            "compressWhitespace" | "lowercase" | "trim" | "trimLeft" | "trimRight" | "uppercase" => {
+                Some(ByteSet::EMPTY)
+            }
+            "cmdLine" => Some(ByteSet::of(b"\"'\\^")),
+            "urlDecode" | "urlDecodeUni" => Some(ByteSet::of(b"%")),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of no consequence for what is looked for, unless the value has one of these bytes: without them
+    /// a value stays as it is or becomes empty.
+    pub fn concerns(self) -> Option<ByteSet> {
+        match self.row().name {
+            "normalizePath" => Some(ByteSet::of(b"/")),
+            "normalizePathWin" => Some(ByteSet::of(b"/\\")),
+            _ => None,
+        }
+    }
+
     /// The bytes that its result may contain beside those of the value (letters of either case count as one);
     /// `None` when it may contain any.
     pub fn adds(self) -> Option<ByteSet> {
@@ -89,6 +123,16 @@ impl TransformId {
         })
     }
 }
+
+/// Calls back with each byte that decoding a value makes, and with what stands for an escape and is none. A result has
+/// no others beside those of the value.
+pub type Made = fn(&[u8], &mut dyn FnMut(u8));
+
+/// Bytes that transformations which [keep runs](TransformId::breaks_runs) neither make nor take away.
+pub const RUNS: ByteSet = ByteSet::range(b'0', b'9')
+    .union(ByteSet::range(b'a', b'z'))
+    .union(ByteSet::range(b'A', b'Z'))
+    .union(ByteSet::of(b"-_.$={}[]@~:|<>`!?*"));
 
 /// How long a result may be.
 #[derive(Clone, Copy)]
@@ -180,6 +224,42 @@ mod tests {
                     let removes = id.removes();
                     prop_assert!(!result.iter().any(|b| removes.contains(*b)), "{} of {value:?}", id.row().name);
                 }
+            }
+        }
+
+        #[test]
+        fn what_is_made_is_told(value in values()) {
+            for id in ids() {
+                let Some((made, consumed)) = id.made() else { continue };
+                let mut bytes: Vec<u8> = value.iter().copied().filter(|b| !consumed.contains(*b)).collect();
+                made(&value, &mut |byte| bytes.push(byte));
+                for byte in applied(id, &value) {
+                    prop_assert!(bytes.contains(&byte), "{} of {value:?} has {byte:#x}", id.row().name);
+                }
+            }
+        }
+
+        #[test]
+        fn runs_are_kept(value in values()) {
+            for id in ids() {
+                let Some(breaks) = id.breaks_runs() else { continue };
+                let value: Vec<u8> = value.iter().copied().filter(|b| !breaks.contains(*b)).collect();
+                let lower = value.to_ascii_lowercase();
+                for run in applied(id, &value).split(|b| !RUNS.contains(*b)).filter(|run| !run.is_empty()) {
+                    let run = run.to_ascii_lowercase();
+                    let occurs = lower.windows(run.len()).any(|part| part == run);
+                    prop_assert!(occurs, "{} of {value:?} has {run:?}", id.row().name);
+                }
+            }
+        }
+
+        #[test]
+        fn what_does_not_concern_is_the_same_or_empty(value in values()) {
+            for id in ids() {
+                let Some(concerns) = id.concerns() else { continue };
+                let value: Vec<u8> = value.iter().copied().filter(|b| !concerns.contains(*b)).collect();
+                let result = applied(id, &value);
+                prop_assert!(result == value || result.is_empty(), "{} of {value:?}: {result:?}", id.row().name);
             }
         }
 

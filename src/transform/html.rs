@@ -16,6 +16,13 @@ pub(super) fn html_entity_decode(input: &[u8], out: &mut Vec<u8>) -> bool {
     patch.finish()
 }
 
+/// The bytes that it makes of entities.
+pub(super) fn made(input: &[u8], made: &mut dyn FnMut(u8)) {
+    for at in memchr::memchr_iter(b'&', input) {
+        made(entity(&input[at + 1..]).map_or(b'&', |(byte, _)| byte));
+    }
+}
+
 /// The entity at the start of `text`, which follows an ampersand: its byte and its length without semicolon.
 fn entity(text: &[u8]) -> Option<(u8, usize)> {
     match text {

@@ -26,6 +26,7 @@ mod utf8;
 mod whitespace;
 
 pub use byte_set::ByteSet;
+pub use effect::{Made, RUNS};
 pub use registry::{TransformId, Transformation, Trigger, all, find};
 pub use unicode_map::{UnicodeMap, UnicodeMapError};
 pub use url::url_decode_uni_with;

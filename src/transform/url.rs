@@ -27,6 +27,25 @@ pub fn url_decode_uni_with(map: &UnicodeMap, input: &[u8], out: &mut Vec<u8>) ->
     decode(input, out, |text| unicode(text, byte).or_else(|| plain(text)))
 }
 
+/// The bytes that [`url_decode`] makes of escapes.
+pub(super) fn made(input: &[u8], made: &mut dyn FnMut(u8)) {
+    each_made(input, made, plain);
+}
+
+/// The bytes that [`url_decode_uni`] makes of escapes.
+pub(super) fn made_uni(input: &[u8], made: &mut dyn FnMut(u8)) {
+    each_made(input, made, |text| unicode(text, hex::narrow).or_else(|| plain(text)));
+}
+
+fn each_made(input: &[u8], made: &mut dyn FnMut(u8), escape: impl Fn(&[u8]) -> Option<(u8, usize)>) {
+    if memchr::memchr(b'+', input).is_some() {
+        made(b' ');
+    }
+    for at in memchr::memchr_iter(b'%', input) {
+        made(escape(&input[at + 1..]).map_or(b'%', |(byte, _)| byte));
+    }
+}
+
 pub(super) fn url_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(first) = ENCODED.find(input, 0) else { return false };
     let (before, rest) = input.split_at(first);
