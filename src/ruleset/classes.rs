@@ -117,6 +117,25 @@ pub fn frequency(text: &[u8]) -> f64 {
     text.iter().map(of).product()
 }
 
+/// The same for bytes that a literal is found by: the more often two letters stand beside each other in words, the more
+/// places look like it.
+pub fn gram_frequency(gram: &[u8]) -> f64 {
+    let together = |pair: &[u8]| match *pair {
+        [a, b] if COMMON_PAIRS.contains(&[a, b]) => 3.0,
+        [b'a'..=b'z', b'a'..=b'z'] => 0.5,
+        _ => 1.0,
+    };
+    frequency(gram) * gram.windows(2).map(together).product::<f64>()
+}
+
+/// The commonest pairs of letters in English words, commonest first.
+const COMMON_PAIRS: &[[u8; 2]] = &[
+    *b"th", *b"he", *b"in", *b"er", *b"an", *b"re", *b"on", *b"at", *b"en", *b"nd", *b"ti", *b"es", *b"or",
+    *b"te", *b"of", *b"ed", *b"is", *b"it", *b"al", *b"ar", *b"st", *b"to", *b"nt", *b"ng", *b"se", *b"ha",
+    *b"as", *b"ou", *b"io", *b"le", *b"ve", *b"co", *b"me", *b"de", *b"hi", *b"ri", *b"ro", *b"ic", *b"ne",
+    *b"ea", *b"ra", *b"ce", *b"li", *b"ch", *b"ll", *b"be", *b"ma", *b"si", *b"om", *b"ur",
+];
+
 /// How likely a value is to have a byte of one of these classes, roughly. Only used to choose between conditions.
 pub fn likelihood(classes: ClassMask) -> f64 {
     let of = |class: usize| {

@@ -4,7 +4,7 @@
 //! the first-level cache and answers for most positions; another answers for most of the rest, and only what passes
 //! both is compared. Letters count without regard to case.
 
-use super::classes::frequency;
+use super::classes::gram_frequency;
 
 /// Bytes that a literal must have to be looked for; single bytes are what classes are for.
 pub const MIN_LITERAL: usize = 2;
@@ -15,9 +15,9 @@ pub struct Literals {
     all: Vec<Literal>,
     /// Which three bytes may begin what a literal is found by.
     first: Bitmap,
-    /// Literals of two bytes. Few patterns have any, so that they are looked for by themselves.
+    /// Literals of two bytes. When they are many, they are looked for by themselves.
     pairs: Table,
-    /// The patterns that ask for one of them.
+    /// The patterns that ask for one of them then.
     pair_patterns: Box<[u64]>,
     /// Literals of three bytes.
     short: Table,
@@ -103,7 +103,8 @@ impl Literals {
                 [_, _, _] => short.push(Place { key: key(&literal.text), literal: literal_at, offset: 0 }),
                 text => {
                     let windows = text.windows(4).enumerate();
-                    let rarest = windows.min_by(|(_, a), (_, b)| frequency(a).total_cmp(&frequency(b)));
+                    let rarest =
+                        windows.min_by(|(_, a), (_, b)| gram_frequency(a).total_cmp(&gram_frequency(b)));
                     let Some((offset, gram)) = rarest else { continue };
                     long.push(Place { key: key(gram), literal: literal_at, offset: offset as u32 });
                 }
@@ -112,6 +113,15 @@ impl Literals {
         let mut first = Bitmap::default();
         for place in short.iter().chain(&long) {
             first.insert(place.key & THREE_BYTES);
+        }
+        if pairs.len() <= FEW_PAIRS {
+            // Whatever the third byte is.
+            for place in &pairs {
+                (0..=u8::MAX).for_each(|third| {
+                    first.insert(place.key | u32::from(third | FOLDED_BIT) << 16);
+                });
+            }
+            pair_patterns.fill(0);
         }
         Self {
             all,
@@ -165,7 +175,7 @@ impl Literals {
         tail[..rest.len()].copy_from_slice(rest);
         let word = u64::from_le_bytes(tail) | FOLD;
         // What seems to stand behind the end is not found there when it is compared.
-        let hits = (1_u64 << rest.len().saturating_sub(2)) - 1;
+        let hits = (1_u64 << rest.len().saturating_sub(1)) - 1;
         self.look(word, hits, at, value, needed, found);
     }
 
@@ -183,6 +193,10 @@ impl Literals {
             }
             if self.short.bitmap.has(three) {
                 self.verify(self.short.places(three), at + n as usize, value, needed, found);
+            }
+            let two = four & TWO_BYTES;
+            if self.pairs.bitmap.has(two) {
+                self.verify(self.pairs.places(two), at + n as usize, value, needed, found);
             }
         }
     }
@@ -326,6 +340,8 @@ const BITS: u32 = 16;
 const FOLDED_BIT: u8 = 0x20;
 /// The same for eight bytes.
 const FOLD: u64 = 0x2020_2020_2020_2020;
+/// Literals of two bytes that are looked for together with longer ones.
+const FEW_PAIRS: usize = 16;
 /// The first two bytes of a gram.
 const TWO_BYTES: u32 = 0x0000_ffff;
 /// The first three bytes of a gram.

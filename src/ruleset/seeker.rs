@@ -31,11 +31,12 @@ impl Seeker {
         let mut rest: Vec<&Vec<u8>> = literals.iter().collect();
         while !rest.is_empty() {
             // What most of the rest have, and of those the rarest.
-            let best = rest.iter().flat_map(|l| l.iter()).filter(|b| is_mark(**b)).copied().max_by(|a, b| {
-                let has = |byte: u8| rest.iter().filter(|l| l.contains(&byte)).count();
-                let rarity = |byte: u8| likelihood(1 << class_of(byte));
-                has(*a).cmp(&has(*b)).then(rarity(*b).total_cmp(&rarity(*a))).then(a.cmp(b))
-            })?;
+            let best =
+                rest.iter().flat_map(|l| l.iter()).filter(|b| is_mark(**b)).copied().max_by(|a, b| {
+                    let has = |byte: u8| rest.iter().filter(|l| l.contains(&byte)).count();
+                    let rarity = |byte: u8| likelihood(1 << class_of(byte));
+                    has(*a).cmp(&has(*b)).then(rarity(*b).total_cmp(&rarity(*a))).then(a.cmp(b))
+                })?;
             marks.push(best);
             rest.retain(|l| !l.contains(&best));
             if marks.len() > MARKS {
