@@ -75,6 +75,65 @@ fn a_patch_past_its_date_goes_on_and_warns() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no virtual patch"));
 }
 
+/// Past its date a patch blocks as before; the log and a metric tell. Another one of the site only tells.
+#[test]
+fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpStream;
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    for (name, word, review_by) in [("old", "evil", "2020-02-01"), ("new", "odd", "2099-02-01")] {
+        let patch = format!(
+            "patch: {{title: t, product: p, blocks: b, severity: critical, owner: me, created: 2020-01-01, review_by: {review_by}}}\n\
+             rules: [{{when: {{variables: ARGS, operator: '@contains {word}'}}}}]\n"
+        );
+        std::fs::write(here.join(format!("{name}.yaml")), patch).expect("it is writable");
+    }
+    let config = "listeners: ['127.0.0.1:0']\nadmin: {address: '127.0.0.1:0'}\n\
+                  sites: [{name: shop, upstreams: ['http://127.0.0.1:9'], rules: '@engine.conf', \
+                  patches: [./old.yaml, {patch: ./new.yaml, mode: DetectionOnly}]}]\n";
+    std::fs::write(here.join("c.yaml"), config).expect("it is writable");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["run", "-c", "c.yaml"])
+        .current_dir(here)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let mut told = String::new();
+    let mut address = |prefix: &str| {
+        lines.by_ref().find_map(|line| {
+            told.push_str(&line);
+            line.strip_prefix(prefix).map(str::to_owned)
+        })
+    };
+    let proxy = address("listening on ").expect("it listens");
+    let admin = address("admin on http://").expect("it has an admin");
+    let status = |address: &str, target: &str| {
+        let mut stream = TcpStream::connect(address).expect("it accepts");
+        write!(
+            stream,
+            "GET {target} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        )
+        .expect("it is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    };
+    let old = status(&proxy, "/?a=evil");
+    let new = status(&proxy, "/?a=odd");
+    let metrics = status(&admin, "/metrics");
+    let _ = process.kill();
+    let _ = process.wait();
+    told.extend(lines);
+    assert!(old.starts_with("HTTP/1.1 403"), "{old}");
+    // Nobody listens behind it: what is let through fails otherwise.
+    assert!(new.starts_with("HTTP/1.1 502"), "{new}");
+    assert!(metrics.contains("portcullis_site_patches{site=\"shop\"} 2"), "{metrics}");
+    assert!(metrics.contains("portcullis_site_patches_past_review{site=\"shop\"} 1"), "{metrics}");
+    assert!(told.contains("should have been reviewed by now") && told.contains("old"), "{told}");
+}
+
 #[test]
 fn raw_bodies_are_shown_to_the_rule_that_asks_and_where_it_asks() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -111,6 +111,15 @@ pub(super) const SHAPES: &[Shape] = &[
         any_case: true,
     },
     Shape {
+        name: "letters written as escapes",
+        operator: r"@rx (?:\x5cu00[2-7][0-9a-fA-F]){4}|(?:\x5cx[2-7][0-9a-fA-F]){4}",
+        transformations: &["urlDecodeUni"],
+        tag: "attack-injection-generic",
+        cwe: "CWE-94",
+        of_names: false,
+        any_case: false,
+    },
+    Shape {
         name: "a shell command",
         operator: r"@rx (?:[;|&\x60\r\n]|\$\()\s*(?:[^\s;|&]*/)?(?:id|whoami|cat|ls|curl|wget|nc|ncat|bash|sh|ping|nslookup|powershell|cmd|uname|sleep|echo|python3?|perl|touch|ifconfig|ipconfig|chmod|rm|telnet|busybox)(?:\.exe)?(?:[\s;|&\x60)<>$]|$)|^\s*(?:[^\s;|&]*/)?(?:id|whoami|cat|ls|curl|wget|nc|ncat|bash|sh|ping|nslookup|powershell|cmd|uname|sleep|echo|python3?|perl|touch|ifconfig|ipconfig|chmod|rm|telnet|busybox)(?:\.exe)?\s+(?:[-/]|https?:)",
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
@@ -226,6 +235,7 @@ mod tests {
             ("shell.PHP;.jpg", "a file that a server would run"),
             ("../../etc/passwd", "a step out of the directory"),
             ("<?php system('id');", "PHP code"),
+            (r"\u0074\u0068\u0072\u006f\u0077\u0020x", "letters written as escapes"),
             ("127.0.0.1;cat /etc/passwd", "a shell command"),
             ("1' or 1=1--", "SQL"),
             ("<script>alert(1)</script>", "script"),
