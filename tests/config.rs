@@ -385,6 +385,8 @@ fn upstreams_are_balanced_as_the_file_says() {
         !open.applies_to("::ffff:10.1.1.1".parse().unwrap()) && open.applies_to("11.0.0.1".parse().unwrap())
     );
 
+    let twice = complaints(&read("sites: [{name: s, upstreams: [http://a, http://a]}]"));
+    assert!(twice[0].contains("two upstreams are http://a"), "{twice:?}");
     let told = |text: &str| {
         complaints(&read(&format!("sites: [{{name: s, upstreams: [http://a], {text}}}]"))).join("\n")
     };

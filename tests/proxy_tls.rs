@@ -10,7 +10,7 @@ use portcullis::config::{
     UpstreamTls,
 };
 use portcullis::proxy::Trouble;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -361,4 +361,42 @@ fn nginx_as_an_upstream_verifies_us_and_is_verified() {
     // And we do not talk to one whom we cannot verify.
     assert_eq!(ask(upstream(Some(&own), ca, "other.test", UpstreamHttp2::Never)).0, 502);
     assert_eq!(ask(upstream(Some(&own), stranger.path("ca.pem"), "inner.test", UpstreamHttp2::Never)).0, 502);
+}
+
+#[test]
+fn events_flow_one_by_one_over_http2() {
+    let authority = Authority::new();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::start(move |_, stream| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        for _ in 0..3 {
+            let _ = stream.write_all(b"9\r\ndata: 1\n\n\r\n");
+            // The next one comes when this one has arrived, and not before.
+            if wait.lock().expect("not poisoned").recv_timeout(Duration::from_secs(20)).is_err() {
+                return false;
+            }
+        }
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let server = Setup::new(origin.address, RULES)
+        .config(|c| c.listeners = vec![support::server::with_tls(tls(&authority, false))])
+        .start();
+    let port = server.address().port();
+    let mut curl = Command::new("curl")
+        .args(["--silent", "--no-buffer", "--http2", "--max-time", "30", "--cacert"])
+        .arg(authority.path("ca.pem"))
+        .args(["--resolve", &format!("a.test:{port}:127.0.0.1"), &format!("https://a.test:{port}/events")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl runs");
+    let mut output = curl.stdout.take().expect("piped");
+    for _ in 0..3 {
+        let mut event = [0; 9];
+        output.read_exact(&mut event).expect("an event");
+        assert_eq!(&event, b"data: 1\n\n");
+        go_on.send(()).expect("the origin waits");
+    }
+    assert!(curl.wait().expect("ends").success());
 }

@@ -185,7 +185,18 @@ fn upstreams(
     out: &mut Diagnostics,
 ) -> Vec<Upstream> {
     let nodes = section.items("upstreams");
-    let from_file: Vec<Upstream> = nodes.iter().filter_map(|node| upstream(node, place, out)).collect();
+    let mut from_file: Vec<Upstream> = Vec::new();
+    for node in &nodes {
+        let Some(upstream) = upstream(node, place, out) else { continue };
+        if from_file.iter().any(|other| other.url == upstream.url) {
+            let what = format!("two upstreams are {}", upstream.url);
+            out.push(
+                Diagnostic::error("config-conflict", node.span, what)
+                    .help("give one a larger `weight` instead"),
+            );
+        }
+        from_file.push(upstream);
+    }
     if overrides.upstreams.is_empty() {
         if nodes.is_empty() {
             out.push(Diagnostic::error("config-missing", section.span(), "`upstreams` is missing or empty"));
