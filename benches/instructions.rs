@@ -1,7 +1,7 @@
 //! One workload, over and over, for a profiler that counts: `valgrind --tool=callgrind`, `perf stat`, `perf record`.
 //!
-//! `cargo bench --bench instructions -- W1 2000` runs 2,000 transactions of W1 at paranoia level 1 (a third argument
-//! names another level) and prints nanoseconds of this thread's CPU for each. Two runs with different counts tell a
+//! `cargo bench --bench instructions -- W1 2000` runs 2,000 transactions of W1 with CRS at paranoia level 1 (a third
+//! argument names another level, or `core` for the embedded ruleset) and prints nanoseconds of this thread's CPU for each. Two runs with different counts tell a
 //! transaction's instructions without those of start-up.
 
 #![allow(clippy::print_stdout)]
@@ -12,7 +12,7 @@ use portcullis::engine::NoWorld;
 use std::sync::Arc;
 use std::time::Instant;
 
-use support::{crs, ruleset, transact, workload};
+use support::{core, crs, ruleset, transact, workload};
 
 fn main() {
     if !crs().is_dir() {
@@ -23,8 +23,12 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let name = arguments.first().map_or("W1", String::as_str);
     let count: usize = arguments.get(1).and_then(|n| n.parse().ok()).unwrap_or(1_000);
-    let level: u8 = arguments.get(2).and_then(|n| n.parse().ok()).unwrap_or(1);
-    let (ruleset, requests, world) = (ruleset(level), workload(name), Arc::new(NoWorld));
+    let level = arguments.get(2).map_or("1", String::as_str);
+    let ruleset = match level {
+        "core" => core(),
+        _ => ruleset(level.parse().unwrap_or(1)),
+    };
+    let (requests, world) = (workload(name), Arc::new(NoWorld));
     let mut hits = 0;
     let mut batches: Vec<u128> = Vec::new();
     for batch in 0..count.div_ceil(BATCH) {

@@ -26,6 +26,7 @@ pub const ARGUMENTS: &[(&str, &str)] = &[
     ("containsWord", "aaaaaaaa"),
     ("containsWord", "a"),
     ("detectSQLi", ""),
+    ("detectShell", ""),
     ("detectXSS", ""),
     ("endsWith", "aaaaaaaab"),
     ("eq", "1"),

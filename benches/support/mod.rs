@@ -10,7 +10,7 @@ use portcullis::compile::{self, Input};
 use portcullis::engine::{BodyStep, NoWorld, Options, Transaction};
 use portcullis::http::{HeadLimits, RequestHead, find_head_end};
 use portcullis::ruleset::Ruleset;
-use portcullis::syntax::seclang::FileLoader;
+use portcullis::syntax::seclang::{EmbeddedLoader, FileLoader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -51,6 +51,13 @@ pub fn inputs_with(level: u8, more: &str) -> Vec<Input> {
 pub fn ruleset(level: u8) -> Arc<Ruleset> {
     static LEVELS: [OnceLock<Arc<Ruleset>>; 2] = [OnceLock::new(), OnceLock::new()];
     Arc::clone(LEVELS[usize::from(level > 1)].get_or_init(|| load(&inputs(level))))
+}
+
+/// The embedded ruleset, as it is.
+pub fn core() -> Arc<Ruleset> {
+    let inputs = [Input::File("@portcullis-core".to_owned())];
+    let loader = EmbeddedLoader::new(compile::EMBEDDED, FileLoader);
+    compile::load(&inputs, &loader).ruleset.expect("the embedded ruleset compiles")
 }
 
 pub fn load(inputs: &[Input]) -> Arc<Ruleset> {
