@@ -1,7 +1,7 @@
 //! From arguments to an exit code.
 
 use super::console::say;
-use super::{Cli, Command, SchemaOf, bans, check, convert, patch, promote, run, score, test, top};
+use super::{Cli, Command, SchemaOf, bans, check, convert, patch, promote, replay, run, score, test, top};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,6 +21,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::Test(args) => test::test(args),
         Command::Score(args) => score::score(args),
+        Command::Replay(args) => return replay::replay(args),
         Command::Promote(args) => promote::promote(args),
         Command::Top(args) => top::top(args),
         Command::Patch(command) => patch::patch(command),

@@ -33,6 +33,9 @@ pub enum Command {
     /// Send a labelled set of requests and tell how many attacks are blocked, and how many legitimate requests.
     #[command(after_help = SCORE_HELP)]
     Score(ScoreArgs),
+    /// Run recorded traffic through another ruleset, and tell what it would treat otherwise.
+    #[command(after_help = super::replay::HELP)]
+    Replay(super::ReplayArgs),
     /// Make a site's candidate ruleset the one that decides, in a running instance.
     #[command(after_help = super::promote::HELP)]
     Promote(super::PromoteArgs),

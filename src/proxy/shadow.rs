@@ -8,7 +8,9 @@
 use super::budget::{Budget, Hold};
 use super::exchange::{Arrival, show_head};
 use super::observer::{Finished, Observer};
-use crate::engine::{BodyStep, Collections, Decision, Difference, Options, Shadowed, Transaction, World};
+use crate::engine::{
+    BodyStep, Collections, Decision, Difference, Options, Report, Shadowed, Transaction, World,
+};
 use crate::limits;
 use crate::reload::Candidate;
 use crate::store::MemoryStore;
@@ -94,6 +96,16 @@ impl Tape {
     }
 }
 
+impl Tape {
+    /// Counts what waits together with the tape: bodies that the audit log will be shown may be longer than the tape's,
+    /// as their coding has been undone.
+    fn weigh(&mut self, report: &Report) {
+        let response = report.response.as_ref().map_or(0, |response| response.body.bytes.len());
+        let bytes = report.request.body.bytes.len() + response;
+        self.is_full |= !self.hold.grow(bytes, limits::SHADOW_BYTES);
+    }
+}
+
 /// All that is needed to play a tape.
 pub(super) struct Job {
     pub(super) tape: Box<Tape>,
@@ -123,7 +135,8 @@ impl Shadows {
     }
 
     /// Takes a finished request over. It reaches the observer at once or when the candidate has been asked.
-    pub(super) fn submit(&self, job: Job) {
+    pub(super) fn submit(&self, mut job: Job) {
+        job.tape.weigh(&job.finished.report);
         let reason = if job.tape.is_full {
             "bytes"
         } else if self.waiting.fetch_add(1, Ordering::AcqRel) >= limits::SHADOW_QUEUE {

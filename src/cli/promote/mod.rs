@@ -3,4 +3,4 @@
 mod command;
 
 pub use command::PromoteArgs;
-pub(super) use command::{HELP, promote};
+pub(super) use command::{HELP, promote, share};

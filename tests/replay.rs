@@ -1,0 +1,234 @@
+//! `portcullis replay`: records of every kind through other rules.
+
+#![cfg(feature = "server")]
+
+use portcullis::audit::{Auditor, Facts, Format, Redaction};
+use portcullis::compile::{Input, load};
+use portcullis::engine::{NoWorld, Options, Transaction};
+use portcullis::ruleset::Ruleset;
+use portcullis::syntax::seclang::FileLoader;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+const BEFORE: &str = "SecRuleEngine On
+SecRequestBodyAccess On
+SecAuditEngine On
+SecAuditLogParts ABCFHZ
+SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5\"
+SecRule ARGS:q \"@contains evil\" \"id:10,phase:2,pass,log,auditlog,setvar:tx.blocking_inbound_anomaly_score=+5\"
+SecRule ARGS:q \"@contains odd\" \"id:11,phase:2,pass,log,auditlog,setvar:tx.blocking_inbound_anomaly_score=+2\"
+SecRule TX:blocking_inbound_anomaly_score \"@ge 5\" \"id:949110,phase:2,deny,status:403,log,auditlog\"
+";
+
+/// `evil` is let pass, `odd` counts for more, and what a response says counts.
+const AFTER: &str = "SecRuleEngine On
+SecRequestBodyAccess On
+SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5\"
+SecRule ARGS:q \"@contains odd\" \"id:12,phase:2,pass,log,auditlog,setvar:tx.blocking_inbound_anomaly_score=+5\"
+SecRule ARGS:q \"@contains new\" \"id:13,phase:2,pass,log,auditlog,setvar:tx.blocking_inbound_anomaly_score=+3\"
+SecRule TX:blocking_inbound_anomaly_score \"@ge 5\" \"id:949110,phase:2,deny,status:403,log,auditlog\"
+SecRule RESPONSE_STATUS \"@eq 500\" \"id:14,phase:3,deny,status:502,log,auditlog\"
+";
+
+fn ruleset(text: &str) -> Arc<Ruleset> {
+    let loaded = load(&[Input::Text { name: "t".into(), text: text.into() }], &FileLoader);
+    loaded.ruleset.expect("the rules load")
+}
+
+/// A line of the audit log as the server writes it.
+fn line(rules: &Arc<Ruleset>, id: &str, target: &str, body: &str, status: u16) -> Vec<u8> {
+    let options = Options { id: id.to_owned(), mode: None, world: Arc::new(NoWorld) };
+    let mut transaction = Transaction::new(Arc::clone(rules), options);
+    transaction.process_uri(if body.is_empty() { b"GET" } else { b"POST" }, target.as_bytes(), b"HTTP/1.1");
+    transaction.add_request_header(b"Host", b"shop");
+    if !body.is_empty() {
+        transaction.add_request_header(b"Content-Type", b"application/x-www-form-urlencoded");
+        transaction.add_request_header(b"Content-Length", body.len().to_string().as_bytes());
+    }
+    let mut passes = transaction.process_request_headers().interruption().is_none();
+    if transaction.request_body_wanted() {
+        let _ = transaction.append_request_body(body.as_bytes());
+    }
+    passes &= transaction.process_request_body().interruption().is_none();
+    if passes {
+        transaction.add_response_header(b"Content-Type", b"text/plain");
+        let _ = transaction.process_response_headers(status, b"HTTP/1.1");
+        let _ = transaction.process_response_body();
+    }
+    let report = transaction.process_logging(status);
+    let facts = Facts { site: "shop".to_owned(), status, ..Facts::default() };
+    Auditor::new(&Redaction::default(), Format::Native, "").line(&report, &facts)
+}
+
+/// The audit log of twelve transactions.
+fn audit_log() -> Vec<u8> {
+    let rules = ruleset(BEFORE);
+    let mut log = Vec::new();
+    for (id, target, body, status) in [
+        ("pass", "/a?q=fine", "", 200),
+        ("evil", "/a?q=evil", "", 200),
+        ("odd-1", "/b?q=odd", "", 200),
+        ("odd-2", "/b", "q=odd", 200),
+        ("moved", "/c?q=new", "", 200),
+        ("broken", "/d?q=fine", "", 500),
+        ("secret", "/e?q=odd&password=hunter2", "", 200),
+    ] {
+        log.extend(line(&rules, id, target, body, status));
+    }
+    log
+}
+
+fn replay(arguments: &[&str], directory: &Path, input: Option<&[u8]>) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("replay")
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut stdin = child.stdin.take().expect("piped");
+    let _ = stdin.write_all(input.unwrap_or_default());
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+fn bench() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &[u8]| fs::write(directory.path().join(name), text).expect("written");
+    write("before.conf", BEFORE.as_bytes());
+    write("after.conf", AFTER.as_bytes());
+    write("audit.log", &audit_log());
+    directory
+}
+
+#[test]
+fn differences_from_the_recorded_verdicts_are_told() {
+    let bench = bench();
+    let output = replay(&["--against", "after.conf", "--json", "audit.log"], bench.path(), None);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = json_of(&output);
+    assert_eq!((&told["replayed"], &told["exact"]), (&json!(7), &json!(6)));
+    assert_eq!(told["inexact"]["target_redacted"], 1);
+    assert_eq!(told["blocked"], json!({"before": 1, "after": 4}));
+    assert_eq!(told["newly_blocked"], json!({"requests": 4, "inexact": 1}));
+    assert_eq!(told["newly_passed"], json!({"requests": 1, "inexact": 0}));
+    // odd three times and new once upwards, evil downwards.
+    assert_eq!(told["scores"], json!({"up": 4, "down": 1}));
+    assert_eq!(told["with_response"], 6);
+    let rule = |id: u64| told["rules"].as_array().and_then(|all| all.iter().find(|r| r["id"] == id)).cloned();
+    assert_eq!(
+        rule(12),
+        Some(json!({"id": 12, "newly_blocked": 3, "newly_passed": 0, "added": 3, "removed": 0}))
+    );
+    assert_eq!(
+        rule(10),
+        Some(json!({"id": 10, "newly_blocked": 0, "newly_passed": 1, "added": 0, "removed": 1}))
+    );
+    assert_eq!(rule(14).map(|r| r["newly_blocked"].clone()), Some(json!(1)), "the response is replayed");
+    assert_eq!(rule(949_110), None, "it only adds up");
+    assert_eq!(told["paths"][0], json!({"path": "/b", "newly_blocked": 2, "newly_passed": 0, "moved": 2}));
+    let ids: Vec<&str> =
+        told["examples"].as_array().expect("examples").iter().filter_map(|e| e["id"].as_str()).collect();
+    assert_eq!(ids, ["evil", "odd-1", "odd-2", "broken", "secret"], "in the order of the records");
+
+    let text = replay(&["--against", "after.conf", "audit.log"], bench.path(), None);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(
+        text.contains("newly blocked                4  57.143 %, 1 of them not replayed exactly"),
+        "{text}"
+    );
+    assert!(text.contains("a secret in the target was redacted") && !text.contains("hunter2"), "{text}");
+    let exact =
+        json_of(&replay(&["--exact", "--against", "after.conf", "--json", "audit.log"], bench.path(), None));
+    assert_eq!((&exact["replayed"], &exact["left_out"]), (&json!(6), &json!(1)));
+}
+
+#[test]
+fn a_baseline_takes_the_place_of_the_recorded_verdicts() {
+    let bench = bench();
+    let same = ["--against", "before.conf", "--baseline", "before.conf", "--json", "audit.log"];
+    let told = json_of(&replay(&same, bench.path(), None));
+    assert_eq!(
+        (&told["newly_blocked"]["requests"], &told["newly_passed"]["requests"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!((&told["rules"], &told["blocked"]), (&json!([]), &json!({"before": 1, "after": 1})));
+    // The recorded verdicts are those of the rules which recorded them.
+    let recorded = json_of(&replay(&["--against", "before.conf", "--json", "audit.log"], bench.path(), None));
+    assert_eq!((&recorded["rules"], &recorded["scores"]), (&json!([]), &json!({"up": 0, "down": 0})));
+    // One thread or several, the result is the same.
+    let one = ["--against", "after.conf", "--json", "-j", "1", "audit.log"];
+    let many = ["--against", "after.conf", "--json", "-j", "5", "audit.log"];
+    assert_eq!(json_of(&replay(&one, bench.path(), None)), json_of(&replay(&many, bench.path(), None)));
+
+    let configuration = "admin: off
+sites:
+- {name: other, paths: /other, upstreams: 'http://127.0.0.1:1', rules: before.conf}
+- {name: shop, upstreams: 'http://127.0.0.1:1', rules: after.conf}
+";
+    fs::write(bench.path().join("portcullis.yaml"), configuration).expect("written");
+    let by_site = ["--against", "portcullis.yaml", "--json", "audit.log"];
+    assert_eq!(json_of(&replay(&by_site, bench.path(), None))["newly_blocked"]["requests"], 4);
+    let other = ["--against", "portcullis.yaml", "--site", "other", "--json", "audit.log"];
+    assert_eq!(json_of(&replay(&other, bench.path(), None))["newly_blocked"]["requests"], 0);
+    let raw: &[u8] = b"GET /other/x?q=evil HTTP/1.1\r\nHost: h\r\n\r\n";
+    let routed = ["--against", "portcullis.yaml", "--json", "-"];
+    assert_eq!(json_of(&replay(&routed, bench.path(), Some(raw)))["newly_blocked"]["requests"], 1);
+}
+
+#[test]
+fn every_kind_of_file_is_read() {
+    let bench = bench();
+    let records = bench.path().join("records/2026");
+    fs::create_dir_all(&records).expect("created");
+    let write = |name: &str, text: &[u8]| fs::write(records.join(name), text).expect("written");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&audit_log()).expect("compressed");
+    write("audit.log.1.gz", &gzip.finish().expect("compressed"));
+    let modsecurity = json!({"transaction": {"client_ip": "192.0.2.1", "client_port": 1, "unique_id": "m",
+        "request": {"method": "GET", "http_version": 1.1, "uri": "/m?q=odd", "headers": {"Host": "h"}},
+        "response": {"http_code": 200, "headers": {}}, "messages": []}});
+    write("modsec.json", format!("{modsecurity}\nno JSON\n").as_bytes());
+    let har = json!({"log": {"version": "1.2", "entries": [
+        {"request": {"method": "POST", "url": "https://h/h", "headers": [], "bodySize": 5,
+                     "postData": {"mimeType": "application/x-www-form-urlencoded", "text": "q=odd"}},
+         "response": {"status": 200, "headers": []}},
+        {"request": {"method": "GET", "url": "https://h/fine", "headers": []}}]}});
+    write("browsing.har", serde_json::to_string_pretty(&har).expect("JSON").as_bytes());
+    write("request.http", b"GET /r?q=odd HTTP/1.1\nHost: h\n\n");
+    write("malformed.http", b"GET /r?q=odd HTTP/1.1\r\nNo colon\r\n\r\n");
+    let told = json_of(&replay(&["--against", "after.conf", "--json", "records"], bench.path(), None));
+    assert_eq!(told["replayed"], 7 + 1 + 2 + 1);
+    assert_eq!((&told["unreadable"], &told["refused"]), (&json!(1), &json!(1)));
+    assert_eq!(told["newly_blocked"]["requests"], 4 + 1 + 1 + 1);
+    let paths: Vec<&str> =
+        told["paths"].as_array().expect("paths").iter().filter_map(|p| p["path"].as_str()).collect();
+    for path in ["/m", "/h", "/r"] {
+        assert!(paths.contains(&path), "{path} is not in {paths:?}");
+    }
+}
+
+#[test]
+fn exit_codes_tell_what_is_wrong() {
+    let bench = bench();
+    let code = |arguments: &[&str]| replay(arguments, bench.path(), None).status.code();
+    fs::write(bench.path().join("faulty.conf"), "SecRul x").expect("written");
+    fs::write(bench.path().join("empty.log"), "").expect("written");
+    assert_eq!(code(&["--against", "after.conf", "--max-new-blocks", "60%", "audit.log"]), Some(0));
+    assert_eq!(code(&["--against", "after.conf", "--max-new-blocks", "10%", "audit.log"]), Some(3));
+    assert_eq!(code(&["--against", "faulty.conf", "audit.log"]), Some(1));
+    assert_eq!(code(&["--against", "after.conf", "gone.log"]), Some(1));
+    assert_eq!(code(&["--against", "after.conf", "empty.log"]), Some(1));
+    assert_eq!(code(&["audit.log"]), Some(2));
+    assert_eq!(code(&["--against", "after.conf", "--max-new-blocks", "2", "audit.log"]), Some(2));
+}
