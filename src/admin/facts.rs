@@ -40,6 +40,25 @@ pub(super) fn generation(subject: &Subject) -> Value {
     })
 }
 
+/// Every upstream with how it is.
+pub(super) fn upstreams(generation: &Generation) -> Value {
+    let mut all = Vec::new();
+    for site in &generation.sites {
+        for (index, backend) in site.upstreams.all().iter().enumerate() {
+            let condition = site.upstreams.condition(index);
+            all.push(json!({
+                "site": site.config.name,
+                "url": backend.config.url,
+                "up": condition.is_up,
+                "active": condition.active,
+                "requests": condition.requests,
+                "failures": condition.failures,
+            }));
+        }
+    }
+    json!({ "upstreams": all })
+}
+
 /// Virtual patches of all sites, those past their review first.
 pub(super) fn patches(subject: &Subject) -> Value {
     let today = today();

@@ -30,6 +30,7 @@ enum Task {
     Transactions,
     Transaction,
     Patches,
+    Upstreams,
     Changes,
     Stream,
     Session,
@@ -66,6 +67,7 @@ const ROUTES: &[(&str, Method, Need, Task)] = &[
     ("/api/transactions", Method::GET, Need::Read, Task::Transactions),
     ("/api/transactions/*", Method::GET, Need::Read, Task::Transaction),
     ("/api/patches", Method::GET, Need::Read, Task::Patches),
+    ("/api/upstreams", Method::GET, Need::Read, Task::Upstreams),
     ("/api/changes", Method::GET, Need::Read, Task::Changes),
     ("/api/stream", Method::GET, Need::Read, Task::Stream),
     ("/api/session", Method::GET, Need::Nothing, Task::Session),
@@ -158,6 +160,7 @@ pub(super) async fn answer<B>(
             }
         },
         Task::Patches => reply::json(&facts::patches(&desk.subject)),
+        Task::Upstreams => reply::json(&facts::upstreams(&generation)),
         Task::Changes => reply::json(&json!({ "changes": desk.changes.list() })),
         Task::Stream => stream::open(desk, cut),
         Task::Session => {

