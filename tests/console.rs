@@ -116,10 +116,14 @@ const ATTACKS: [&str; 16] = [
     "/login?password=sesame-open-sesame&user=x%27%20OR%20%27a%27%3D%27a",
 ];
 
+fn is_blessing() -> bool {
+    std::env::var_os("PORTCULLIS_BLESS").is_some()
+}
+
 /// Where a picture goes: into the guide when it is to be renewed, elsewhere otherwise.
 fn place(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("PORTCULLIS_BLESS").is_some() {
+    if is_blessing() {
         return root.join("docs/img").join(name);
     }
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
@@ -169,6 +173,14 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     let shown = "/this-one?q=<script>window.pwned=1</script>";
     browser.until(&format!("document.querySelector('.overview .rows').innerText.includes('{shown}')"));
     server.traffic(20);
+    if is_blessing() {
+        // Pictures want something to show: a few minutes, now more and now less.
+        for step in 0..18_usize {
+            let begun = std::time::Instant::now();
+            server.traffic(2 + (step * step) % 9 + step / 2);
+            std::thread::sleep(Duration::from_secs(10).saturating_sub(begun.elapsed()));
+        }
+    }
     browser.until("document.querySelectorAll('.top .share').length > 8");
     std::thread::sleep(Duration::from_millis(2_500));
     browser.until("document.querySelectorAll('.drawing rect[class^=hue]').length > 4");
@@ -270,6 +282,7 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     let nameless = "return [...document.querySelectorAll('button, a, input, select')].filter((e) =>
         !(e.innerText || e.getAttribute('aria-label') || e.labels?.length || e.closest('label'))).map((e) => e.outerHTML)";
     assert_eq!(browser.run(nameless), json!([]));
+    browser.go("about:blank");
     browser.go(&format!("{}#/patches", server.console));
     browser.until("document.querySelectorAll('.patch').length > 10");
     browser.run("document.activeElement?.blur()");

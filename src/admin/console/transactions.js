@@ -115,7 +115,12 @@ export class Transactions {
     const typed = el("input", {
       type: "search", "data-filter": true, placeholder: "Rule id, client or /path", "aria-label": "Filter by rule id, client or path",
       onkeydown: (event) => {
-        if (event.key === "Enter") this.typed(event.target.value.trim());
+        if (event.key === "Enter") {
+          const text = event.target.value.trim();
+          // The keys are the rows' again.
+          event.target.blur();
+          this.typed(text);
+        }
         if (event.key === "Escape") event.target.blur();
       },
     });

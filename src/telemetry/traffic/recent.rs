@@ -178,7 +178,9 @@ impl Traffic {
 
     /// Somebody begins to look; until the guard is dropped.
     pub fn watch(self: &Arc<Self>) -> Watching {
-        self.watchers.fetch_add(1, Ordering::Relaxed);
+        if self.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.room.store(ROOM, Ordering::Relaxed);
+        }
         Watching(Arc::clone(self))
     }
 
