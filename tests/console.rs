@@ -241,7 +241,7 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     browser.until("document.querySelectorAll('.patch').length > 10");
     fits(&browser, "patches");
     browser.press("1");
-    browser.until("document.querySelector('.chart')");
+    browser.until("document.querySelector('.chart rect')");
     browser.run("document.querySelector('.chart').focus()");
     browser.press("\u{e012}");
     browser.until("!document.querySelector('.tip').hidden && document.querySelector('.tip').innerText.includes('Requests')");

@@ -118,6 +118,7 @@ export class Chart {
   key(event) {
     const steps = { ArrowLeft: -1, ArrowRight: 1 };
     const last = this.buckets.length - 1;
+    if (last < 0) return;
     if (event.key in steps) {
       this.move(Math.min(last, Math.max(0, (this.cursor ?? last + (event.key === "ArrowLeft" ? 1 : 0)) + steps[event.key])));
       this.said.textContent = this.tip.textContent;
