@@ -3,6 +3,10 @@
 
 #![cfg(feature = "server")]
 
+#[path = "support/dashboards.rs"]
+mod dashboards;
+
+use dashboards::ALL;
 use portcullis::telemetry::{Kind, ROWS};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -139,4 +143,111 @@ fn shippers_read_members_that_exist_and_keep_labels_bounded() {
     }
     let parser = &fluent["parsers"][0];
     assert_eq!(parser["name"], fluent["pipeline"]["inputs"][0]["parser"]);
+}
+
+#[test]
+fn dashboards_are_written_from_their_rows() {
+    for dashboard in ALL {
+        let path = root().join("config/grafana/dashboards").join(dashboard.file);
+        let text = serde_json::to_string_pretty(&dashboard.json()).expect("JSON") + "\n";
+        if std::env::var_os("PORTCULLIS_BLESS").is_some() {
+            fs::create_dir_all(path.with_file_name("")).expect("made");
+            fs::write(&path, &text).expect("written");
+        }
+        let written = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == text,
+            "{} is stale: PORTCULLIS_BLESS=1 scripts/test --test observability",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn dashboards_are_well_formed() {
+    let mut uids = BTreeSet::new();
+    for dashboard in ALL {
+        let json: Value =
+            serde_json::from_str(&read(&format!("config/grafana/dashboards/{}", dashboard.file)))
+                .expect("JSON");
+        assert!(uids.insert(json["uid"].as_str().expect("a uid").to_owned()));
+        assert!(json["uid"].as_str().is_some_and(|uid| uid.len() <= 40), "Grafana's limit");
+        let variables: Vec<&str> = json["templating"]["list"]
+            .as_array()
+            .expect("variables")
+            .iter()
+            .filter_map(|v| v["name"].as_str())
+            .collect();
+        assert_eq!(variables, ["datasource", "site"]);
+        let panels = json["panels"].as_array().expect("panels");
+        let (mut ids, mut titles, mut taken) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for panel in panels {
+            let title = panel["title"].as_str().expect("a title");
+            assert!(ids.insert(panel["id"].as_u64().expect("an id")), "{title}: id");
+            assert!(titles.insert(title.to_owned()), "{title} twice");
+            let place = |name: &str| panel["gridPos"][name].as_u64().expect("a number");
+            assert!(place("w") > 0 && place("x") + place("w") <= 24, "{title} stands beyond the edge");
+            for x in place("x")..place("x") + place("w") {
+                for y in place("y")..place("y") + place("h") {
+                    assert!(taken.insert((x, y)), "{title} lies on another panel");
+                }
+            }
+            if panel["type"] == "row" {
+                continue;
+            }
+            assert!(
+                ["timeseries", "stat", "bargauge", "heatmap"]
+                    .contains(&panel["type"].as_str().expect("a type"))
+            );
+            let unit = panel["fieldConfig"]["defaults"]["unit"].as_str().expect("a unit");
+            assert!(
+                ["short", "reqps", "percentunit", "s", "bytes", "Bps"].contains(&unit),
+                "{title}: {unit}"
+            );
+            let targets = panel["targets"].as_array().expect("targets");
+            let refs: BTreeSet<&str> = targets.iter().filter_map(|t| t["refId"].as_str()).collect();
+            assert!(!targets.is_empty() && refs.len() == targets.len(), "{title}");
+            for target in targets {
+                assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+                let expression = target["expr"].as_str().expect("an expression");
+                for name in metrics_in(expression) {
+                    assert!(ROWS.iter().any(|row| row.name == name), "{title}: there is no {name}");
+                }
+                assert_eq!(expression.matches('(').count(), expression.matches(')').count(), "{title}");
+                for variable in expression.split('$').skip(1) {
+                    let known = ["site", "__rate_interval", "__range"];
+                    assert!(known.iter().any(|name| variable.starts_with(name)), "{title}: ${variable}");
+                }
+            }
+        }
+    }
+}
+
+/// Each metric with a label `site` can be narrowed to a site.
+#[test]
+fn panels_heed_the_chosen_site() {
+    for dashboard in ALL {
+        for (panel, _) in dashboard.places() {
+            for (expression, _) in panel.queries {
+                for name in metrics_in(expression) {
+                    let row = ROWS.iter().find(|row| row.name == name).expect("a row");
+                    if row.labels.iter().any(|(label, _)| *label == "site") {
+                        assert!(expression.contains("site=~\"$site\""), "{}: {expression}", panel.title);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn provisioning_names_what_is_there() {
+    let sources: serde_yaml::Value =
+        serde_yaml::from_str(&read("config/grafana/provisioning/datasources/prometheus.yaml")).expect("YAML");
+    assert_eq!(sources["datasources"][0]["type"], "prometheus");
+    let providers: serde_yaml::Value =
+        serde_yaml::from_str(&read("config/grafana/provisioning/dashboards/portcullis.yaml")).expect("YAML");
+    let provider = &providers["providers"][0];
+    assert_eq!((provider["type"].as_str(), providers["apiVersion"].as_u64()), (Some("file"), Some(1)));
+    assert_eq!(provider["options"]["path"], "/etc/grafana/dashboards/portcullis");
 }

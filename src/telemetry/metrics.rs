@@ -544,6 +544,10 @@ impl Metrics {
     /// The generation at work: its number, hash, and time of loading in seconds since 1970.
     pub fn generation(&self, number: u64, hash: &str, loaded: i64) {
         self.generation.reset();
+        // From the start, so that a rate can be taken of the first of each.
+        for result in ["success", "refused", "unchanged"] {
+            let _ = self.reloads.with_label_values(&[result]);
+        }
         self.generation.with_label_values(&[number.to_string().as_str(), hash]).set(1);
         self.reload_time.with_label_values::<&str>(&[]).set(loaded);
         self.reload_ok.with_label_values::<&str>(&[]).set(1);

