@@ -74,7 +74,7 @@ fn configurations_are_accepted() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut seen = 0;
     for block in blocks(&["yaml"]) {
-        let tops = ["listeners:", "sites:", "trusted_proxies:"];
+        let tops = ["listeners:", "sites:", "trusted_proxies:", "store:", "bans:", "geo_database:"];
         if !tops.iter().any(|top| block.text.starts_with(top)) {
             continue;
         }

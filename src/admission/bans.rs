@@ -135,13 +135,35 @@ impl BanList {
         Some(ban)
     }
 
-    /// Ends the ban of `client` and forgets earlier ones. False when there is none at `now`.
-    pub(super) fn lift(&self, client: &IpNetwork, now: SystemTime) -> bool {
+    /// Takes over what others know: of two records of a client the younger one. Gives the records that others lack.
+    pub(super) fn merge(&self, theirs: Vec<Ban>, now: SystemTime) -> Vec<Ban> {
         let mut bans = self.write();
-        let lifted = bans.remove(client).is_some_and(|ban| ban.until > now);
+        bans.retain(|_, ban| ban.forgotten > now);
+        let mut lacking: HashMap<IpNetwork, Ban> = bans.clone();
+        for ban in theirs {
+            match bans.get(&ban.client) {
+                Some(own) if own.since > ban.since => {}
+                own => {
+                    let is_new = own != Some(&ban);
+                    lacking.remove(&ban.client);
+                    if is_new {
+                        self.put(&mut bans, ban, now);
+                    }
+                }
+            }
+        }
         self.length.store(bans.len(), Ordering::Relaxed);
+        lacking.into_values().collect()
+    }
+
+    /// Ends the ban of `client` and forgets earlier ones. Gives what is left of it, for others to know; none when there
+    /// was no ban at `now`.
+    pub(super) fn lift(&self, client: &IpNetwork, now: SystemTime) -> Option<Ban> {
         self.scores().pop(client);
-        lifted
+        let mut bans = self.write();
+        let ban = bans.get_mut(client).filter(|ban| ban.until > now)?;
+        (ban.since, ban.until, ban.number) = (now, now, 0);
+        Some(ban.clone())
     }
 
     fn put(&self, bans: &mut HashMap<IpNetwork, Ban>, ban: Ban, now: SystemTime) {
@@ -234,8 +256,28 @@ mod tests {
         assert_eq!(length(ban(true, 110)), Some((2, 200)));
         assert_eq!(length(ban(true, 400)), Some((3, 350)));
         assert_eq!(length(ban(true, 750 + 351)), Some((1, 100)));
-        assert!(bans.lift(&client(1), at(1_102)) && !bans.lift(&client(1), at(1_102)));
+        assert!(bans.lift(&client(1), at(1_102)).is_some() && bans.lift(&client(1), at(1_102)).is_none());
         assert_eq!(length(ban(true, 1_103)), Some((1, 100)));
+    }
+
+    #[test]
+    fn instances_agree_on_the_younger_record() {
+        let (one, two) = (BanList::default(), BanList::default());
+        one.ban(client(1), "shop", true, &settings(), at(0));
+        two.ban(client(2), "shop", true, &settings(), at(1));
+        let told = one.merge(two.merge(Vec::new(), at(2)), at(2));
+        assert_eq!(told.iter().map(|ban| ban.client).collect::<Vec<_>>(), [client(1)]);
+        assert!(two.merge(told, at(2)).iter().all(|ban| ban.client == client(2)));
+        assert_eq!((one.list(at(3)).len(), two.list(at(3)).len()), (2, 2));
+        // What one lifts does not come back from the other, which does not know yet.
+        let lifted = one.lift(&client(2), at(3)).expect("it was banned");
+        let told = one.merge(two.list(at(3)), at(3));
+        assert_eq!(told, [lifted]);
+        assert_eq!(one.list(at(3)).len(), 1);
+        two.merge(told, at(3));
+        assert_eq!(two.list(at(3)).len(), 1);
+        assert_eq!(two.ban(client(2), "shop", true, &settings(), at(4)).map(|ban| ban.number), Some(1));
+        assert!(one.merge(Vec::new(), at(100_000)).is_empty(), "what is forgotten is told to nobody");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The desk at which a request is asked for before its rules run.
 
 use super::access::{self, is_enforced};
-use super::bans::BanList;
+use super::bans::{Ban, BanList};
+use super::joint;
 use super::key;
 use super::meter::{Meters, Place, Rate};
 use super::request::{Reading, Subject};
 use super::ruling::{Control, Ruling};
 use crate::config::{BanCount, Bans, Checked, RateLimit, Site};
 use crate::ruleset::Mode;
+use crate::store::{self, SharedStore};
 use ip_network::IpNetwork;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use std::time::{Duration, SystemTime};
 /// Everything that is remembered from one request to the next. Outlives generations.
 pub struct Admission {
     meters: Meters,
-    bans: BanList,
+    bans: Arc<BanList>,
+    /// What other instances know too.
+    shared: Option<Arc<SharedStore>>,
 }
 
 /// What a finished request adds to its client's score.
@@ -41,6 +45,8 @@ pub struct Visit {
 #[derive(Debug)]
 struct Charge {
     place: Place,
+    /// What the shared store calls the meter; empty without one.
+    shared: String,
     rate: Rate,
     name: String,
     status: u16,
@@ -50,7 +56,22 @@ struct Charge {
 impl Admission {
     /// A desk with room for `meters` keys of rate limits.
     pub fn new(meters: usize) -> Arc<Self> {
-        Arc::new(Self { meters: Meters::new(meters), bans: BanList::default() })
+        Arc::new(Self { meters: Meters::new(meters), bans: Arc::default(), shared: None })
+    }
+
+    /// A desk that counts together with those of other instances, as long as the store is there.
+    pub fn joint(meters: usize, shared: Arc<SharedStore>) -> Arc<Self> {
+        let bans = Arc::<BanList>::default();
+        let (store, list) = (Arc::clone(&shared), Arc::downgrade(&bans));
+        shared.forever(async move {
+            let mut seen = None;
+            while let Some(list) = list.upgrade() {
+                joint::exchange(&store, &list, &mut seen, SystemTime::now()).await;
+                drop(list);
+                tokio::time::sleep(joint::PULSE).await;
+            }
+        });
+        Arc::new(Self { meters: Meters::new(meters), bans, shared: Some(shared) })
     }
 
     /// Whether there is anything to ask about requests for `site`.
@@ -104,6 +125,23 @@ impl Admission {
             return rulings;
         }
         let now = self.meters.now();
+        if let Some(shared) = &self.shared
+            && shared.is_up()
+        {
+            let asked: Vec<store::Charge> = charges.iter().map(|c| c.asked(&self.meters, now)).collect();
+            if let Some(answers) = shared.charge(&asked).await {
+                for (charge, answer) in charges.into_iter().zip(answers) {
+                    // Seen from when it was asked, so that this process never knows more than there is.
+                    self.meters.raise(charge.place, now, answer.ahead);
+                    if answer.wait > 0 {
+                        rulings.push(charge.refusal(answer.wait));
+                    }
+                }
+                return rulings;
+            }
+        } else if let Some(shared) = &self.shared {
+            shared.passed_over();
+        }
         for charge in charges {
             if let Err(wait) = self.meters.take(charge.place, charge.rate, now) {
                 let enforced = charge.enforced;
@@ -119,7 +157,7 @@ impl Admission {
     /// Adds a finished request to its client's score; the client is banned when that reaches the threshold.
     pub fn score(
         &self,
-        config: &Checked,
+        config: &Arc<Checked>,
         site: &Site,
         mode: Mode,
         subject: &Subject<'_>,
@@ -138,11 +176,28 @@ impl Admission {
             return;
         }
         let client = client(bans, subject.address);
-        if self.bans.score(client, points, bans, now)
-            && let Some(ban) = self.bans.ban(client, &site.name, enforced, bans, now)
-        {
-            let until = ban.until.duration_since(now).unwrap_or_default().as_secs();
-            tracing::info!(%client, site = %site.name, number = ban.number, enforced, seconds = until, "banned");
+        let straw = Straw { client, points, site: site.name.clone(), enforced };
+        match &self.shared {
+            Some(shared) if shared.is_up() => {
+                let (store, list, config) = (Arc::clone(shared), Arc::clone(&self.bans), Arc::clone(config));
+                shared.aside(async move {
+                    let Some(bans) = &config.bans else { return };
+                    let key = store.key("score", &client.to_string());
+                    let threshold = u64::from(bans.threshold.get());
+                    let reached = match store.score(&key, points, bans.period, threshold).await {
+                        Some(reached) => reached,
+                        None => list.score(client, points, bans, now),
+                    };
+                    if reached && let Some(ban) = straw.ban(&list, bans, now) {
+                        joint::publish(&store, &ban).await;
+                    }
+                });
+            }
+            _ => {
+                if self.bans.score(client, points, bans, now) {
+                    straw.ban(&self.bans, bans, now);
+                }
+            }
         }
     }
 
@@ -155,7 +210,14 @@ impl Admission {
     /// what was banned; none when nothing was.
     pub fn lift(&self, config: &Checked, client: IpNetwork, now: SystemTime) -> Option<IpNetwork> {
         let own = config.bans.as_ref().map(|bans| self::client(bans, client.network_address()));
-        [Some(client), own].into_iter().flatten().find(|client| self.bans.lift(client, now))
+        let clients = [Some(client), own].into_iter().flatten();
+        let lifted = clients.filter_map(|client| self.bans.lift(&client, now)).next()?;
+        let client = lifted.client;
+        if let Some(shared) = &self.shared {
+            let store = Arc::clone(shared);
+            shared.aside(async move { joint::publish(&store, &lifted).await });
+        }
+        Some(client)
     }
 
     /// Meters that made room for others before they were at rest.
@@ -193,8 +255,13 @@ impl Admission {
                 continue;
             }
             let Some(key) = key::of(limit, site, subject, variable) else { continue };
+            let shared = self
+                .shared
+                .as_ref()
+                .map(|store| store.key("limit", &format!("{site}:{}:{}", limit.name, store::digest(&key))));
             all.push(Charge {
                 place: self.meters.place(&key),
+                shared: shared.unwrap_or_default(),
                 rate: rate(limit),
                 name: limit.name.clone(),
                 status: limit.status,
@@ -211,7 +278,37 @@ impl Visit {
     }
 }
 
+/// What may be the last straw.
+struct Straw {
+    client: IpNetwork,
+    points: u64,
+    site: String,
+    enforced: bool,
+}
+
+impl Straw {
+    /// Bans the client, and tells the log; none when it is banned already.
+    fn ban(&self, list: &BanList, settings: &Bans, now: SystemTime) -> Option<Ban> {
+        let ban = list.ban(self.client, &self.site, self.enforced, settings, now)?;
+        let (client, site, enforced) = (self.client, &self.site, self.enforced);
+        let seconds = ban.until.duration_since(now).unwrap_or_default().as_secs();
+        tracing::info!(%client, %site, number = ban.number, enforced, seconds, points = self.points, "banned");
+        Some(ban)
+    }
+}
+
 impl Charge {
+    /// As the shared store is asked.
+    fn asked(&self, meters: &Meters, now: u64) -> store::Charge {
+        store::Charge {
+            key: self.shared.clone(),
+            interval: self.rate.interval,
+            tolerance: self.rate.tolerance,
+            ahead: meters.ahead(self.place, now),
+            stops: self.enforced,
+        }
+    }
+
     fn refusal(self, wait: u64) -> Ruling {
         Ruling {
             control: Control::RateLimit,

@@ -95,6 +95,16 @@ impl Meters {
         })
     }
 
+    /// How far ahead the meter is, in microseconds.
+    pub(super) fn ahead(&self, place: Place, now: u64) -> u64 {
+        self.with(place, now, |rest| (*rest).saturating_sub(now))
+    }
+
+    /// Sets the meter `ahead` microseconds ahead of `now`, unless it is further already.
+    pub(super) fn raise(&self, place: Place, now: u64, ahead: u64) {
+        self.with(place, now, |rest| *rest = (*rest).max(now.saturating_add(ahead)));
+    }
+
     /// Shows `change` the time at which the meter is at rest, and keeps what it makes of it.
     fn with<T>(&self, place: Place, now: u64, change: impl FnOnce(&mut u64) -> T) -> T {
         let low = |n: u64| usize::try_from(n).unwrap_or(0);
@@ -211,5 +221,17 @@ mod tests {
             .collect();
         let passed: usize = threads.into_iter().map(|t| t.join().expect("no panic")).sum();
         assert_eq!(passed, 1_000);
+    }
+
+    #[test]
+    fn what_others_know_only_ever_raises_a_meter() {
+        let meters = Meters::new(64);
+        let place = meters.place(b"a");
+        let now = meters.now();
+        meters.raise(place, now, 5 * SECOND);
+        meters.raise(place, now, 2 * SECOND);
+        assert_eq!(meters.ahead(place, now), 5 * SECOND);
+        assert_eq!(meters.ahead(place, now + 6 * SECOND), 0);
+        assert_eq!(meters.ahead(meters.place(b"b"), now), 0);
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod bans;
 mod desk;
+mod joint;
 mod key;
 mod meter;
 mod request;

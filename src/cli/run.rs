@@ -9,7 +9,7 @@ use crate::admission::Admission;
 use crate::config::{Audit, AuditTarget, Checked, LogFormat};
 use crate::proxy::Server;
 use crate::reload::{Generation, Hooks, Loaded, Origin, Reloader, StartError, file_loader, load};
-use crate::store::{MemoryStore, ServerWorld};
+use crate::store::{MemoryStore, ServerWorld, SharedStore};
 use crate::telemetry::{AuditLog, Logging, Metrics, Recorder, Traffic, init_logging};
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -74,7 +74,13 @@ fn serve(args: &RunArgs) -> Result<(), String> {
         recorder = recorder.remembering(Arc::clone(&traffic));
     }
     let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
-    let admission = Admission::new(config.store.limit_keys);
+    let admission = match &config.store.redis {
+        None => Admission::new(config.store.limit_keys),
+        Some(redis) => {
+            let shared = SharedStore::start(redis.clone(), Arc::clone(&metrics));
+            Admission::joint(config.store.limit_keys, shared.map_err(|e| error("the shared store", e))?)
+        }
+    };
     let mut inherited = Inherited::take();
     let bound = |address| inherited.socket(address);
     let observer = Arc::new(recorder);

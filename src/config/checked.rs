@@ -510,4 +510,51 @@ pub struct Store {
     pub bytes: usize,
     /// Keys of rate limits that are kept at least.
     pub limit_keys: usize,
+    /// What several instances share; none when this one is alone.
+    pub redis: Option<Redis>,
+}
+
+/// A Redis or Valkey server in which several instances know together what they count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// Where it is.
+    pub server: RedisServer,
+    /// PEM file with the authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The database's number.
+    pub database: u32,
+    /// Who we are; none for the default user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// What all keys begin with.
+    pub prefix: String,
+    /// How long a request waits for an answer.
+    pub timeout: Duration,
+}
+
+/// Where a Redis server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisServer {
+    /// Over the network.
+    Tcp {
+        /// Host name or IP address (IPv6 without brackets).
+        host: String,
+        /// Port.
+        port: u16,
+        /// Whether over TLS, verified.
+        tls: bool,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RedisServer::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            RedisServer::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            RedisServer::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::checked::MAX_CONNECTIONS;
 use super::document::{self, Data, Node};
 use super::edge;
 use super::reader::{Section, complain, scalar, word};
+use super::redis;
 use super::schema;
 use super::sink;
 use super::site::{self, Place};
@@ -121,7 +122,7 @@ fn read_top(
     let log = log(&top, out);
     let process = process(&top, place, overrides, out);
     let reload = reload(&top, out);
-    let store = store(&top, out);
+    let store = store(&top, place, out);
     if listeners.iter().all(|l| l.tls.as_ref().is_none_or(|tls| tls.clients.is_none())) {
         for (site, span) in &sites {
             edge::complain_of_unasked(&site.edge, &site.name, *span, out);
@@ -446,12 +447,13 @@ fn reload(top: &Section<'_>, out: &mut Diagnostics) -> Reload {
     Reload { interval: watch.then_some(interval) }
 }
 
-fn store(top: &Section<'_>, out: &mut Diagnostics) -> Store {
+fn store(top: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Store {
     let empty = Node { span: top.span(), data: Data::Null };
     let section = Section::new(&schema::STORE, top.get("store").unwrap_or(&empty), out);
     Store {
         collections: section.count("collections", (64, 100_000_000), out).unwrap_or(262_144),
         bytes: to_usize(section.size("bytes", (1 << 16, 1 << 40), out).unwrap_or(128 << 20)),
+        redis: redis::read(&section, place, out),
         limit_keys: section.count("limit_keys", (1_024, 100_000_000), out).unwrap_or(262_144),
     }
 }

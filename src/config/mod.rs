@@ -18,6 +18,7 @@ mod overrides;
 pub mod posture;
 mod promotion;
 mod reader;
+mod redis;
 mod reference;
 mod route;
 pub mod schema;
@@ -32,8 +33,8 @@ pub use balance::{Balance, BalanceKey, BalanceMethod, FailOn, HealthCheck, Maint
 pub use checked::{
     Admin, Audit, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits, Failure, FailureOutcome,
     FailurePolicy, Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat,
-    Measuring, Process, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store, Upstream,
-    UpstreamHttp2, UpstreamTls,
+    Measuring, Process, Redis, RedisServer, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store,
+    Upstream, UpstreamHttp2, UpstreamTls,
 };
 pub use country::{Country, CountryDatabase};
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};

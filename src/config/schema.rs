@@ -742,6 +742,40 @@ pub const STORE: Table = Table {
             "Keys of rate limits kept, 16 bytes each; where there is no room, those go that have used least. Takes \
              effect with the next start.",
         ),
+        key(
+            "redis",
+            "[redis](#redis)",
+            "none",
+            "What several instances share. Takes effect with the next start.",
+        ),
+    ],
+};
+
+/// `store.redis`.
+pub const REDIS: Table = Table {
+    name: "redis",
+    path: "store.redis",
+    about: "A Redis or Valkey server (6 or later) in which [several instances](guide/several-instances.md) count rate \
+            limits and bans together. While it is gone, each goes on by itself.",
+    keys: &[
+        key(
+            "url",
+            "`redis://host[:port][/database]`, `rediss://…` or `unix:///path`",
+            "",
+            "Where it is; `rediss` is TLS, with verification. The port is 6379 unless given.",
+        ),
+        key("username", "text", "none", "User of its access control list."),
+        key("password", "text", "none", "Password."),
+        key("password_file", "file", "none", "The same, from a file, surrounding white space removed."),
+        key("ca", "PEM file", "none", "Authorities to trust instead of the system's."),
+        key("prefix", "text", "portcullis", "What all keys begin with: letters, digits, `-`, `_`, `.`."),
+        key(
+            "timeout",
+            "duration",
+            "10ms",
+            "How long a request waits for an answer, at most a second. After three late ones in a row it is not asked \
+             until it answers again.",
+        ),
     ],
 };
 
@@ -778,4 +812,5 @@ pub const TABLES: &[&Table] = &[
     &PROCESS,
     &RELOAD,
     &STORE,
+    &REDIS,
 ];

@@ -320,6 +320,10 @@ impl Worker {
                 "settings of the process or the admin listener have changed and wait for the next start"
             );
         }
+        let lasting = |g: &Generation| (g.config.store.redis.clone(), g.config.store.limit_keys);
+        if lasting(&old) != lasting(&generation) {
+            tracing::warn!("`store.redis` or `store.limit_keys` has changed and waits for the next start");
+        }
         generation.inherit(&old);
         let generation = Arc::new(generation);
         let number = generation.number;

@@ -248,6 +248,13 @@ metrics! {
          `portcullis_rule_cost_requests_total` for the cost in one request.";
     rule_cost_requests: IntCounterVec = Kind::Counter, "portcullis_rule_cost_requests_total", [],
         "Requests in which the cost of rules was measured.";
+    shared_up: IntGaugeVec = Kind::Gauge, "portcullis_shared_store_up", [],
+        "1 while the shared store (`store.redis`) answers, 0 while this instance goes on by itself; absent without one.";
+    shared_errors: IntCounterVec = Kind::Counter, "portcullis_shared_store_errors_total",
+        [("cause", "`timeout`, `connection`, `command`, or `overflow` when too much waits for it")],
+        "What the shared store failed to do.";
+    shared_fallbacks: IntCounterVec = Kind::Counter, "portcullis_shared_store_fallbacks_total", [],
+        "Requests whose rate limits were decided by this instance alone, since the shared store gave no answer in time.";
     build: IntGaugeVec = Kind::Gauge, "portcullis_build_info", [("version", "the version")], "1.";
 }
 
@@ -671,6 +678,21 @@ impl Metrics {
         self.cost_table.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the shared store answers.
+    pub fn shared_store_up(&self, up: bool) {
+        self.shared_up.with_label_values::<&str>(&[]).set(i64::from(up));
+    }
+
+    /// The shared store failed to do something.
+    pub fn shared_store_error(&self, cause: &'static str) {
+        self.shared_errors.with_label_values(&[cause]).inc();
+    }
+
+    /// A request was decided without the shared store.
+    pub fn shared_store_fallback(&self) {
+        self.shared_fallbacks.with_label_values::<&str>(&[]).inc();
+    }
+
     /// The state of the persistent collections.
     pub fn store(&self, collections: usize, bytes: usize, evictions: u64) {
         self.store_collections.with_label_values::<&str>(&[]).set(gauge(collections));
@@ -840,6 +862,9 @@ mod tests {
         m.audit_retried("log");
         m.audit_queue("log", 4);
         m.store(1, 2, 3);
+        m.shared_store_up(true);
+        m.shared_store_error("timeout");
+        m.shared_store_fallback();
         m.site_shadow("shop", 7);
         m.shadow("shop", Difference::NewlyBlocked, Duration::from_micros(80));
         m.shadow_rule(942_100, true);

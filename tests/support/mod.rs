@@ -9,4 +9,5 @@ pub mod client;
 pub mod http2;
 pub mod mmdb;
 pub mod origin;
+pub mod redis;
 pub mod server;

@@ -295,6 +295,6 @@ fn config() -> Checked {
             grace: Duration::from_secs(10),
         },
         reload: Reload { interval: None },
-        store: Store { collections: 1_000, bytes: 1_000_000, limit_keys: 10_000 },
+        store: Store { collections: 1_000, bytes: 1_000_000, limit_keys: 10_000, redis: None },
     }
 }

@@ -1,0 +1,291 @@
+//! Several instances behind a balancer, which share nothing but a real Redis and the same configuration.
+
+#![cfg(all(feature = "server", unix))]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+use support::http2::Identity;
+use support::origin::Origin;
+use support::redis::{Redis, balance};
+
+const SITE: &str = "    rate_limits:
+      - {name: budget, paths: [/budget], requests: 30, period: 1h, key: 'header:X-Who'}
+";
+
+/// `portcullis run`; it is killed when this is dropped.
+struct Instance {
+    process: Child,
+    proxy: SocketAddr,
+    admin: SocketAddr,
+    said: Receiver<String>,
+}
+
+impl Instance {
+    /// `store` is a mapping's inside.
+    fn start(directory: &tempfile::TempDir, origin: &Origin, store: &str) -> Self {
+        fs::write(
+            directory.path().join("rules.conf"),
+            "SecRuleEngine On\nSecRule ARGS:q \"@contains attack\" \"id:1,phase:1,deny,status:403,log\"\n",
+        )
+        .unwrap();
+        let text = format!(
+            "listeners: ['127.0.0.1:0']
+admin: {{address: '127.0.0.1:0', token: 0123456789abcdef}}
+reload: {{watch: false}}
+process: {{workers: 2}}
+trusted_proxies: [127.0.0.1]
+bans: {{threshold: 3, duration: 1h}}
+store: {{redis: {{{store}}}}}
+sites:
+  - name: shop
+    upstreams: ['http://{}']
+    rules: rules.conf
+{SITE}",
+            origin.address
+        );
+        let path = directory.path().join("portcullis.yaml");
+        fs::write(&path, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.arg("run").arg("-c").arg(&path).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (tell, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let mut told = Vec::new();
+        let mut address = |prefix: &str| loop {
+            let line: String =
+                said.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("{told:#?}"));
+            if let Some(address) = line.strip_prefix(prefix) {
+                break address.parse().unwrap();
+            }
+            told.push(line);
+        };
+        let (proxy, admin) = (address("listening on "), address("admin on http://"));
+        Self { process, proxy, admin, said }
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let text = ask(self.admin, "GET /metrics", "").1;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|v| v.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Waits until the shared store is there, or gone.
+    fn wait_for_store(&self, is_up: bool) {
+        wait(|| (self.metric("portcullis_shared_store_up") > 0.5) == is_up);
+    }
+
+    /// Everything it has said so far.
+    fn log(&self) -> String {
+        self.said.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    fn bans(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.arg("bans").args(arguments).args(["--admin", &self.admin.to_string()]);
+        command.env("PORTCULLIS_ADMIN_TOKEN", "0123456789abcdef");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn wait(mut is_due: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_due() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "what was awaited has not happened");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// One request on a connection of its own: status and body; status 0 when there was no sound answer.
+fn ask(address: SocketAddr, line: &str, headers: &str) -> (u16, String) {
+    let mut text = String::new();
+    let answer = TcpStream::connect(address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        write!(stream, "{line} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n")?;
+        stream.read_to_string(&mut text)
+    });
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).filter(|_| answer.is_ok());
+    (status.unwrap_or(0), body.to_owned())
+}
+
+/// How many of `count` requests of somebody pass; none of them is answered anything but 200 or 429.
+fn passed(address: SocketAddr, who: &str, count: usize) -> usize {
+    let statuses: Vec<u16> =
+        (0..count).map(|_| ask(address, "GET /budget", &format!("X-Who: {who}\r\n")).0).collect();
+    assert!(statuses.iter().all(|s| matches!(s, 200 | 429)), "{statuses:?}");
+    statuses.iter().filter(|s| **s == 200).count()
+}
+
+#[test]
+fn three_instances_count_together_and_go_on_alone() {
+    let Some(mut redis) = Redis::start(&["--requirepass", "hunter2-hunter2"]) else { return };
+    let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("password"), "hunter2-hunter2\n").unwrap();
+    // A machine under load may be late more often than the default allows; what is tested here is who counts.
+    let store = format!("url: 'redis://127.0.0.1:{}/2', password_file: password, timeout: 500ms", redis.port);
+    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
+    let front = balance(instances.iter().map(|i| i.proxy).collect());
+    instances.iter().for_each(|i| i.wait_for_store(true));
+
+    // One budget for all of them.
+    assert_eq!(passed(front, "ann", 60), 30);
+    let refused = |i: &Instance| {
+        i.metric(
+            "portcullis_admission_refusals_total{control=\"rate_limited\",outcome=\"refused\",rule=\"budget\",site=\"shop\"}",
+        )
+    };
+    assert!(instances.iter().all(|i| refused(i) >= 5.0), "each has refused its part");
+    let fallbacks = |i: &Instance| i.metric("portcullis_shared_store_fallbacks_total");
+    assert!(instances.iter().all(|i| fallbacks(i) == 0.0));
+
+    // Bans as well: three blocked requests, one at each; then refused everywhere, and lifted everywhere.
+    for _ in 0..3 {
+        let headers = "X-Forwarded-For: 192.0.2.7\r\n";
+        assert_eq!(ask(front, "GET /?q=attack", headers).0, 403);
+    }
+    wait(|| instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.7")));
+    for instance in &instances {
+        assert_eq!(ask(instance.proxy, "GET /", "X-Forwarded-For: 192.0.2.7\r\n").0, 403);
+        assert_eq!(ask(instance.proxy, "GET /", "X-Forwarded-For: 192.0.2.8\r\n").0, 200);
+    }
+    assert_eq!(instances[1].bans(&["lift", "192.0.2.7"]), "lifted 192.0.2.7\n");
+    wait(|| instances.iter().all(|i| ask(i.proxy, "GET /", "X-Forwarded-For: 192.0.2.7\r\n").0 == 200));
+    assert_eq!(ask(front, "GET /?q=attack", "X-Forwarded-For: 192.0.2.9\r\n").0, 403);
+
+    // Without it, each goes on by itself: with what it knew, and at once.
+    redis.stop();
+    instances.iter().for_each(|i| i.wait_for_store(false));
+    let begun = Instant::now();
+    assert_eq!(passed(front, "ann", 9), 0, "who was held back still is");
+    let alone = passed(front, "bob", 120);
+    assert_eq!(alone, 90, "thirty at each");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(instances.iter().all(|i| fallbacks(i) >= 40.0));
+    for _ in 0..9 {
+        assert_eq!(ask(front, "GET /?q=attack", "X-Forwarded-For: 192.0.2.10\r\n").0, 403);
+    }
+    wait(|| instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.10")));
+
+    // It comes back, and has forgotten everything; they have not.
+    redis.go();
+    instances.iter().for_each(|i| i.wait_for_store(true));
+    assert_eq!(passed(front, "bob", 9), 0);
+    assert_eq!(passed(front, "cid", 60), 30);
+    assert!(instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.10")));
+    for instance in &instances {
+        let log = instance.log();
+        assert!(
+            log.contains("the shared store is gone") && log.contains("the shared store is there"),
+            "{log}"
+        );
+        assert!(!log.contains("hunter2"), "{log}");
+    }
+}
+
+#[test]
+fn stopping_and_starting_it_under_load_gives_no_wrong_answer() {
+    let Some(mut redis) = Redis::start(&[]) else { return };
+    let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("url: 'redis://127.0.0.1:{}', timeout: 20ms", redis.port);
+    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
+    let front = balance(instances.iter().map(|i| i.proxy).collect());
+    instances.iter().for_each(|i| i.wait_for_store(true));
+
+    let (stop, asked, wrong) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (passed, slowest) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for worker in 0..3 {
+            let (stop, asked, wrong, passed, slowest) = (&stop, &asked, &wrong, &passed, &slowest);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    let (line, headers) = match worker {
+                        0 => ("GET /budget", "X-Who: dan\r\n"),
+                        _ => ("GET /", ""),
+                    };
+                    let (status, body) = ask(front, line, headers);
+                    let is_right = match status {
+                        200 => body == "fine",
+                        429 => worker == 0,
+                        _ => false,
+                    };
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    wrong.fetch_add(usize::from(!is_right), Ordering::Relaxed);
+                    passed.fetch_add(usize::from(worker == 0 && status == 200), Ordering::Relaxed);
+                    let millis = usize::try_from(begun.elapsed().as_millis()).unwrap();
+                    slowest.fetch_max(millis, Ordering::Relaxed);
+                }
+            });
+        }
+        let pause = || std::thread::sleep(Duration::from_millis(700));
+        for _ in 0..2 {
+            pause();
+            redis.stop();
+            pause();
+            redis.go();
+            pause();
+            redis.freeze(true);
+            pause();
+            redis.freeze(false);
+        }
+        pause();
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (asked, wrong) = (asked.into_inner(), wrong.into_inner());
+    assert!(wrong == 0 && asked > 100, "{wrong} wrong answers of {asked}");
+    let passed = passed.into_inner();
+    assert!((30..=90).contains(&passed), "{passed} passed: at least a budget, at most one at each instance");
+    assert!(slowest.into_inner() < 5_000, "no request waits for a store that is frozen");
+    instances.iter().for_each(|i| i.wait_for_store(true));
+    assert_eq!(self::passed(front, "eve", 60), 30, "all is as before");
+}
+
+#[test]
+fn the_connection_may_be_tls() {
+    let identity = Identity::new(&["localhost"]);
+    let file = |name: &str| identity.files.path().join(name).display().to_string();
+    let (certificate, key) = (file("cert.pem"), file("key.pem"));
+    let arguments = [
+        "--port",
+        "0",
+        "--tls-port",
+        "PORT",
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let Some(redis) = Redis::start(&arguments) else { return };
+    let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
+    let directory = tempfile::tempdir().unwrap();
+    let store = |ca: &str| format!("url: 'rediss://localhost:{}', timeout: 500ms{ca}", redis.port);
+    let trusting = Instance::start(&directory, &origin, &store(&format!(", ca: '{certificate}'")));
+    trusting.wait_for_store(true);
+    assert_eq!(passed(trusting.proxy, "ann", 40), 30);
+    assert_eq!(trusting.metric("portcullis_shared_store_fallbacks_total"), 0.0);
+    // An authority that is not trusted is no store, and keeps nothing from being served.
+    let wary = Instance::start(&directory, &origin, &store(""));
+    assert_eq!(passed(wary.proxy, "ann", 40), 30);
+    assert_eq!(wary.metric("portcullis_shared_store_up"), 0.0);
+}
