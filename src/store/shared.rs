@@ -222,7 +222,7 @@ impl SharedStore {
             || error.is_unrecoverable_error();
         if is_of_connection {
             self.metrics.shared_store_error("connection");
-            self.lose(link, &error.category().to_owned());
+            self.lose(link, error.category());
         } else {
             self.metrics.shared_store_error("command");
             // The server's own words, which quote no value of ours.
