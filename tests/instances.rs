@@ -1,6 +1,7 @@
 //! Several instances behind a balancer, which share nothing but a real Redis and the same configuration.
 
 #![cfg(all(feature = "server", unix))]
+#![allow(clippy::unwrap_used, reason = "a test's broken assumption is its failure")]
 
 mod support;
 
