@@ -1,0 +1,4 @@
+//! Fuzzes the configuration file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| portcullis_fuzz::configuration(data));
