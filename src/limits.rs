@@ -85,6 +85,10 @@ pub const HITS_PER_TRANSACTION: usize = 512;
 pub const MATCHES_PER_HIT: usize = 16;
 /// Bytes shown of a matched value.
 pub const MATCH_VALUE_BYTES: usize = 1_024;
+/// Rules that a trace keeps, of those that matched and of those that began to. Rulesets have two thousand.
+pub const TRACED_RULES: usize = 4_096;
+/// Bytes that a trace keeps of a value, and of what each transformation made of it.
+pub const TRACED_VALUE_BYTES: usize = 4_096;
 /// Bytes of an expanded `logdata`; ModSecurity cuts at 512.
 pub const LOGDATA_BYTES: usize = 4_096;
 /// Bytes of a redirect's location.

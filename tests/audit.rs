@@ -91,6 +91,7 @@ fn facts() -> Facts {
         status: 403,
         duration: Duration::from_micros(1_234),
         upstream: Some("10.0.0.9:80".to_owned()),
+        generation: "5ad1".to_owned(),
     }
 }
 
@@ -108,7 +109,7 @@ fn json_line(report: &Report, format: Format) -> Value {
 #[test]
 fn the_native_schema_is_stable() {
     let expected = json!({
-        "id": "01HX", "time": "2026-11-22T11:26:34.123456Z", "site": "shop", "duration_ms": 1.234,
+        "id": "01HX", "time": "2026-11-22T11:26:34.123456Z", "site": "shop", "generation": "5ad1", "duration_ms": 1.234,
         "client": {"ip": "192.0.2.7", "port": 4711}, "server": {"ip": "10.0.0.1", "port": 443},
         "request": {
             "method": "POST", "uri": "/s?q=1%27", "protocol": "HTTP/1.1",

@@ -203,6 +203,7 @@ fn finished_requests_are_counted_and_recorded() {
         request_bytes: 10,
         response_bytes: 20,
         upstream: None,
+        generation: String::new(),
     };
     let denial = Interruption { disruption: Disruption::Deny, status: 403, rule_id: 1, phase: 2 };
     let hit = RuleHit {

@@ -94,6 +94,7 @@ impl Bench {
             duration: Duration::from_millis(2),
             request_bytes: 0,
             response_bytes: 0,
+            generation: String::new(),
             upstream: None,
         });
     }

@@ -8,6 +8,7 @@ mod bans;
 mod candidates;
 mod changes;
 mod desk;
+mod explain;
 mod facts;
 mod gate;
 mod guard;

@@ -29,6 +29,7 @@ enum Task {
     History,
     Transactions,
     Transaction,
+    Explain,
     Patches,
     Upstreams,
     Changes,
@@ -66,6 +67,7 @@ const ROUTES: &[(&str, Method, Need, Task)] = &[
     ("/api/history", Method::GET, Need::Read, Task::History),
     ("/api/transactions", Method::GET, Need::Read, Task::Transactions),
     ("/api/transactions/*", Method::GET, Need::Read, Task::Transaction),
+    ("/api/explain/*", Method::GET, Need::Read, Task::Explain),
     ("/api/patches", Method::GET, Need::Read, Task::Patches),
     ("/api/upstreams", Method::GET, Need::Read, Task::Upstreams),
     ("/api/changes", Method::GET, Need::Read, Task::Changes),
@@ -159,6 +161,10 @@ pub(super) async fn answer<B>(
                 reply::problem(StatusCode::NOT_FOUND, "no such transaction is in memory; see the audit log")
             }
         },
+        Task::Explain => {
+            let query = request.uri().query().unwrap_or_default();
+            super::explain::explanation(desk, member(route, path).unwrap_or_default(), query).await
+        }
         Task::Patches => reply::json(&facts::patches(&desk.subject)),
         Task::Upstreams => reply::json(&facts::upstreams(&generation)),
         Task::Changes => reply::json(&json!({ "changes": desk.changes.list() })),

@@ -18,6 +18,8 @@ pub struct Facts {
     pub duration: Duration,
     /// The upstream that was asked.
     pub upstream: Option<String>,
+    /// The hash of the generation, configuration and rules, by which it was served; empty when that is not known.
+    pub generation: String,
 }
 
 /// How a record is written.
@@ -68,6 +70,11 @@ impl Auditor {
         let shadow =
             shadow.map(|shadow| Shadow::new(report, shadow, &Masker::new(&self.names, &shadow.report)));
         Record { shadow, ..Record::new(report, facts, &Masker::new(&self.names, report)) }
+    }
+
+    /// What must be masked of a transaction, for those who show more of it than a record has.
+    pub fn masker<'a>(&'a self, report: &'a Report) -> Masker<'a> {
+        Masker::new(&self.names, report)
     }
 
     /// The record as one line in the auditor's format, newline included. Whether the ruleset wants the transaction

@@ -1,16 +1,33 @@
 //! The one place where things are redacted: every text of a record that may quote a client passes here.
 
 use super::bounds;
+use super::record::{Hit, hit};
 use super::redaction::{COOKIES, Names};
 use super::secrets::{MASK, Searcher, Secrets, named_values};
 use super::shaped::shaped;
 use super::text::bounded;
+use super::text::lossless;
 use crate::engine::{Report, RuleHit};
 use base64::Engine as _;
+use serde::Serialize;
 use std::borrow::Cow;
+use std::ops::Range;
+
+/// A piece of a value that has been masked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// The text, bytes that are none written as [`lossless`] does.
+    pub text: String,
+    /// Whether it is of what an operator matched.
+    #[serde(rename = "match", skip_serializing_if = "std::ops::Not::not")]
+    pub matched: bool,
+    /// Whether something secret stood here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
+}
 
 /// What must be masked in one transaction.
-pub(super) struct Masker<'a> {
+pub struct Masker<'a> {
     names: &'a Names,
     report: &'a Report,
     searcher: Searcher,
@@ -22,7 +39,7 @@ impl<'a> Masker<'a> {
     }
 
     /// Free text, cut to `limit` bytes.
-    pub(super) fn text<'t>(&self, text: &'t [u8], limit: usize) -> Cow<'t, str> {
+    pub fn text<'t>(&self, text: &'t [u8], limit: usize) -> Cow<'t, str> {
         // Cut some way behind the limit first: a secret that lies across it is recognised by its beginning, and
         // the work is bounded.
         let near = text.get(..limit.saturating_add(limit)).unwrap_or(text);
@@ -39,7 +56,8 @@ impl<'a> Masker<'a> {
         shown
     }
 
-    pub(super) fn body<'t>(&self, body: &'t [u8]) -> Cow<'t, str> {
+    /// A body.
+    pub fn body<'t>(&self, body: &'t [u8]) -> Cow<'t, str> {
         self.text(body, bounds::BODY)
     }
 
@@ -60,7 +78,8 @@ impl<'a> Masker<'a> {
         self.body(&form).into_owned()
     }
 
-    pub(super) fn request_header<'t>(&self, name: &[u8], value: &'t [u8]) -> Cow<'t, str> {
+    /// A request header's value.
+    pub fn request_header<'t>(&self, name: &[u8], value: &'t [u8]) -> Cow<'t, str> {
         self.header(name, value, &self.report.sanitised.request_headers)
     }
 
@@ -99,8 +118,45 @@ impl<'a> Masker<'a> {
         self.text(&masked, limit).into_owned().into()
     }
 
+    /// A rule's record.
+    pub fn hit<'t>(&self, rule: &'t RuleHit) -> Hit<'t> {
+        hit(rule, self)
+    }
+
+    /// A value of `variable` in pieces: what matched (`range`), what is secret, and the rest. Where a secret and what
+    /// matched overlap, all of the secret counts as matched.
+    pub fn pieces(&self, variable: &str, value: &[u8], range: Option<&Range<usize>>) -> Vec<Piece> {
+        if value.is_empty() {
+            return Vec::new();
+        }
+        let matched = range.filter(|r| r.start < r.end && r.end <= value.len());
+        let masked = |matched| Piece { text: MASK.to_owned(), matched, redacted: true };
+        let hidden = match self.searcher.hidden(value, self.names) {
+            Some(hidden) if !self.is_secret(variable) => hidden,
+            _ => return vec![masked(matched.is_some())],
+        };
+        let mut pieces = Vec::new();
+        let mut hidden = hidden.into_iter().peekable();
+        let mut at = 0;
+        while at < value.len() {
+            if let Some(secret) = hidden.next_if(|secret| secret.start <= at) {
+                pieces.push(masked(matched.is_some_and(|m| m.start < secret.end && secret.start < m.end)));
+                at = secret.end.max(at + 1);
+                continue;
+            }
+            let borders = [hidden.peek().map(|s| s.start), matched.map(|m| m.start), matched.map(|m| m.end)];
+            let end =
+                borders.into_iter().flatten().filter(|border| *border > at).min().unwrap_or(value.len());
+            let text = lossless(value.get(at..end).unwrap_or_default()).into_owned();
+            let matched = matched.is_some_and(|m| m.contains(&at));
+            pieces.push(Piece { text, matched, redacted: false });
+            at = end;
+        }
+        pieces
+    }
+
     /// Whether what `variable` holds is a secret by its name.
-    pub(super) fn is_secret(&self, variable: &str) -> bool {
+    pub fn is_secret(&self, variable: &str) -> bool {
         let (collection, member) = variable.split_once(':').unwrap_or((variable, ""));
         let member = member.as_bytes();
         let collection = collection.trim_start_matches(['&', '!']);

@@ -20,6 +20,7 @@ mod text;
 
 pub use auditor::{Auditor, Facts, Format, SHORT};
 pub use derived::Outcome;
+pub use mask::{Masker, Piece};
 pub use record::{
     Body, Endpoint, File, Happening, Hit, Matched, Omitted, Record, Request, Response, Score, Shadow,
     Upstream, Verdict, is_interrupted, mode_name,

@@ -21,6 +21,9 @@ pub struct Record<'a> {
     pub time: String,
     /// The site's name.
     pub site: Cow<'a, str>,
+    /// The hash of the generation by which it was served.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub generation: Cow<'a, str>,
     /// Milliseconds from its beginning to the end of the answer.
     pub duration_ms: f64,
     /// The client as rules saw it.
@@ -192,7 +195,7 @@ impl<'a> Shadow<'a> {
             rules_added: shadow
                 .added(report)
                 .take(bounds::SHADOW_RULES)
-                .map(|hit| rule(hit, masker))
+                .map(|one| hit(one, masker))
                 .collect(),
             rules_removed: shadow.removed(report).into_iter().take(bounds::SHADOW_RULES).collect(),
             missing: missing.into_iter().filter(|(is, _)| *is).map(|(_, part)| part).collect(),
@@ -346,6 +349,7 @@ impl<'a> Record<'a> {
             id: bounded(report.id.as_bytes(), bounds::NAME),
             time: started.format(&Rfc3339).unwrap_or_default(),
             site: bounded(facts.site.as_bytes(), bounds::NAME),
+            generation: plain(&facts.generation, bounds::NAME),
             duration_ms: (facts.duration.as_secs_f64() * 1e6).round() / 1e3,
             client: report.client.map(endpoint),
             server: report.server.map(endpoint),
@@ -359,7 +363,7 @@ impl<'a> Record<'a> {
             decision: verdict(report.decision.interruption(), masker),
             suppressed: report.suppressed.as_ref().map(|i| verdict(Some(i), masker)),
             score: score(report),
-            rules: logged.iter().take(bounds::RULES).map(|hit| rule(hit, masker)).collect(),
+            rules: logged.iter().take(bounds::RULES).map(|one| hit(one, masker)).collect(),
             events: report.events.iter().take(bounds::EVENTS).map(|e| happening(e, masker)).collect(),
             shadow: None,
             omitted,
@@ -455,7 +459,8 @@ fn verdict<'a>(interruption: Option<&'a Interruption>, masker: &Masker<'_>) -> V
     }
 }
 
-fn rule<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
+/// A rule's record.
+pub(super) fn hit<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
     let quotes_secret = hit.matches.iter().any(|m| masker.is_secret(&m.variable));
     let mut matches = hit.matches.iter().take(bounds::MATCHES).map(|m| matched(m, masker));
     let first = matches.next();

@@ -162,6 +162,25 @@ impl Few {
 }
 
 impl Searcher {
+    /// Where secrets stand in `text`, in order and apart from each other; none when all of it is to be masked.
+    pub(super) fn hidden(&self, text: &[u8], names: &Names) -> Option<Vec<Range<usize>>> {
+        if self.overflow {
+            return None;
+        }
+        let mut ranges = named_values(text, names);
+        self.known_values(text, &mut ranges);
+        ranges.retain(|r| r.start < r.end);
+        ranges.sort_by_key(|r| r.start);
+        let mut apart: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            match apart.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => apart.push(range),
+            }
+        }
+        Some(apart)
+    }
+
     /// `text` with every secret masked.
     pub(super) fn mask<'a>(&self, text: &'a [u8], names: &Names) -> Cow<'a, [u8]> {
         if self.overflow {

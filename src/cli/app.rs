@@ -24,6 +24,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Replay(args) => return replay::replay(args),
         Command::Promote(args) => promote::promote(args),
         Command::Top(args) => top::top(args),
+        Command::Explain(args) => super::explain::explain(args),
         Command::Patch(command) => patch::patch(command),
         Command::Bans(command) => bans::bans(command),
         Command::Convert(args) => convert::convert(args),

@@ -42,6 +42,9 @@ pub enum Command {
     /// Show the rules of a running instance that take most time.
     #[command(after_help = super::top::HELP)]
     Top(super::TopArgs),
+    /// Tell why a request was blocked, or would be, and the narrowest exclusion that lets it pass.
+    #[command(after_help = super::explain::HELP)]
+    Explain(super::ExplainArgs),
     /// Virtual patches: write one from an exploit, list those inside.
     #[command(subcommand, disable_help_subcommand = true)]
     Patch(PatchCommand),

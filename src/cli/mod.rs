@@ -1,4 +1,4 @@
-//! The command line: `run`, `check`, `test`, `version`, `completions`.
+//! The command line: `run`, `check`, `test`, `explain`, `version`, `completions`.
 
 pub mod demo;
 pub mod ftw;
@@ -11,6 +11,7 @@ mod check;
 mod compat;
 mod console;
 mod convert;
+mod explain;
 mod notify;
 mod origin;
 mod patch;
@@ -23,6 +24,7 @@ mod rules;
 mod run;
 mod score;
 mod source;
+mod subject;
 mod template;
 mod test;
 mod top;
@@ -34,6 +36,7 @@ pub use args::{
     AdminArgs, BansCommand, CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs,
     RunArgs, SchemaOf, ScoreArgs, Settings, Syntax, TestArgs,
 };
+pub use explain::ExplainArgs;
 pub use origin::{Origin, OriginReply, OriginRequest};
 pub use promote::PromoteArgs;
 pub use reference::reference;

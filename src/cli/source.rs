@@ -10,6 +10,8 @@ pub(super) struct SourceRequest {
     pub(super) method: String,
     /// The target, from the first slash on.
     pub(super) target: String,
+    /// The host, where a URL names it.
+    pub(super) host: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -39,8 +41,10 @@ pub(super) struct About {
 pub(super) struct Source {
     pub(super) requests: Vec<SourceRequest>,
     pub(super) about: About,
-    /// What was guessed, for the person who reads the patch.
+    /// What was guessed, for the person who reads what is made of it.
     pub(super) guesses: Vec<String>,
+    /// It is a command of curl, which adds headers of its own.
+    pub(super) is_command: bool,
 }
 
 /// Reads the file at `path`, whatever of the four it is; `-` is standard input.
@@ -83,7 +87,7 @@ pub(super) fn read(text: &str) -> Result<Source, String> {
     if ["curl ", "curl\t", "curl.exe "].iter().any(|name| command.starts_with(name)) {
         let mut guesses = Vec::new();
         let request = curl(command, &mut guesses)?;
-        return Ok(Source { requests: vec![request], guesses, ..Source::default() });
+        return Ok(Source { requests: vec![request], guesses, is_command: true, ..Source::default() });
     }
     if start.starts_with(['{', '[']) {
         let value: Value =
@@ -119,7 +123,7 @@ fn raw(text: &str) -> Result<SourceRequest, String> {
         }
     }
     let body = rest.strip_suffix('\n').unwrap_or(rest).as_bytes().to_vec();
-    Ok(SourceRequest { method: method.to_owned(), target: path_of(target), headers, body })
+    Ok(SourceRequest { method: method.to_owned(), target: path_of(target), host: None, headers, body })
 }
 
 /// The part of a URL from its path on.
@@ -132,6 +136,14 @@ fn path_of(url: &str) -> String {
     };
     let path = path.split('#').next().unwrap_or(path);
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+/// Host and port of a URL, without credentials.
+fn host_of(url: &str) -> Option<String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (!host.is_empty()).then(|| host.to_owned())
 }
 
 /// A command line of curl, as a shell would read it.
@@ -200,6 +212,7 @@ fn curl(text: &str, guesses: &mut Vec<String>) -> Result<SourceRequest, String> 
     }
     let url = url.ok_or("the command names no URL")?;
     request.target = target.unwrap_or_else(|| path_of(&url));
+    request.host = host_of(&url);
     let body = data.join("&");
     if as_query {
         let separator = if request.target.contains('?') { '&' } else { '?' };
@@ -503,6 +516,7 @@ fn har(value: &Value) -> Result<Source, String> {
                     target: path_of(url),
                     headers,
                     body: Vec::new(),
+                    host: None,
                 };
                 multipart(&mut form, &parts.collect::<Vec<_>>());
                 source.requests.push(form);
@@ -521,6 +535,7 @@ fn har(value: &Value) -> Result<Source, String> {
         source.requests.push(SourceRequest {
             method: method.to_owned(),
             target,
+            host: host_of(url),
             headers,
             body: body.into_bytes(),
         });
@@ -561,7 +576,13 @@ fn nuclei(text: &str) -> Result<Source, String> {
             let target = path_of(&fill(path, &mut source.guesses));
             let headers = headers.iter().map(|(n, v)| (n.clone(), fill(v, &mut source.guesses))).collect();
             let method = block["method"].as_str().unwrap_or("GET").to_owned();
-            source.requests.push(SourceRequest { method, target, headers, body: body.clone().into_bytes() });
+            source.requests.push(SourceRequest {
+                method,
+                target,
+                host: None,
+                headers,
+                body: body.clone().into_bytes(),
+            });
         }
     }
     source.guesses.dedup();

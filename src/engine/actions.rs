@@ -1,6 +1,7 @@
 //! What a rule does once it matches: assignments at each match, the rest when its whole chain has matched.
 
 use super::lanes::RemovedTarget;
+use super::trace::Sum;
 use super::transaction::Transaction;
 use super::tx::{TxValue, parse_number};
 use super::values::ValueId;
@@ -53,13 +54,20 @@ impl Transaction {
             self.highest_severity = self.highest_severity.min(severity);
         }
         let disruptive = self.disrupt(ruleset, head, rule);
+        let hits = self.hits.len();
         if rule.meta.log || rule.meta.auditlog {
             self.record(ruleset, rule, disruptive);
+        }
+        if self.trace.is_some() {
+            let hit = (self.hits.len() > hits).then_some(hits);
+            let links = std::iter::successors(Some(head), |link| ruleset.rule(*link).next).count();
+            self.trace_rule(links, true, hit, disruptive);
         }
     }
 
     fn assign(&mut self, ruleset: &Ruleset, set: &SetVar) {
         match &set.target {
+            SetTarget::Tx(TxName::Slot(slot)) if self.is_pinned(*slot) => {}
             SetTarget::Tx(TxName::Slot(slot)) => match &set.operation {
                 SetOperation::Unset => *self.tx.get_mut(*slot) = TxValue::Unset,
                 SetOperation::Assign(template) => match template.number {
@@ -73,7 +81,15 @@ impl Transaction {
                 SetOperation::Add(template) | SetOperation::Subtract(template) => {
                     let amount = self.amount(ruleset, template);
                     let old = self.tx.get(*slot).number();
-                    *self.tx.get_mut(*slot) = TxValue::Int(applied(&set.operation, old, amount));
+                    let new = applied(&set.operation, old, amount);
+                    *self.tx.get_mut(*slot) = TxValue::Int(new);
+                    if self.trace.is_some() {
+                        let from = match &*template.pieces {
+                            [crate::ruleset::Piece::Slot(from)] => Some(*from),
+                            _ => None,
+                        };
+                        self.trace_sum(Sum { slot: *slot, amount: new.saturating_sub(old), from });
+                    }
                 }
             },
             SetTarget::Tx(TxName::Dynamic(name)) => {

@@ -135,6 +135,9 @@ impl Transaction {
         while let Some(index) = link {
             let rule = ruleset.rule(index);
             let is_head = index == head;
+            if self.trace.is_some() {
+                self.trace_link(index);
+            }
             let matched = match &rule.matcher {
                 Matcher::Always => {
                     self.on_match(ruleset, rule);
@@ -162,6 +165,9 @@ impl Transaction {
             };
             if !matched {
                 self.matched.clear();
+                if number > 0 && self.trace.is_some() {
+                    self.trace_rule(usize::from(number), false, None, false);
+                }
                 return false;
             }
             link = rule.next;
@@ -210,6 +216,9 @@ impl Transaction {
         self.forget_matched(is_head);
         let at = LaneValue { variable: Variable::Tx, name, raw: value, count };
         self.remember(Matched { at, value, range: None });
+        if self.trace.is_some() {
+            self.trace_match(ruleset, at, value, None, &[], false);
+        }
         self.on_match(ruleset, rule);
         true
     }
@@ -363,7 +372,12 @@ impl Transaction {
         let range = self.found.matched.clone();
         // What is remembered outlives the next transformation.
         let value = self.values.kept(value);
-        self.remember(Matched { at, value, range });
+        self.remember(Matched { at, value, range: range.clone() });
+        if self.trace.is_some() {
+            let lane = ruleset.lane(scan.lane);
+            let chain = if at.count { &[][..] } else { ruleset.chain(scan.steps.unwrap_or(lane.chain)) };
+            self.trace_match(ruleset, at, value, range, chain, scan.steps.is_some());
+        }
         self.on_match(ruleset, rule);
         true
     }

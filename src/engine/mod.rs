@@ -21,6 +21,7 @@ mod resolve;
 mod response_body;
 mod sieve;
 mod sift;
+mod trace;
 mod transaction;
 mod tx;
 mod values;
@@ -33,5 +34,6 @@ pub use report::{
     AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, FileRecord, MatchedValue, Report,
     RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores,
 };
+pub use trace::{Sum, Trace, TraceOptions, TracedMatch, TracedRule, TracedStep};
 pub use transaction::{Options, Transaction};
 pub use world::{CollectionChange, Collections, NoWorld, World};

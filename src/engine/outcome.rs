@@ -9,16 +9,17 @@ use crate::ruleset::Slot;
 use crate::variable::Variable as V;
 
 impl Transaction {
-    /// Everything that is left to tell.
-    pub(super) fn into_report(mut self, final_status: u16) -> Report {
+    /// Everything that is left to tell. With `whole`, request and response are told whether or not they are to be
+    /// audited.
+    pub(super) fn into_report(mut self, final_status: u16, whole: bool) -> Report {
         let engine = AuditEngine::from(self.audit_engine);
         let relevant = &self.ruleset.settings.relevant_status;
         let relevant_status = relevant.as_ref().is_some_and(|r| r.matches(final_status))
             || self.events.iter().any(|event| event.kind.is_refusal());
         let audit = AuditSettings { engine, parts: self.audit_parts, relevant_status };
-        let is_audited = self.keeps_request || audit.wants(&self.hits);
+        let is_audited = whole || self.keeps_request || audit.wants(&self.hits);
         let request = if is_audited { self.request_record() } else { RequestRecord::default() };
-        let request = RequestRecord { body: self.request_body_record(audit, is_audited), ..request };
+        let request = RequestRecord { body: self.request_body_record(audit, is_audited, whole), ..request };
         let response = self.has_response.then(|| {
             let response = if is_audited { self.response_record() } else { ResponseRecord::default() };
             let body = self.response_body_record(audit, is_audited);
@@ -95,8 +96,8 @@ impl Transaction {
         }
     }
 
-    fn request_body_record(&mut self, audit: AuditSettings, is_audited: bool) -> BodyRecord {
-        let is_shown = is_audited && (audit.parts.has(b'C') || audit.parts.has(b'I'));
+    fn request_body_record(&mut self, audit: AuditSettings, is_audited: bool, whole: bool) -> BodyRecord {
+        let is_shown = whole || is_audited && (audit.parts.has(b'C') || audit.parts.has(b'I'));
         BodyRecord {
             bytes: if is_shown { self.request_body.take_bytes() } else { Vec::new() },
             inspected: self.request_body.received,

@@ -101,6 +101,8 @@ pub struct Transaction {
     pub(super) keeps_request: bool,
     /// There when the cost of rules is measured.
     pub(super) costs: Option<Box<Costs>>,
+    /// What is traced; none when nothing is.
+    pub(super) trace: Option<Box<super::trace::Trace>>,
 }
 
 /// A member of a collection.
@@ -165,6 +167,7 @@ impl Transaction {
             sanitised: Sanitised::default(),
             keeps_request: false,
             costs: None,
+            trace: None,
             world: options.world,
             id: options.id,
             ruleset,
@@ -319,7 +322,7 @@ impl Transaction {
     pub fn process_logging(mut self, final_status: u16) -> Report {
         // Logging runs whatever was decided before it, and can disrupt nothing any more.
         let _ = self.run_phase(5);
-        self.into_report(final_status)
+        self.into_report(final_status, false)
     }
 
     /// What an interruption of the engine's own (a limit, not a rule) means under the present mode.

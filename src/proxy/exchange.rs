@@ -486,6 +486,7 @@ impl Exchange {
             response_bytes,
             upstream,
             shadow_time: Duration::ZERO,
+            generation: Arc::clone(&self.generation),
         };
         match tape {
             None => self.shared.observer.finished(finished),

@@ -5,6 +5,7 @@ use super::answer::Trouble;
 use crate::admission::Ruling;
 use crate::config::Site;
 use crate::engine::Report;
+use crate::reload::Generation;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,8 @@ pub struct Finished {
     pub upstream: Option<String>,
     /// How long the candidate ruleset took, when one was asked.
     pub shadow_time: Duration,
+    /// The generation by which it was served.
+    pub generation: Arc<Generation>,
 }
 
 impl Finished {

@@ -57,6 +57,7 @@ impl Observer for Recorder {
 }
 
 fn completed(finished: Finished) -> Completed {
+    let is_recorded = finished.report.is_audited() || finished.report.is_told_by_shadow();
     Completed {
         mishaps: mishaps(&finished),
         turned_away: turned_away(&finished),
@@ -68,6 +69,8 @@ fn completed(finished: Finished) -> Completed {
         request_bytes: finished.request_bytes,
         response_bytes: finished.response_bytes,
         upstream: finished.upstream,
+        // Only what is recorded tells it.
+        generation: if is_recorded { finished.generation.hash.clone() } else { String::new() },
     }
 }
 

@@ -11,6 +11,7 @@ mod generation;
 mod promotion;
 mod recording;
 mod reloader;
+mod workbench;
 
 pub use balancer::{Backend, Balancer, Condition, Lease, NoPick, Pick, Wish};
 pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules, today};
@@ -18,3 +19,4 @@ pub use candidate::{Candidate, Evidence, Seen};
 pub use generation::{Current, Generation, SiteRuntime};
 pub use promotion::{Promoted, Promotion};
 pub use reloader::{Attempt, Hooks, NoHooks, Reloader, StartError, Status};
+pub use workbench::Workbench;

@@ -32,6 +32,8 @@ pub struct Completed {
     pub response_bytes: u64,
     /// The upstream that was asked last.
     pub upstream: Option<String>,
+    /// The hash of the generation by which it was served.
+    pub generation: String,
 }
 
 /// What of a finished request is counted.
@@ -198,6 +200,7 @@ impl Recorder {
             status: done.status,
             duration: done.duration,
             upstream: done.upstream,
+            generation: done.generation,
         };
         let entry = Arc::new(AuditEntry { report: done.report, facts });
         if let Some(traffic) = traffic {

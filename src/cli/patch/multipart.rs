@@ -126,6 +126,7 @@ mod tests {
             target: "/".to_owned(),
             headers: vec![("Content-Type".to_owned(), kind.to_owned())],
             body: body.as_bytes().to_vec(),
+            host: None,
         }
     }
 

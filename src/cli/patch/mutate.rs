@@ -115,6 +115,7 @@ fn elsewhere(
                     target: path.to_owned(),
                     headers,
                     body: format!("{name}={value}").into_bytes(),
+                    ..request.clone()
                 };
                 add("in the body", Some(moved));
             }
@@ -138,7 +139,13 @@ fn elsewhere(
             let target = format!("{}{separator}{name}={value}", request.target);
             add(
                 "in the query string",
-                Some(SourceRequest { method: "GET".to_owned(), target, headers, body: Vec::new() }),
+                Some(SourceRequest {
+                    method: "GET".to_owned(),
+                    target,
+                    headers,
+                    body: Vec::new(),
+                    ..request.clone()
+                }),
             );
         }
         _ => {}

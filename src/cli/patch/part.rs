@@ -290,6 +290,7 @@ mod tests {
                 ("X".to_owned(), "y".to_owned()),
             ],
             body: b"b=c".to_vec(),
+            ..SourceRequest::default()
         };
         let json = SourceRequest {
             headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
