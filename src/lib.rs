@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The modules stand here in the order of their dependencies: each may use those above it and none below it;
-//! `tests/architecture.rs` holds that true. Everything down to [`explain`] is the engine: synchronous, without
+//! `tests/architecture.rs` holds that true. Everything down to [`tune`] is the engine: synchronous, without
 //! I/O, clock, logging or metrics of its own. What follows it needs the feature `server` (on by default).
 
 pub mod source;
@@ -40,6 +40,8 @@ pub mod engine;
 pub mod audit;
 
 pub mod explain;
+
+pub mod tune;
 
 #[cfg(feature = "server")]
 pub mod config;

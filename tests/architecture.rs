@@ -365,7 +365,7 @@ fn path_tree<'a>(mut rest: &'a [Token], prefix: &[String], out: &mut Vec<CodePat
 }
 
 /// The last module of the engine's half of the crate; what stands above it has no I/O, clock, logs or threads.
-const ENGINE_HALF_ENDS: &str = "explain";
+const ENGINE_HALF_ENDS: &str = "tune";
 
 /// Modules that must not know others, though these stand above them.
 const STRANGERS: &[(&str, &[&str])] = &[
@@ -422,7 +422,7 @@ mod checker {
 
     fn faults(name: &str, text: &str) -> Vec<String> {
         let order = module_order(
-            "pub mod limits; pub mod syntax; pub mod transform; pub mod ruleset; pub mod engine; pub mod audit; pub mod explain;\n\
+            "pub mod limits; pub mod syntax; pub mod transform; pub mod ruleset; pub mod engine; pub mod audit; pub mod tune;\n\
              #[cfg(feature = \"server\")]\npub mod store; pub mod proxy; pub mod cli;",
         );
         check(&order, name, text)

@@ -101,7 +101,13 @@ fn report() -> Report {
 
 fn facts() -> Facts {
     let duration = Duration::from_micros(1_634);
-    Facts { site: "shop".to_owned(), status: 403, duration, upstream: Some("10.0.0.9:80".to_owned()) }
+    Facts {
+        site: "shop".to_owned(),
+        status: 403,
+        duration,
+        upstream: Some("10.0.0.9:80".to_owned()),
+        generation: String::new(),
+    }
 }
 
 fn entry(id: &str) -> AuditEntry {

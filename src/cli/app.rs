@@ -25,6 +25,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Promote(args) => promote::promote(args),
         Command::Top(args) => top::top(args),
         Command::Explain(args) => super::explain::explain(args),
+        Command::Tune(args) => super::tune::tune(args),
         Command::Patch(command) => patch::patch(command),
         Command::Bans(command) => bans::bans(command),
         Command::Convert(args) => convert::convert(args),

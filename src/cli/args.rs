@@ -45,6 +45,9 @@ pub enum Command {
     /// Tell why a request was blocked, or would be, and the narrowest exclusion that lets it pass.
     #[command(after_help = super::explain::HELP)]
     Explain(super::ExplainArgs),
+    /// Find false alarms in an audit log, and the exclusions that end them.
+    #[command(after_help = super::tune::HELP)]
+    Tune(super::TuneArgs),
     /// Virtual patches: write one from an exploit, list those inside.
     #[command(subcommand, disable_help_subcommand = true)]
     Patch(PatchCommand),

@@ -28,6 +28,7 @@ mod subject;
 mod template;
 mod test;
 mod top;
+mod tune;
 
 use crate::config::posture;
 
@@ -43,3 +44,4 @@ pub use reference::reference;
 pub use remote::RemoteArgs;
 pub use replay::ReplayArgs;
 pub use top::TopArgs;
+pub use tune::TuneArgs;

@@ -31,6 +31,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Exactly this method and path, of which nothing is secret.
+    pub fn of(method: &[u8], path: &[u8]) -> Self {
+        Self { method: Some(equals(method)), path: Some(equals(path)) }
+    }
+
     /// Exactly this method and path. Where something secret stands in the path, anything may; then the second is true.
     pub fn exact(method: &[u8], path: &[u8], masker: &Masker<'_>) -> (Self, bool) {
         let pieces = masker.pieces("REQUEST_FILENAME", path, None);
@@ -76,6 +81,9 @@ pub(super) fn target(variable: &str, member: Option<&[u8]>, masker: &Masker<'_>)
     let is_path = matches!(variable, "XML" | "REQUEST_XML");
     let plain_or_path = |b: &u8| plain(b) || is_path && b"/*:".contains(b);
     let pieces = masker.pieces("ARGS_NAMES", member, None);
+    if !is_path && !pieces.iter().any(|piece| piece.redacted) {
+        return plain_target(variable, member);
+    }
     match std::str::from_utf8(member) {
         Ok(name)
             if !name.is_empty()
@@ -86,6 +94,16 @@ pub(super) fn target(variable: &str, member: Option<&[u8]>, masker: &Masker<'_>)
         }
         // A slash would end the pattern.
         _ => format!("{variable}:/^{}$/", pattern(&pieces).replace('/', "\\x2f")),
+    }
+}
+
+/// The target of a variable and its member, of which nothing is secret.
+pub fn plain_target(variable: &str, member: &[u8]) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]@$".contains(&b);
+    match std::str::from_utf8(member) {
+        Ok(name) if !name.is_empty() && name.bytes().all(plain) => format!("{variable}:{name}"),
+        // A slash would end the pattern.
+        _ => format!("{variable}:/^{}$/", literal_pattern(member).replace('/', "\\x2f")),
     }
 }
 

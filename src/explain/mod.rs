@@ -22,12 +22,12 @@ mod words;
 
 pub use evaluate::{Evaluation, evaluate};
 pub use exchange::{Exchange, Reply};
-pub use exclusion::{Exclusion, Place, seclang, yaml};
+pub use exclusion::{Exclusion, Place, plain_target, seclang, yaml};
 pub use explanation::{
     Almost, Basis, Decision, Explanation, MatchedValue, Near, Proof, Proposal, Request, Rule, Score, Scores,
     Step,
 };
-pub use proof::{Rules, propose};
+pub use proof::{Need, Rules, needed, propose};
 pub use quote::{escaped, literal_pattern};
 pub use recorded::{Recorded, RecordedHit, RecordedVerdict};
 pub use render::render;

@@ -45,6 +45,8 @@ struct Candidate {
     rule: u64,
     score: i64,
     targets: Vec<Option<String>>,
+    /// The same in parts; none for the whole rule.
+    parts: Vec<(String, Option<Vec<u8>>)>,
     breadth: Breadth,
     /// What matched, for people.
     seen: Vec<String>,
@@ -85,7 +87,7 @@ pub fn propose(
                     request or other rules are loaded";
         return Some(attempt.finish(Proof { proven: false, told: told.to_owned(), score: None }));
     }
-    attempt.add(needed(&ruleset, scoring, evaluation, masker)?);
+    attempt.add(candidates(&ruleset, scoring, evaluation, masker)?);
     let mut proof = Proof { proven: false, told: String::new(), score: None };
     for _ in 0..ROUNDS {
         let changed = match settings.rules.with(&seclang(&attempt.exclusions, &attempt.reason)) {
@@ -107,7 +109,7 @@ pub fn propose(
         };
         let masker = settings.auditor.masker(&again.report);
         let scoring = Scoring::of(&changed);
-        let more = needed(&changed, &scoring, &again, &masker).unwrap_or_default();
+        let more = candidates(&changed, &scoring, &again, &masker).unwrap_or_default();
         if !attempt.add(more) {
             let by = if stop.rule_id == 0 { "a limit".to_owned() } else { format!("rule {}", stop.rule_id) };
             proof.told = format!("evaluated again with it, the request is still stopped by {by}");
@@ -172,8 +174,29 @@ impl Attempt {
     }
 }
 
-/// The least that must not match for the evaluated request to pass, as far as it has been evaluated.
-fn needed(
+/// What must not match of one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The rule.
+    pub rule: u64,
+    /// Variables, with their members where they have any; none when nothing less than the rule would do.
+    pub parts: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// The least that must not match for a stopped request to pass, as far as it has been evaluated. Rules that only keep
+/// books of scores are never among it.
+pub fn needed(
+    ruleset: &Ruleset,
+    scoring: &Scoring,
+    evaluation: &Evaluation,
+    masker: &Masker<'_>,
+) -> Vec<Need> {
+    let all = candidates(ruleset, scoring, evaluation, masker).unwrap_or_default();
+    all.into_iter().map(|one| Need { rule: one.rule, parts: one.parts }).collect()
+}
+
+/// The same with what it costs.
+fn candidates(
     ruleset: &Ruleset,
     scoring: &Scoring,
     evaluation: &Evaluation,
@@ -236,7 +259,7 @@ fn least(mut candidates: Vec<Candidate>, total: i64, threshold: i64) -> Vec<Cand
 fn candidate(ruleset: &Ruleset, rule: &TracedRule, score: i64, masker: &Masker<'_>) -> Candidate {
     let id = ruleset.rule(rule.rule).id;
     let seen: Vec<String> = rule.matches.iter().map(|m| shown(m, masker)).collect();
-    let mut best: Option<(Breadth, Vec<Option<String>>, Vec<String>)> = None;
+    let mut best: Option<(Breadth, Vec<Option<String>>, Vec<&TracedMatch>)> = None;
     for link in links(ruleset, rule.rule) {
         let matches: Vec<&TracedMatch> = rule.matches.iter().filter(|m| m.link == link).collect();
         let Some(breadth) = matches.iter().map(|m| breadth(m)).collect::<Option<Vec<_>>>() else { continue };
@@ -249,11 +272,24 @@ fn candidate(ruleset: &Ruleset, rule: &TracedRule, score: i64, masker: &Masker<'
                     targets.push(target);
                 }
             }
-            best = Some((breadth, targets, matches.iter().map(|m| shown(m, masker)).collect()));
+            best = Some((breadth, targets, matches));
         }
     }
-    let (breadth, targets, seen) = best.unwrap_or((Breadth::Rule, vec![None], seen));
-    Candidate { rule: id, score, targets, breadth, seen }
+    let Some((breadth, targets, matches)) = best else {
+        return Candidate {
+            rule: id,
+            score,
+            targets: vec![None],
+            parts: Vec::new(),
+            breadth: Breadth::Rule,
+            seen,
+        };
+    };
+    let part = |m: &&TracedMatch| (m.variable.name().to_owned(), m.member.clone());
+    let mut parts: Vec<_> = matches.iter().map(part).collect();
+    parts.dedup();
+    let seen = matches.iter().map(|m| shown(m, masker)).collect();
+    Candidate { rule: id, score, targets, parts, breadth, seen }
 }
 
 fn shown(matched: &TracedMatch, masker: &Masker<'_>) -> String {
@@ -307,7 +343,7 @@ fn from_record(record: &Recorded, masker: &Masker<'_>) -> Option<Vec<Candidate>>
             (targets, breadth) = (vec![None], Breadth::Rule);
         }
         let score = hit.severity.as_deref().map_or(0, severity_score);
-        Candidate { rule: hit.id, score, targets, breadth, seen }
+        Candidate { rule: hit.id, score, targets, parts: Vec::new(), breadth, seen }
     };
     if let Some(hit) = record.rules.iter().find(by_itself) {
         return Some(vec![of(hit)]);
