@@ -120,9 +120,15 @@ fn blocked_with(rules: &Workbench, exclusion: &str, exchange: &Exchange) -> bool
     done.stopped_by().is_some()
 }
 
+/// Rules move about in their files.
+fn without_lines(text: &str) -> String {
+    let line = regex::Regex::new(r"\.conf:[0-9]+").expect("a pattern");
+    line.replace_all(text, ".conf:N").into_owned()
+}
+
 #[test]
 fn the_core_rules_are_explained() {
-    insta::assert_snapshot!(render(&ask(&core(), &guestbook(), None), false));
+    insta::assert_snapshot!(without_lines(&render(&ask(&core(), &guestbook(), None), false)));
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn crs_is_explained() {
     let Some(rules) = crs("") else { return };
     let directory = crs_directory().expect("it was there");
     let text = render(&ask(&rules, &guestbook(), None), false);
-    insta::assert_snapshot!(text.replace(&directory.display().to_string(), "CRS"));
+    insta::assert_snapshot!(without_lines(&text.replace(&directory.display().to_string(), "CRS")));
 }
 
 #[test]
