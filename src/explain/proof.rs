@@ -259,32 +259,26 @@ fn least(mut candidates: Vec<Candidate>, total: i64, threshold: i64) -> Vec<Cand
 fn candidate(ruleset: &Ruleset, rule: &TracedRule, score: i64, masker: &Masker<'_>) -> Candidate {
     let id = ruleset.rule(rule.rule).id;
     let seen: Vec<String> = rule.matches.iter().map(|m| shown(m, masker)).collect();
-    let mut best: Option<(Breadth, Vec<Option<String>>, Vec<&TracedMatch>)> = None;
+    let mut best: Option<(Breadth, Vec<&TracedMatch>)> = None;
     for link in links(ruleset, rule.rule) {
         let matches: Vec<&TracedMatch> = rule.matches.iter().filter(|m| m.link == link).collect();
         let Some(breadth) = matches.iter().map(|m| breadth(m)).collect::<Option<Vec<_>>>() else { continue };
         let Some(breadth) = breadth.into_iter().max() else { continue };
-        if best.as_ref().is_none_or(|(least, ..)| breadth < *least) {
-            let mut targets: Vec<Option<String>> = Vec::new();
-            for m in &matches {
-                let target = Some(target(m.variable.name(), m.member.as_deref(), masker));
-                if !targets.contains(&target) {
-                    targets.push(target);
-                }
-            }
-            best = Some((breadth, targets, matches));
+        if best.as_ref().is_none_or(|(least, _)| breadth < *least) {
+            best = Some((breadth, matches));
         }
     }
-    let Some((breadth, targets, matches)) = best else {
-        return Candidate {
-            rule: id,
-            score,
-            targets: vec![None],
-            parts: Vec::new(),
-            breadth: Breadth::Rule,
-            seen,
-        };
+    let Some((breadth, matches)) = best else {
+        let targets = vec![None];
+        return Candidate { rule: id, score, targets, parts: Vec::new(), breadth: Breadth::Rule, seen };
     };
+    let mut targets: Vec<Option<String>> = Vec::new();
+    for m in &matches {
+        let target = Some(target(m.variable.name(), m.member.as_deref(), masker));
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
     let part = |m: &&TracedMatch| (m.variable.name().to_owned(), m.member.clone());
     let mut parts: Vec<_> = matches.iter().map(part).collect();
     parts.dedup();
