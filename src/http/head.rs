@@ -80,10 +80,14 @@ impl RequestHead {
         self.faults.iter().copied().find(|f| f.is_fatal())
     }
 
-    /// Whether the connection must not carry another request after this one: its end was told in two ways, and
-    /// whoever goes by the other one begins the next request elsewhere (RFC 9112 §6.3).
+    /// Whether the connection must not carry another request after this one: the client says that it is its last
+    /// (RFC 9112 §9.6), on whichever of several `Connection` lines; or its end was told in two ways, and whoever goes by
+    /// the other one begins the next request elsewhere (RFC 9112 §6.3).
     pub fn ends_connection(&self) -> bool {
-        self.faults.contains(&Fault::ContentLengthDropped)
+        let says_close = |value: &[u8]| {
+            value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+        };
+        self.faults.contains(&Fault::ContentLengthDropped) || self.values("connection").any(says_close)
     }
 
     /// Whether this is a request of HTTP/0.9, which is a line and nothing else (RFC 1945 §4.1). Who sends one reads

@@ -303,6 +303,11 @@ async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>)
     session.set_read_timeout(Some(site.timeouts.body_read));
     session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
     let head = &exchange.arrival.head;
+    // Those of HTTP/1 were refused where they were read.
+    if let Some(fault) = head.fatal() {
+        exchange.note(EventKind::MalformedRequest, &format!("{}: {}", fault.name(), fault.sentence()));
+        return Err(exchange.answer(&Trouble::Malformed(fault)));
+    }
     let has_body = !session.is_body_empty();
     exchange.has_body(has_body);
     if has_body && expects_continue(head) {
@@ -411,6 +416,10 @@ fn arrival_of_http2(session: &mut Session) -> Arrival {
     };
     let method = request.method.as_str().as_bytes().to_vec();
     let target = request.raw_path().to_vec();
+    // The library takes `*` for any method, and upstreams take it for `OPTIONS` only (RFC 9110 §7.1).
+    if target == b"*" && method != b"OPTIONS" {
+        faults.push(Fault::BadTarget);
+    }
     let mut headers: Vec<(Vec<u8>, Vec<u8>)> = request
         .headers
         .iter()
