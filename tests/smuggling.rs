@@ -171,7 +171,7 @@ fn run(kind: Kind) {
 }
 
 /// How many connections are open at a time.
-const CLIENTS: usize = 24;
+const CLIENTS: usize = 48;
 
 fn start(recorder: &Recorder, identity: Option<&Identity>) -> Portcullis {
     Setup::new(recorder.address, RULES)
@@ -181,7 +181,7 @@ fn start(recorder: &Recorder, identity: Option<&Identity>) -> Portcullis {
         })
         .config(|config| {
             config.client.head_timeout = Duration::from_secs(2);
-            config.client.keep_alive = Duration::from_millis(300);
+            config.client.keep_alive = Duration::from_millis(600);
             config.listeners.extend(identity.map(|i| with_tls(i.listener())));
         })
         .start()
