@@ -39,7 +39,10 @@ impl Bench {
     fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-        fs::write(path, text).expect("written");
+        // At once: a look between a file's truncation and its text would find another change.
+        let new = path.with_extension("new");
+        fs::write(&new, text).expect("written");
+        fs::rename(&new, path).expect("renamed");
     }
 
     fn origin(&self) -> Origin {
@@ -120,8 +123,8 @@ fn every_file_that_was_read_is_watched() {
     assert!(reaches(&reloader, 6), "the configuration");
     assert_eq!(reloader.current().load().sites[0].config.upstreams[0].port, 9);
     // The same content again, with other dates, is no change.
-    let same = fs::read(bench.path("a.conf")).expect("read");
-    fs::write(bench.path("a.conf"), same).expect("written");
+    let same = fs::read_to_string(bench.path("a.conf")).expect("read");
+    bench.write("a.conf", &same);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(number(&reloader), 6);
     let text = bench.metrics.render();

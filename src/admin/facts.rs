@@ -213,12 +213,19 @@ pub(super) fn headlines(desk: &Desk, kept: &[std::sync::Arc<Kept>]) -> Vec<Value
     kept.iter().map(|kept| headline(kept, &auditor.record(&kept.entry.report, &kept.entry.facts))).collect()
 }
 
-/// One transaction: its row and its record.
+/// One transaction: its row, its record, and whether it can be explained.
 pub(super) fn transaction(desk: &Desk, id: &str) -> Option<Value> {
     let kept = desk.subject.traffic.find(id)?;
     let auditor = desk.auditor();
     let record = auditor.record(&kept.entry.report, &kept.entry.facts);
-    Some(json!({ "summary": headline(&kept, &record), "record": record, "is_cut": kept.is_cut }))
+    let generation = desk.generation();
+    let is_served = generation.sites.iter().any(|site| site.config.name == kept.entry.facts.site);
+    Some(json!({
+        "summary": headline(&kept, &record),
+        "record": record,
+        "is_cut": kept.is_cut,
+        "explained": is_served && !kept.is_cut,
+    }))
 }
 
 fn headline(kept: &Kept, record: &Record<'_>) -> Value {
