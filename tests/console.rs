@@ -217,7 +217,9 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     );
     browser.run("document.querySelector('.record').click()");
     browser.until("document.querySelector('#sheet .match')?.innerText.includes('<img src=x onerror=')");
-    browser.until("document.querySelector('#sheet .exclusion')?.innerText.includes('ctl:ruleRemoveTargetById=')");
+    browser.until(
+        "document.querySelector('#sheet .exclusion')?.innerText.includes('ctl:ruleRemoveTargetById=')",
+    );
     browser.press(ESCAPE);
     browser.until("!document.querySelector('#sheet').open");
     browser.press("?");
