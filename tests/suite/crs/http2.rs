@@ -10,7 +10,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use portcullis::cli::ftw::{Answer, InProcess, Output, Records, Stage, StageResult, Target, Test, TestFile};
 use portcullis::cli::ftw::{TestStage, request_bytes};
-use portcullis::http::{Framing, HeadLimits, RequestHead, TargetForm, find_head_end};
+use portcullis::http::{Fault, Framing, HeadLimits, RequestHead, TargetForm, find_head_end};
 use portcullis::ruleset::{Matcher, Ruleset, Selector};
 use portcullis::variable::Variable;
 use std::net::SocketAddr;
@@ -37,7 +37,10 @@ pub fn translate(bytes: &[u8]) -> Option<Translated> {
     let head = RequestHead::parse(head, &HeadLimits::default());
     let is_plain = head.is_acceptable() && head.protocol == b"HTTP/1.1" && head.method != b"CONNECT";
     let form = portcullis::http::Target::parse(&head.method, &head.target).form;
-    if !is_plain || head.ends_connection() || !matches!(form, TargetForm::Origin | TargetForm::Asterisk) {
+    if !is_plain
+        || head.faults.contains(&Fault::ContentLengthDropped)
+        || !matches!(form, TargetForm::Origin | TargetForm::Asterisk)
+    {
         return None;
     }
     let body = match head.framing {
