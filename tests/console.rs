@@ -7,38 +7,22 @@
 mod support;
 
 use serde_json::json;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use support::authority::has;
 use support::browser::Browser;
-use support::client::exchange;
 use support::origin::Origin;
+use support::process::{Running, TOKEN};
 
-struct Running {
-    _directory: tempfile::TempDir,
-    process: Child,
-    proxy: SocketAddr,
+struct Shop {
+    running: Running,
     console: String,
     _origin: Origin,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-const TOKEN: &str = "a-token-of-many-letters";
-
-fn start(admin: &str) -> Running {
+fn start(admin: &str) -> Shop {
     let origin = Origin::echo();
     let url = origin.url();
-    let directory = tempfile::tempdir().expect("a directory");
     let text = format!(
         "listeners: ['127.0.0.1:0']
 admin: {admin}
@@ -50,30 +34,18 @@ sites:
   - {{name: wiki, hosts: [wiki.test], upstreams: '{url}', rules: ['@portcullis-core'], mode: DetectionOnly}}
 "
     );
-    fs::write(directory.path().join("portcullis.yaml"), text).expect("written");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["run", "-c"])
-        .arg(directory.path().join("portcullis.yaml"))
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let mut after = |prefix: &str| {
-        lines.by_ref().find_map(|line| line.strip_prefix(prefix).map(str::to_owned)).expect("it is told")
-    };
-    let proxy = after("listening on ").parse().expect("an address");
-    let console = format!("http://{}/", after("admin on http://"));
-    std::thread::spawn(move || lines.for_each(drop));
-    Running { _directory: directory, process, proxy, console, _origin: origin }
+    let running = Running::start(&[("portcullis.yaml", &text)]);
+    let console = format!("http://{}/", running.admin);
+    Shop { running, console, _origin: origin }
 }
 
-impl Running {
+impl Shop {
     fn get(&self, host: &str, client: &str, target: &str) -> u16 {
         let head = format!(
             "Host: {host}\r\nX-Forwarded-For: {client}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0)\r\n\
              Accept: */*\r\nCookie: session=0123456789abcdef\r\nConnection: close"
         );
-        exchange(self.proxy, format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
+        self.running.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
     }
 
     /// What a shop sees on a bad day.

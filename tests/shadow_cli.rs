@@ -7,33 +7,17 @@ mod support;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-use support::client::exchange;
+use std::process::{Command, Stdio};
 use support::origin::Origin;
+use support::process::{Running, TOKEN, eventually};
 
-struct Running {
-    directory: tempfile::TempDir,
-    process: Child,
-    proxy: SocketAddr,
-    admin: String,
+struct Shop {
+    running: Running,
     _origin: Origin,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-const TOKEN: &str = "a-token-of-many-letters";
-
-fn start() -> Running {
+fn start() -> Shop {
     let origin = Origin::echo();
-    let directory = tempfile::tempdir().expect("a directory");
     let text = format!(
         "listeners: ['127.0.0.1:0']
 admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
@@ -49,51 +33,19 @@ sites:
 ",
         origin.address
     );
-    fs::write(directory.path().join("portcullis.yaml"), text).expect("written");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["run", "-c"])
-        .arg(directory.path().join("portcullis.yaml"))
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let mut after = |prefix: &str| {
-        lines.by_ref().find_map(|line| line.strip_prefix(prefix).map(str::to_owned)).expect("it is told")
-    };
-    let proxy = after("listening on ").parse().expect("an address");
-    let admin = after("admin on http://");
-    std::thread::spawn(move || lines.for_each(drop));
-    Running { directory, process, proxy, admin, _origin: origin }
+    Shop { running: Running::start(&[("portcullis.yaml", &text)]), _origin: origin }
 }
 
-impl Running {
+impl Shop {
     fn get(&self, target: &str) -> u16 {
         let head = "Host: shop\r\nUser-Agent: test\r\nAccept: */*\r\nConnection: close";
-        exchange(self.proxy, format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
-    }
-
-    fn tell(&self, arguments: &[&str], token: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).args(["--admin", &self.admin]).env("PORTCULLIS_ADMIN_TOKEN", token);
-        command.env_remove("PORTCULLIS_CONFIG").output().expect("run")
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.tell(arguments, TOKEN);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+        self.running.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
     }
 
     /// Waits until the candidate has judged so many requests.
     fn judged(&self, count: u64) {
-        let begun = Instant::now();
-        while self.json(&["promote", "--site", "shop", "--status", "--json"])["seen"]["decided"] != count {
-            assert!(begun.elapsed() < Duration::from_secs(20), "it has not judged {count}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("portcullis.yaml")
+        let seen = || self.running.json(&["promote", "--site", "shop", "--status", "--json"]);
+        eventually("it judges", || seen()["seen"]["decided"] == count);
     }
 }
 
@@ -103,11 +55,12 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_candidate_is_promoted_from_the_command_line() {
-    let running = start();
+    let shop = start();
+    let running = &shop.running;
     for target in ["/?q=a", "/?q=b", "/?q=odd", "/?q=<script>alert(1)</script>"] {
-        running.get(target);
+        shop.get(target);
     }
-    running.judged(4);
+    shop.judged(4);
     let told = running.tell(&["promote", "--site", "shop", "--status"], TOKEN);
     let status = text(&told.stdout);
     assert!(told.status.success() && status.contains("newly blocked   1 (25.000 %)"), "{status}");
@@ -123,15 +76,15 @@ fn a_candidate_is_promoted_from_the_command_line() {
     assert!(told.status.code() == Some(1) && text(&told.stderr).contains("token"), "{told:?}");
     let told = running.tell(&["promote", "--site", "shop&force=true"], TOKEN);
     assert!(told.status.code() == Some(1) && text(&told.stderr).contains("no site can have"), "{told:?}");
-    assert_eq!(running.get("/?q=odd"), 200, "nothing has changed");
-    running.judged(5);
+    assert_eq!(shop.get("/?q=odd"), 200, "nothing has changed");
+    shop.judged(5);
 
     let arguments = ["promote", "--site", "shop", "--min-requests", "5", "--max-new-blocks", "40%"];
     let told = running.tell(&arguments, TOKEN);
     let said = text(&told.stdout);
     assert!(told.status.success() && said.contains("decides now, in generation 2"), "{told:?}");
-    assert_eq!(running.get("/?q=odd"), 406);
-    let config = fs::read_to_string(running.path()).expect("read");
+    assert_eq!(shop.get("/?q=odd"), 406);
+    let config = fs::read_to_string(running.path("portcullis.yaml")).expect("read");
     assert!(
         !config.contains("shadow") && config.contains("\n    directives: |\n      SecRule ARGS:q"),
         "{config}"
@@ -142,16 +95,14 @@ fn a_candidate_is_promoted_from_the_command_line() {
 
 #[test]
 fn the_dearest_rules_are_told() {
-    let running = start();
+    let shop = start();
+    let running = &shop.running;
     let told = running.tell(&["top"], TOKEN);
     assert!(told.status.success() && text(&told.stdout).contains("no request has been measured"), "{told:?}");
     for n in 0..20 {
-        running.get(&format!("/?q={n}&r=select+name+from+users"));
+        shop.get(&format!("/?q={n}&r=select+name+from+users"));
     }
-    let begun = Instant::now();
-    while running.json(&["top", "--json"])["requests"] != 20 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "they are not measured");
-    }
+    eventually("they are measured", || running.json(&["top", "--json"])["requests"] == 20);
     let all = running.json(&["top", "-n", "3", "--json"]);
     let rules = all["rules"].as_array().expect("rules");
     let seconds: Vec<f64> = rules.iter().filter_map(|rule| rule["seconds"].as_f64()).collect();
@@ -166,7 +117,7 @@ fn the_dearest_rules_are_told() {
 
     // With --watch: once as it is, then what came since.
     let mut watching = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["top", "--watch", "1", "--json", "--admin", &running.admin])
+        .args(["top", "--watch", "1", "--json", "--admin", &running.admin.to_string()])
         .env("PORTCULLIS_ADMIN_TOKEN", TOKEN)
         .stdout(Stdio::piped())
         .spawn()
@@ -174,11 +125,8 @@ fn the_dearest_rules_are_told() {
     let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines().map_while(Result::ok);
     let mut next = || -> Value { serde_json::from_str(&lines.next().expect("a line")).expect("JSON") };
     assert_eq!(next()["requests"], 20);
-    running.get("/?q=1");
-    let begun = Instant::now();
-    while next()["requests"] != 1 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the request is not told of");
-    }
+    shop.get("/?q=1");
+    eventually("the request is told of", || next()["requests"] == 1);
     let _ = watching.kill();
     let _ = watching.wait();
 }

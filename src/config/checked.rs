@@ -192,6 +192,8 @@ pub struct Site {
     pub timeouts: SiteTimeouts,
     /// Header in which the upstream (and a blocked client) is told the transaction's id; none when switched off.
     pub request_id_header: Option<String>,
+    /// Whether an id in that header from a trusted proxy becomes the transaction's.
+    pub request_id_trusted: bool,
     /// What the upstream is told about the client.
     pub forwarded: Forwarded,
     /// What the upstream gets as `Host`.

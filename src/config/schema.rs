@@ -257,7 +257,16 @@ pub const SITE: Table = Table {
             "request_id_header",
             "header name or `off`",
             "X-Request-Id",
-            "Header in which the upstream learns the transaction's id. One from the client is replaced.",
+            "Header in which the upstream, and the client in its answer, learn the transaction's id, which is on the \
+             block page too. One from the client is replaced.",
+        ),
+        key(
+            "trust_request_id",
+            "boolean",
+            "false",
+            "Take over the id that one of `trusted_proxies` sends in that header: 8 to 128 letters, digits, `-`, `_`, \
+             `.`, `:`, `+`, `=` or `@`. It is up to that proxy that ids are unique; of two transactions with \
+             the same id the later one is explained.",
         ),
         key("forwarded", "[forwarded](#forwarded)", "none", "What the upstream is told about the client."),
         key(

@@ -42,7 +42,21 @@ impl Client {
         }
         Self { address, peer_is_trusted: true }
     }
+
+    /// The transaction's id, where a trusted proxy has given one and `site` takes it: it goes into logs, headers, pages
+    /// and the admin listener's paths, so one that holds anything else than the usual characters is none.
+    pub(super) fn transaction_id(&self, site: Option<&Site>, head: &RequestHead) -> Option<String> {
+        let site = site.filter(|site| site.request_id_trusted && self.peer_is_trusted)?;
+        let mut values = head.values(site.request_id_header.as_deref()?);
+        let id = values.next().filter(|_| values.next().is_none())?;
+        let is_usual = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:+=@".contains(b);
+        let is_sound = TRUSTED_ID.contains(&id.len()) && id.iter().all(is_usual);
+        is_sound.then(|| String::from_utf8_lossy(id).into_owned())
+    }
 }
+
+/// Bytes of an id that a trusted proxy gives. Fewer than eight could hardly be unique.
+const TRUSTED_ID: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// What a request looked like when it came in.
 #[derive(Clone, Copy, Debug)]

@@ -135,7 +135,7 @@ impl Exchange {
         let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
         let client = Client::find(&generation.config, config, arrival.peer, &arrival.head);
         let mut exchange = Self {
-            id: shared.ids.next(),
+            id: client.transaction_id(config, &arrival.head).unwrap_or_else(|| shared.ids.next()),
             client,
             site,
             generation,

@@ -28,11 +28,12 @@ pub const ALL: [&str; 24] = [
     OTHER,
 ];
 
-const OTHER: &str = "other";
+/// The one of what has none.
+pub(super) const OTHER: &str = "other";
 
-/// The category that occurs most often among `tags`; among equals the first of [`ALL`], whose order is from the
+/// The place in [`ALL`] of the category that occurs most often among `tags`; among equals the first of [`ALL`], whose order is from the
 /// specific to the general. `other` when no tag is known, so that the sum over categories is the number of blocks.
-pub(super) fn of<'a>(tags: impl Iterator<Item = &'a str>) -> &'static str {
+pub(super) fn of<'a>(tags: impl Iterator<Item = &'a str>) -> usize {
     let mut counts = [0_usize; ALL.len()];
     for tag in tags {
         let name = tag.strip_prefix("attack-");
@@ -43,7 +44,12 @@ pub(super) fn of<'a>(tags: impl Iterator<Item = &'a str>) -> &'static str {
     }
     let most = counts.iter().max().copied().unwrap_or(0);
     let first = counts.iter().position(|c| *c == most && most > 0);
-    first.and_then(|i| ALL.get(i)).copied().unwrap_or(OTHER)
+    first.unwrap_or(ALL.len() - 1)
+}
+
+/// The name of the category at a place in [`ALL`].
+pub(super) fn name(index: usize) -> &'static str {
+    ALL.get(index).copied().unwrap_or(OTHER)
 }
 
 #[cfg(test)]
@@ -52,9 +58,10 @@ mod tests {
 
     #[test]
     fn the_commonest_category_is_the_block() {
-        assert_eq!(of(["attack-xss", "attack-rce", "attack-rce"].into_iter()), "rce");
-        assert_eq!(of(["attack-generic", "attack-xss"].into_iter()), "xss");
-        assert_eq!(of(["OWASP_CRS", "attack-<script>", "attack-other"].into_iter()), "other");
-        assert_eq!(of(std::iter::empty()), "other");
+        let of = |tags: &[&'static str]| ALL[of(tags.iter().copied())];
+        assert_eq!(of(&["attack-xss", "attack-rce", "attack-rce"]), "rce");
+        assert_eq!(of(&["attack-generic", "attack-xss"]), "xss");
+        assert_eq!(of(&["OWASP_CRS", "attack-<script>", "attack-other"]), "other");
+        assert_eq!(of(&[]), "other");
     }
 }

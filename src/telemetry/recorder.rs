@@ -1,9 +1,10 @@
 //! What becomes of a finished request: its metrics and its audit record.
 
-use super::metrics::{Metrics, NO_SITE, Outcome};
-use super::per_site::Fate;
+use super::metrics::{Metrics, NO_SITE};
+use super::per_site::{Fate, PerSite};
 use super::sink::{AuditEntry, AuditSink};
 use super::traffic::Traffic;
+use super::words::Outcome;
 use crate::audit::Facts;
 use crate::engine::{Decision, Report, RuleHit};
 use std::sync::Arc;
@@ -140,27 +141,28 @@ impl Recorder {
     pub fn count(&self, done: &Tally<'_>) {
         let metrics = &self.metrics;
         let site = done.site.unwrap_or(NO_SITE);
+        let of = metrics.of(site);
         let outcome = outcome(done.report, done.mishaps, done.turned_away);
-        metrics.request(site, outcome, done.status, done.duration, (done.request_bytes, done.response_bytes));
-        metrics.scores(site, &done.report.scores);
+        of.request(outcome, done.status, done.duration, (done.request_bytes, done.response_bytes));
+        of.scores(&done.report.scores);
         metrics.inspection(done.inspection);
         if let Some(costs) = &done.report.costs {
             metrics.rule_costs(costs);
         }
-        rules(metrics, site, done.report);
+        rules(&of, done.report);
         for event in &done.report.events {
-            metrics.event(site, event.kind);
+            of.event(event.kind);
         }
         for mishap in done.mishaps {
             match *mishap {
                 Mishap::Refused(reason) => metrics.malformed(reason),
-                Mishap::Inner { failure, open } => metrics.failure(site, failure, open),
+                Mishap::Inner { failure, open } => of.failure(failure, open),
                 Mishap::Upstream(cause) => metrics.upstream_error(site, cause),
                 Mishap::Gone | Mishap::Closed => {}
             }
         }
         for away in done.turned_away {
-            metrics.turned_away(site, away.control, &away.rule, away.refused);
+            of.turned_away(away.control, &away.rule, away.refused);
         }
     }
 
@@ -213,7 +215,7 @@ impl Recorder {
 }
 
 /// Counts what rules found.
-fn rules(metrics: &Metrics, site: &str, report: &Report) {
+fn rules(of: &PerSite, report: &Report) {
     let fate = match (&report.decision, &report.suppressed) {
         (Decision::Interrupt(_), _) => Fate::Blocked,
         (Decision::Pass, Some(_)) => Fate::Detected,
@@ -223,18 +225,18 @@ fn rules(metrics: &Metrics, site: &str, report: &Report) {
     let logged = || report.rules.iter().filter(|hit| hit.log || hit.auditlog);
     let tags = || logged().flat_map(|hit| hit.tags.iter().map(String::as_str));
     for hit in logged() {
-        metrics.rule_hit(site, hit.id, fate);
+        of.rule_hit(hit.id, fate);
     }
     for patch in tags().filter_map(|tag| tag.strip_prefix(PATCH)) {
-        metrics.patch_hit(site, patch, fate);
+        of.patch_hit(patch, fate);
     }
     match fate {
-        Fate::Blocked => metrics.block(site, tags()),
-        Fate::Detected => metrics.detection(site, tags()),
+        Fate::Blocked => of.block(tags()),
+        Fate::Detected => of.detection(tags()),
         Fate::Passed => return,
     }
     if is_thin(&mut logged()) {
-        metrics.false_alarm_candidate(site);
+        of.false_alarm_candidate();
     }
 }
 

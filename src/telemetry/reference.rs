@@ -1,7 +1,7 @@
 //! `docs/reference/metrics.md`, written from the rows.
 
 use super::category;
-use super::metrics::{Kind, ROWS, Row};
+use super::rows::{Kind, ROWS, Row};
 use crate::engine::EventKind;
 use std::fmt::Write;
 
@@ -77,7 +77,7 @@ fn names(row: &Row) -> String {
 const PROLOGUE: &str = "\
 # Metrics
 
-<!-- Generated from src/telemetry/metrics.rs. A test fails when this page is stale;
+<!-- Generated from src/telemetry/rows.rs. A test fails when this page is stale;
      `PORTCULLIS_BLESS=1 cargo test --lib telemetry` rewrites it. -->
 
 The admin listener (by default `127.0.0.1:9180`) serves them at `/metrics` in Prometheus' text format, together with

@@ -5,8 +5,9 @@
 //! is asked for, and puts the lines into the queues of the sinks ([`outlet`](super::outlet)), each of which has a
 //! thread of its own. So a sink that stands still stands in nobody's way, and memory is bounded by the queues.
 
-use super::metrics::{AuditLoss, Metrics};
+use super::metrics::Metrics;
 use super::outlet::{self, Line, Queue};
+use super::words::AuditLoss;
 use crate::audit::{Auditor, Facts, Format, Outcome, Record};
 use crate::config::{Audit, Sink, SinkFilter, SinkTarget};
 use crate::engine::Report;

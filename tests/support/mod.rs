@@ -9,5 +9,6 @@ pub mod client;
 pub mod http2;
 pub mod mmdb;
 pub mod origin;
+pub mod process;
 pub mod redis;
 pub mod server;

@@ -227,6 +227,7 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
             total: None,
         },
         request_id_header: Some("X-Request-Id".to_owned()),
+        request_id_trusted: false,
         forwarded: Forwarded { x_forwarded: ForwardedPolicy::Append, rfc7239: ForwardedPolicy::Remove },
         host_header: HostHeader::Preserve,
         balance: Balance::default(),

@@ -5,8 +5,9 @@ use super::ring::Ring;
 use super::top::Lately;
 use crate::engine::{Decision, Report, RequestRecord, RuleHit, Sanitised};
 use crate::telemetry::category;
-use crate::telemetry::metrics::{Metrics, Outcome};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sink::{AuditEntry, weight};
+use crate::telemetry::words::Outcome;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -162,7 +163,7 @@ impl Traffic {
 
     /// The category of a rule with these tags.
     pub fn category(tags: &[String]) -> &'static str {
-        category::of(tags.iter().map(String::as_str))
+        category::name(category::of(tags.iter().map(String::as_str)))
     }
 
     /// Whether a transaction with this report is kept even when nobody looks, so that its request line is wanted.
@@ -194,7 +195,7 @@ impl Traffic {
         let report = &entry.report;
         let is_decided = is_decided(outcome);
         let is_noticed = is_noticed(outcome, report);
-        let found = logged(report).next().is_some().then(|| category::of(tags(report)));
+        let category = logged(report).next().is_some().then(|| category::of(tags(report)));
         let second = second(SystemTime::now());
         let scored: Vec<u64> = logged(report).filter(|hit| !is_bookkeeping(hit)).map(|hit| hit.id).collect();
         let path = is_decided.then(|| path_of(&report.request));
@@ -204,7 +205,6 @@ impl Traffic {
 
         let mut state = self.state();
         if is_decided {
-            let category = found.and_then(|name| category::ALL.iter().position(|c| *c == name));
             let counts = match outcome {
                 Outcome::Blocked => &mut state.totals.blocked,
                 _ => &mut state.totals.detected,
@@ -230,7 +230,10 @@ impl Traffic {
         };
         let is_cut = bytes > ring.share();
         let (entry, bytes) = if is_cut { cut(entry) } else { (Arc::clone(entry), bytes) };
-        let gone = ring.push(Arc::new(Kept { number, outcome, category: found, entry, is_cut }), bytes);
+        let gone = ring.push(
+            Arc::new(Kept { number, outcome, category: category.map(category::name), entry, is_cut }),
+            bytes,
+        );
         drop(state);
         // What was pushed out is freed without the lock.
         drop(gone);

@@ -1,0 +1,176 @@
+//! From a block to the request that passes: the id on the page, the explanation by the log and by the running instance,
+//! the exclusion taken over, and that it opens no more than it says.
+
+#![cfg(all(feature = "server", unix))]
+
+mod support;
+
+use serde_json::Value;
+use support::client::Response;
+use support::origin::Origin;
+use support::process::{Running, TOKEN, eventually};
+
+struct Shop {
+    running: Running,
+    _origin: Origin,
+}
+
+/// A shop whose proxy in front is trusted, with a site of its own for each way to tell an id.
+fn start() -> Shop {
+    let origin = Origin::echo();
+    let url = origin.url();
+    let site = |name: &str, more: &str| {
+        format!(
+            "  - {{name: {name}, hosts: [{name}.test], upstreams: '{url}', \
+             rules: [tuned.conf, tuned.yaml, '@portcullis-core']{more}}}\n"
+        )
+    };
+    let text = format!(
+        "listeners: ['127.0.0.1:0']
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
+audit: {{log: audit.log}}
+reload: {{watch: false}}
+trusted_proxies: [127.0.0.1]
+sites:
+{}{}{}{}",
+        site("shop", ""),
+        site("renamed", ", request_id_header: X-Correlation-Id"),
+        site("silent", ", request_id_header: 'off'"),
+        site("taken", ", trust_request_id: true"),
+    );
+    let files = [("portcullis.yaml", text.as_str()), ("tuned.conf", ""), ("tuned.yaml", "rules: []\n")];
+    Shop { running: Running::start(&files), _origin: origin }
+}
+
+/// What visitors of a shop about databases write.
+const COMMENT: &str = "is+it+1%27+or+%271%27%3D%271+or+not";
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+
+impl Shop {
+    fn post(&self, host: &str, path: &str, body: &str, more: &str) -> Response {
+        self.running.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}.test\r\nUser-Agent: {BROWSER}\r\nAccept-Language: en\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    fn comment(&self, host: &str, more: &str) -> Response {
+        self.post(host, "/guestbook", &format!("comment={COMMENT}&page=1"), more)
+    }
+
+    /// The explanation of a transaction by the audit log, once it is written, and by the running instance.
+    fn explained(&self, id: &str) -> [Value; 2] {
+        let by_log = ["explain", "-c", "portcullis.yaml", "--json", "--", id];
+        eventually("it is in the log", || self.running.run(&by_log, "").status.success());
+        let address = self.running.admin.to_string();
+        let by_admin = ["explain", "--admin", &address, "--json", "--", id];
+        [(&by_log[..], ""), (&by_admin[..], TOKEN)].map(|(arguments, token)| {
+            let output = self.running.run(arguments, token);
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+        })
+    }
+}
+
+/// The number on a page, whatever its type.
+fn number(page: &Response) -> String {
+    let text = page.text();
+    let kind = page.header("content-type").expect("a type");
+    let found = match kind {
+        "application/problem+json" => {
+            serde_json::from_str::<Value>(&text).expect("JSON")["id"].as_str().map(str::to_owned)
+        }
+        kind if kind.starts_with("text/html") => {
+            text.split_once("<code>").and_then(|(_, rest)| Some(rest.split_once("</code>")?.0.to_owned()))
+        }
+        _ => text.split_once("Number: ").map(|(_, rest)| rest.trim_end().to_owned()),
+    };
+    found.unwrap_or_else(|| panic!("no number on {text}"))
+}
+
+#[test]
+fn a_blocked_visitor_s_number_leads_to_the_exclusion_that_helps() {
+    let shop = start();
+    let blocked = shop.comment("shop", "");
+    assert_eq!(blocked.status, 403);
+    let id = number(&blocked);
+    assert_eq!(blocked.header("x-request-id"), Some(id.as_str()), "the same on the page and in the header");
+
+    let explained = shop.explained(&id);
+    for explanation in &explained {
+        assert_eq!(explanation["id"], id.as_str(), "{explanation}");
+        assert_eq!(explanation["proposal"]["proof"]["proven"], true, "{explanation}");
+    }
+    let [by_log, by_admin] = &explained;
+    for key in ["/decision", "/proposal/seclang", "/proposal/yaml", "/request/uri"] {
+        assert_eq!(by_log.pointer(key), by_admin.pointer(key), "{key}: {by_log}\n{by_admin}");
+        assert!(by_log.pointer(key).is_some(), "{key}: {by_log}");
+    }
+    // What is told to people has the id, the place and the exclusion.
+    let told = shop.running.run(&["explain", "-c", "portcullis.yaml", &id], "");
+    let told = String::from_utf8(told.stdout).expect("UTF-8");
+    for piece in [id.as_str(), "/guestbook", "ARGS:comment", "exclusions:", "SecRule"] {
+        assert!(told.contains(piece), "{piece}: {told}");
+    }
+
+    for (file, key) in [("tuned.conf", "/proposal/seclang"), ("tuned.yaml", "/proposal/yaml")] {
+        let text = by_log.pointer(key).and_then(Value::as_str).expect("a text");
+        let before = std::fs::read_to_string(shop.running.path(file)).expect("there");
+        std::fs::write(shop.running.path(file), text).expect("written");
+        shop.running.reload();
+        assert_eq!(shop.comment("shop", "").status, 200, "{file} lets it pass:\n{text}");
+        let attack = format!("comment=fine&author={COMMENT}");
+        assert_eq!(shop.post("shop", "/guestbook", &attack, "").status, 403, "another field, with {file}");
+        let elsewhere = format!("comment={COMMENT}&page=1");
+        assert_eq!(shop.post("shop", "/login", &elsewhere, "").status, 403, "another path, with {file}");
+        let script = "comment=%3Cscript%3Ealert%281%29%3C/script%3E";
+        assert_eq!(shop.post("shop", "/guestbook", script, "").status, 403, "another attack, with {file}");
+        std::fs::write(shop.running.path(file), before).expect("written");
+        shop.running.reload();
+        assert_eq!(shop.comment("shop", "").status, 403, "without it");
+    }
+}
+
+#[test]
+fn every_page_has_the_number_and_the_site_says_how_it_travels() {
+    let shop = start();
+    for accept in ["text/html", "application/json", "text/plain"] {
+        let page = shop.comment("shop", &format!("Accept: {accept}\r\n"));
+        assert_eq!(page.header("x-request-id"), Some(number(&page).as_str()), "{accept}");
+    }
+    // What a client says is not believed, and what passes has a number too.
+    let forged = "X-Request-Id: chosen-by-the-client\r\n";
+    let passed = shop.post("shop", "/", "a=b", forged);
+    assert_eq!(passed.status, 200);
+    assert!(passed.header("x-request-id").is_some_and(|id| id.len() == 26 && !id.contains("chosen")));
+
+    let page = shop.comment("renamed", "");
+    assert_eq!(page.header("x-correlation-id"), Some(number(&page).as_str()));
+    assert_eq!(page.header("x-request-id"), None);
+    let page = shop.comment("silent", "");
+    assert_eq!((page.header("x-request-id"), number(&page).len()), (None, 26));
+
+    // From a trusted proxy, where the site takes it.
+    let page = shop.comment("taken", "X-Request-Id: edge-7f3a.0042\r\n");
+    assert_eq!(
+        (number(&page).as_str(), page.header("x-request-id")),
+        ("edge-7f3a.0042", Some("edge-7f3a.0042"))
+    );
+    for explanation in shop.explained("edge-7f3a.0042") {
+        assert_eq!(explanation["id"], "edge-7f3a.0042");
+    }
+    for unsound in ["short", "with a space", "<script>alert(1)</script>", "a/../../metrics", &"x".repeat(129)]
+    {
+        let page = shop.comment("taken", &format!("X-Request-Id: {unsound}\r\n"));
+        assert_eq!(number(&page).len(), 26, "{unsound}");
+    }
+    let page = shop.comment("taken", "X-Request-Id: edge-7f3a.0043\r\nX-Request-Id: edge-7f3a.0044\r\n");
+    assert_eq!(number(&page).len(), 26, "two are none");
+
+    let unknown = shop.running.run(&["explain", "-c", "portcullis.yaml", "no-such-one"], "");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&unknown.stderr).contains("has no transaction no-such-one"),
+        "{unknown:?}"
+    );
+}
