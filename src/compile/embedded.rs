@@ -73,6 +73,8 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/59-graphql.yaml", core!("59-graphql.yaml")),
     ("@portcullis-core/60-node.yaml", core!("60-node.yaml")),
     ("@portcullis-core/61-encoded.conf", core!("61-encoded.conf")),
+    ("@portcullis-core/62-expressions.yaml", core!("62-expressions.yaml")),
+    ("@portcullis-core/63-markup.yaml", core!("63-markup.yaml")),
     ("@portcullis-core/70-artefacts.yaml", core!("70-artefacts.yaml")),
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
     ("@portcullis-core/90-responses.conf", core!("90-responses.conf")),
@@ -139,6 +141,7 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     patch!("cve-2023-4966-citrix-bleed"),
     patch!("cve-2023-50164-struts-upload"),
     patch!("cve-2023-51467-ofbiz-auth-bypass"),
+    patch!("cve-2024-0012-pan-os-management"),
     patch!("cve-2024-1709-screenconnect-setup"),
     patch!("cve-2024-23897-jenkins-cli"),
     patch!("cve-2024-24919-check-point-files"),
@@ -155,6 +158,10 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     patch!("cve-2024-4956-nexus-traversal"),
     patch!("cve-2025-24813-tomcat-partial-put"),
     patch!("cve-2025-29927-nextjs-middleware"),
+    patch!("cve-2025-31324-sap-metadatauploader"),
+    patch!("cve-2025-32432-craft-transform"),
+    patch!("cve-2025-4427-ivanti-epmm-format"),
+    patch!("cve-2025-53770-sharepoint-toolpane"),
     patch!("cve-2025-55182-react-server-components"),
 ];
 

@@ -1,6 +1,8 @@
 //! The table of operators, and the trait that each of them implements.
 
-use super::{address, compare, geo, injection, phrase, refused, rx, shell, text, validate, verify};
+use super::{
+    address, compare, geo, injection, markup, phrase, refused, rx, shell, template, text, validate, verify,
+};
 use crate::dialect::{CORAZA, Difference, EVERYONE, Status, V2, V2_V3, V3, unlike};
 use crate::transform::ByteSet;
 use smallvec::SmallVec;
@@ -255,6 +257,15 @@ static ROWS: &[OperatorRow] = &[
         build: text::contains_word,
     },
     OperatorRow {
+        name: "detectHtml",
+        aliases: &[],
+        doc: "Matches when the value holds markup that runs script. Tags are read as browsers read them, entities and escapes in attributes included: event handlers, script elements with a source or with code, addresses that are script or a document of their own in the attributes that take addresses, `srcdoc`, styles with expressions, animations of such attributes, elements that load another page; and handlers that leave an attribute of the page's own (`\" onfocus=alert(1) x=\"`). Markup of editors does not match, nor do texts with `<3`, `a < b`, `List<String>`, addresses in `<>`, links that do nothing (`javascript:void(0)`), or handlers of JSX in values of many lines. Of Portcullis.",
+        status: Implemented,
+        differs: &[],
+        argument: Argument::None,
+        build: markup::html,
+    },
+    OperatorRow {
         name: "detectShell",
         aliases: &[],
         doc: "Matches when the value holds a command that a shell would run, behind something that opens one (`;`, `|`, `&&`, `&`, an end of line, `$(`, a backtick). Words are read as a shell reads them, so that quotes, backslashes, `$@`, `$IFS`, wildcards, braces and variables do not hide a command's name; a name that texts have as well counts only with what a command line has beside it, such as an option or a path. In values of many lines, which may be manuals, only hidden names count. `TX.0` is the command's name as it is written. Of Portcullis.",
@@ -271,6 +282,15 @@ static ROWS: &[OperatorRow] = &[
         differs: &[],
         argument: Argument::None,
         build: injection::sqli,
+    },
+    OperatorRow {
+        name: "detectTemplate",
+        aliases: &[],
+        doc: "Matches when the value holds an expression that a template engine or an expression language on the server would evaluate and that does something there: a way from an object to its class, to a process or a file (`__class__`, `getClass()`, `constructor.constructor`, `T(java.lang.Runtime)`, `?new()`, `system('id')`), a lookup of Log4j that asks a directory, whatever its letters are made of, or arithmetic with constants, as probes have it. Known are the delimiters of Jinja2, Twig, Handlebars, FreeMarker, Velocity, Thymeleaf, SpEL, EL, OGNL, ERB, EJS, JSP, Mako, Smarty, Razor, Pug, Template Toolkit and Log4j. Placeholders (`{{name}}`, `${HOME}`) do not match, nor do filters, conditions and loops; probes do not in long values and those of many lines, which may explain templates; and what only tells something of the server (`{{config}}`, `${env:HOME}`) matches as a whole value only. `TX.0` is the expression. Of Portcullis.",
+        status: Implemented,
+        differs: &[],
+        argument: Argument::None,
+        build: template::template,
     },
     OperatorRow {
         name: "detectXSS",
