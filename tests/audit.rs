@@ -6,6 +6,7 @@ use portcullis::engine::{
     Interruption, MatchedValue, Report, RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores, Shadowed,
 };
 use portcullis::ruleset::Mode;
+use portcullis::transform::Decoding;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ fn hit(id: u64, variable: &str, value: &[u8], data: &str) -> RuleHit {
             variable: variable.to_owned(),
             value: value.to_vec(),
             range: Some(0..2),
+            decoded: Vec::new(),
         }],
         operator: "@rx (?i)union".into(),
         file: "rules/a.conf".into(),
@@ -209,6 +211,7 @@ fn records_satisfy_the_published_schema() {
         variable: "ARGS:r".to_owned(),
         value: b"2".to_vec(),
         range: None,
+        decoded: vec![Decoding::BASE64, Decoding::URL.and(Decoding::JS)],
     });
     full.rules[0].revision = "1".to_owned();
     full.rules[0].maturity = Some(1);

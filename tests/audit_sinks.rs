@@ -37,7 +37,12 @@ fn hit(id: u64, severity: u8, variable: &str, value: &[u8], tags: &[&str]) -> Ru
         revision: String::new(),
         maturity: None,
         accuracy: None,
-        matches: vec![MatchedValue { variable: variable.to_owned(), value: value.to_vec(), range: None }],
+        matches: vec![MatchedValue {
+            variable: variable.to_owned(),
+            value: value.to_vec(),
+            range: None,
+            decoded: Vec::new(),
+        }],
         operator: "@rx (?i)union".into(),
         file: "rules/a.conf".into(),
         line: 12,

@@ -472,3 +472,52 @@ fn exclusions_are_put_together() {
     let all = [one(2, Some("ARGS:x")), one(1, Some("ARGS:x")), one(3, None), one(3, Some("ARGS:y"))];
     insta::assert_snapshot!(format!("{}\n{}", seclang(&all, "why\nnot \\"), yaml(&all, "it's")));
 }
+
+#[test]
+fn the_layers_that_showed_an_attack_are_told() {
+    let rules = bench(vec![text(
+        "SecRuleEngine On\nSecAuditEngine On\n\
+         SecRule ARGS:b \"@rx ^[A-Za-z0-9+/=]+$\" \"id:1,phase:2,log,pass,chain\"\n\
+         SecRule MATCHED_VARS \"@contains <b x='\" \"t:none,t:base64Decode,t:decodeLayers,t:lowercase\"\n\
+         SecRule ARGS:u \"@contains <b\" \"id:2,phase:2,log,pass,t:decodeLayers,t:htmlEntityDecode,t:jsDecode\"\n\
+         SecRule ARGS:m \"@streq a'b\" \"id:3,phase:2,log,pass,t:urlDecodeUni,t:htmlEntityDecode,multiMatch\"\n\
+         SecRule ARGS:u \"!@streq x\" \"id:4,phase:2,log,pass,t:decodeLayers\"\n",
+    )]);
+    let told = |target: &str, id: u64| {
+        let exchange = request("GET", target, "", "");
+        let record = record(&rules, &exchange, None);
+        let recorded: Vec<Vec<String>> = record
+            .rules
+            .iter()
+            .filter(|hit| hit.id == id)
+            .flat_map(|hit| {
+                std::iter::once(hit.decoded.clone()).chain(hit.further.iter().map(|m| m.decoded.clone()))
+            })
+            .collect();
+        let explanation = ask(&rules, &exchange, None);
+        let explained: Vec<Vec<String>> = explanation
+            .rules
+            .iter()
+            .chain(&explanation.others)
+            .filter(|rule| rule.id == id)
+            .flat_map(|rule| rule.matches.iter().map(|m| m.decoded.clone()))
+            .collect();
+        assert_eq!(recorded, explained, "{target}");
+        (recorded, render(&explanation, false))
+    };
+    // Base64, around two layers of percent signs, around an escape of JavaScript.
+    let (layers, page) = told("/?b=JTI1M0NCJTIweD1cdTAwMjc=", 1);
+    assert_eq!(layers, [vec![], vec!["base64".to_owned(), "url+js".to_owned(), "url".to_owned()]]);
+    assert!(page.contains("base64 → url+js → url"), "{page}");
+    // As it came, though there is more to decode.
+    assert_eq!(told("/?u=<b%20%2541", 2).0, [Vec::<String>::new()]);
+    // Only as far as it had to be.
+    assert_eq!(told("/?u=%253Cb%2525", 2).0, [vec!["url".to_owned()]]);
+    assert_eq!(told("/?u=%2526lt;b", 2).0, [vec!["url".to_owned(), "html".to_owned()]]);
+    assert_eq!(told("/?u=%ef%bc%9cb", 2).0, [vec!["full-width".to_owned()]]);
+    assert_eq!(told("/?u=%25u003cb", 2).0, [vec!["url-unicode".to_owned()]]);
+    // multiMatch stops where it matched.
+    assert_eq!(told("/?m=a%2527b", 3).0, [vec!["url".to_owned()]]);
+    // Of a negated operator nobody can say: all that was undone.
+    assert_eq!(told("/?u=%2541", 4).0, [vec!["url".to_owned()]]);
+}

@@ -29,7 +29,12 @@ fn bench() -> Bench {
 }
 
 fn hit(id: u64, variable: &str, value: &[u8]) -> RuleHit {
-    let matched = MatchedValue { variable: variable.to_owned(), value: value.to_vec(), range: None };
+    let matched = MatchedValue {
+        variable: variable.to_owned(),
+        value: value.to_vec(),
+        range: None,
+        decoded: Vec::new(),
+    };
     RuleHit {
         id,
         phase: 2,

@@ -251,6 +251,9 @@ pub struct Hit<'a> {
     /// value was redacted or escaped.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub range: Option<(usize, usize)>,
+    /// The layers of encoding that were undone until the operator matched, the outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decoded: Vec<String>,
     /// Further variables that matched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Matched<'a>>,
@@ -288,6 +291,9 @@ pub struct Matched<'a> {
     /// As in [`Hit::range`].
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub range: Option<(usize, usize)>,
+    /// As in [`Hit::decoded`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decoded: Vec<String>,
 }
 
 /// An event.
@@ -463,7 +469,7 @@ fn verdict<'a>(interruption: Option<&'a Interruption>, masker: &Masker<'_>) -> V
 pub(super) fn hit<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
     let quotes_secret = hit.matches.iter().any(|m| masker.is_secret(&m.variable));
     let mut matches = hit.matches.iter().take(bounds::MATCHES).map(|m| matched(m, masker));
-    let first = matches.next();
+    let mut first = matches.next();
     Hit {
         auditlog: hit.auditlog,
         id: hit.id,
@@ -479,6 +485,7 @@ pub(super) fn hit<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
         tags: hit.tags.iter().take(bounds::TAGS).map(|t| masker.text(t.as_bytes(), bounds::NAME)).collect(),
         range: first.as_ref().and_then(|m| m.range),
         variable: first.as_ref().map(|m| m.variable.clone()),
+        decoded: first.as_mut().map(|m| std::mem::take(&mut m.decoded)).unwrap_or_default(),
         value: first.map(|m| m.value),
         further: matches.collect(),
         operator: plain(&hit.operator, bounds::MESSAGE),
@@ -501,7 +508,8 @@ fn matched<'a>(m: &'a MatchedValue, masker: &Masker<'_>) -> Matched<'a> {
     let value = masker.value(&m.variable, &m.value);
     let untouched = value.as_bytes() == m.value.as_slice();
     let range = m.range.as_ref().filter(|_| untouched).map(|r| (r.start, r.end));
-    Matched { variable: masker.text(m.variable.as_bytes(), bounds::MESSAGE), value, range }
+    let decoded = m.decoded.iter().map(ToString::to_string).collect();
+    Matched { variable: masker.text(m.variable.as_bytes(), bounds::MESSAGE), value, range, decoded }
 }
 
 fn happening<'a>(event: &'a Event, masker: &Masker<'_>) -> Happening<'a> {

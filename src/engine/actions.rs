@@ -328,19 +328,23 @@ impl Transaction {
             }
             tags.into()
         };
-        let matches = self
-            .rule_matches
+        let found = std::mem::take(&mut self.rule_matches);
+        let matches = found
             .iter()
             .map(|m| {
+                let decoded =
+                    m.link.map(|link| self.decoded(ruleset, link, m.at, m.value)).unwrap_or_default();
                 let value = self.values.get(m.value);
                 let (value, range) = excerpt(value, m.range.clone());
                 MatchedValue {
                     variable: String::from_utf8_lossy(&self.matched_name(&m.at)).into_owned(),
                     value,
                     range,
+                    decoded,
                 }
             })
             .collect();
+        self.rule_matches = found;
         self.hits.push(RuleHit {
             id: rule.id,
             phase: self.phase,

@@ -215,7 +215,7 @@ impl Transaction {
         let name = self.values.push(ruleset.slots.name(slot).as_bytes());
         self.forget_matched(is_head);
         let at = LaneValue { variable: Variable::Tx, name, raw: value, count };
-        self.remember(Matched { at, value, range: None });
+        self.remember(Matched { at, value, range: None, link: None });
         if self.trace.is_some() {
             self.trace_match(ruleset, at, value, None, &[], false);
         }
@@ -261,6 +261,10 @@ impl Transaction {
                     self.ask(ruleset, rule, scan, at, value, known)
                 };
                 matched |= matches;
+                if matches {
+                    let new = self.rule_matches.iter_mut().rev().take_while(|m| m.link.is_none());
+                    new.for_each(|m| m.link = Some(index));
+                }
                 if let Some((guard, epoch)) = guard
                     && matches == guard.negated
                     && !self.gave_up
@@ -372,7 +376,7 @@ impl Transaction {
         let range = self.found.matched.clone();
         // What is remembered outlives the next transformation.
         let value = self.values.kept(value);
-        self.remember(Matched { at, value, range: range.clone() });
+        self.remember(Matched { at, value, range: range.clone(), link: None });
         if self.trace.is_some() {
             let lane = ruleset.lane(scan.lane);
             let chain = if at.count { &[][..] } else { ruleset.chain(scan.steps.unwrap_or(lane.chain)) };

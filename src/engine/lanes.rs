@@ -63,6 +63,8 @@ pub(super) struct Matched {
     pub(super) value: ValueId,
     /// Which bytes of it matched.
     pub(super) range: Option<Range<usize>>,
+    /// The link whose operator saw it, once that is known.
+    pub(super) link: Option<RuleIndex>,
 }
 
 impl Transaction {

@@ -9,6 +9,7 @@ mod buffers;
 mod compare;
 mod cost;
 mod decision;
+mod decoded;
 mod evaluate;
 mod head;
 mod lanes;

@@ -2,6 +2,7 @@
 
 use super::{Costs, Decision, Interruption, Shadowed};
 use crate::ruleset::Mode;
+use crate::transform::Decoding;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -165,6 +166,8 @@ pub struct MatchedValue {
     pub value: Vec<u8>,
     /// Which bytes of the value matched, where the operator knows.
     pub range: Option<std::ops::Range<usize>>,
+    /// The layers of encoding that were undone until the operator matched, the outermost first.
+    pub decoded: Vec<Decoding>,
 }
 
 /// Something worth knowing that is no rule match.

@@ -10,6 +10,7 @@ use super::values::ValueId;
 use super::{Report, tx::TxValue};
 use crate::limits;
 use crate::ruleset::{RuleIndex, Ruleset, Slot};
+use crate::transform::Decoding;
 use crate::variable::Variable;
 use std::ops::Range;
 
@@ -78,6 +79,8 @@ pub struct TracedMatch {
     pub value: Vec<u8>,
     /// Which bytes of `value` matched, where the operator knows.
     pub range: Option<Range<usize>>,
+    /// The layers of encoding that were undone until the operator matched, the outermost first.
+    pub decoded: Vec<Decoding>,
 }
 
 /// What one transformation made of a value.
@@ -145,6 +148,7 @@ impl Transaction {
         if let Some(link) = trace.link.or(trace.head)
             && trace.matches.len() < limits::MATCHES_PER_HIT
         {
+            let decoded = self.decoded(ruleset, link, at, value);
             let seen = self.values.get(value).to_vec();
             let window = window(seen.len(), range.as_ref());
             let mut steps = Vec::new();
@@ -175,6 +179,7 @@ impl Transaction {
                 steps,
                 value: cut(&seen, &window),
                 range,
+                decoded,
             });
         }
         self.trace = Some(trace);

@@ -180,6 +180,9 @@ pub struct MatchedValue {
     pub received: Option<Vec<Piece>>,
     /// What each transformation made of it.
     pub steps: Vec<Step>,
+    /// The layers of encoding that were undone until the operator matched, the outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decoded: Vec<String>,
     /// What the operator saw, with what it matched marked.
     pub value: Vec<Piece>,
 }

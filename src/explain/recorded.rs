@@ -149,6 +149,8 @@ pub struct RecordedHit {
     /// Which bytes of it matched.
     #[serde(rename = "match")]
     pub range: Option<(usize, usize)>,
+    /// The layers of encoding that were undone until it matched.
+    pub decoded: Vec<String>,
     /// Further matches.
     pub further: Vec<RecordedMatch>,
     /// The operator.
@@ -180,6 +182,8 @@ pub struct RecordedMatch {
     /// Which bytes of it matched.
     #[serde(rename = "match")]
     pub range: Option<(usize, usize)>,
+    /// The layers of encoding that were undone until it matched.
+    pub decoded: Vec<String>,
 }
 
 /// An event.

@@ -188,10 +188,10 @@ impl Page {
             false => format!(" ({})", escaped(rule.operator_means.trim_end_matches('.'))),
         };
         self.line(&format!("         {}{means}", shortened_to(&escaped(&rule.operator), OPERATOR)));
-        // What a chain goes on with has been shown where it came from.
+        // What a chain goes on with has been shown where it came from, unless it was decoded there.
         let is_copy = |m: &&MatchedValue| m.variable.starts_with("MATCHED_VAR");
         let is_shown = rule.matches.iter().any(|m| !is_copy(&m));
-        for matched in rule.matches.iter().filter(|m| !(is_shown && is_copy(m))) {
+        for matched in rule.matches.iter().filter(|m| !(is_shown && is_copy(m) && m.decoded.is_empty())) {
             self.matched(matched);
         }
     }
@@ -218,6 +218,9 @@ impl Page {
             row(self, &name, &text);
         }
         self.unchanged(&mut idle);
+        if !matched.decoded.is_empty() {
+            row(self, "shown by undoing", &matched.decoded.join(" → "));
+        }
         let text = self.pieces(&matched.value);
         row(self, "matched", &text);
     }

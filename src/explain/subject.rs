@@ -217,6 +217,7 @@ impl Teller<'_> {
                     value: step.value.as_ref().map(|value| show(value, None)),
                 })
                 .collect(),
+            decoded: matched.decoded.iter().map(ToString::to_string).collect(),
             value: show(&matched.value, matched.range.as_ref()),
             received: Some(received),
             variable: self.masker.text(name.as_bytes(), LINE).into_owned(),
@@ -289,12 +290,19 @@ fn recorded_rule(hit: &RecordedHit, evaluation: &Evaluation) -> Rule {
     let mut matches: Vec<MatchedValue> = Vec::new();
     if let Some(variable) = &hit.variable {
         let value = pieces_of(hit.value.as_deref().unwrap_or_default(), range(hit.range));
-        matches.push(MatchedValue { variable: variable.clone(), received: None, steps: Vec::new(), value });
+        matches.push(MatchedValue {
+            variable: variable.clone(),
+            received: None,
+            steps: Vec::new(),
+            decoded: hit.decoded.clone(),
+            value,
+        });
     }
     matches.extend(hit.further.iter().map(|m| MatchedValue {
         variable: m.variable.clone(),
         received: None,
         steps: Vec::new(),
+        decoded: m.decoded.clone(),
         value: pieces_of(&m.value, range(m.range)),
     }));
     let scores = evaluation.report.scores.inbound_threshold > 0 && !hit.disruptive;

@@ -1,6 +1,7 @@
 //! `decodeLayers`: encodings in encodings, undone until nothing changes.
 
 use super::byte_set::ByteSet;
+use super::decoding::Decoding;
 use super::hex;
 use super::patch::Patch;
 
@@ -26,6 +27,23 @@ pub(super) fn decode_layers(input: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Undoes one layer and tells what it was made of.
+pub(super) fn peel(input: &[u8], out: &mut Vec<u8>) -> Decoding {
+    if !layer(input, out) {
+        return Decoding::default();
+    }
+    let mut plus = None;
+    let mut found = Decoding::default();
+    let mut from = 0;
+    while let Some(at) = TRIGGERS.find(input, from) {
+        from = at + 1;
+        let Some((_, used, kind)) = escaped(input, at, &mut plus) else { continue };
+        from = at + used;
+        found = found.and(kind);
+    }
+    found
+}
+
 /// Undoes one layer. `false`, and `out` has no meaning, when there is none.
 fn layer(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut patch = Patch::new(input, out);
@@ -33,31 +51,34 @@ fn layer(input: &[u8], out: &mut Vec<u8>) -> bool {
     let mut from = 0;
     while let Some(at) = TRIGGERS.find(input, from) {
         from = at + 1;
-        let [first, after @ ..] = input.get(at..).unwrap_or_default() else { break };
-        let (byte, used) = match first {
-            b'+' if *plus.get_or_insert_with(|| plus_is_space(input)) => (b' ', 1),
-            b'+' => continue,
-            b'%' => match percent(after) {
-                Some((byte, used)) => (byte, used + 1),
-                None => continue,
-            },
-            b'\\' => match escape(after) {
-                Some((byte, used)) => (byte, used + 1),
-                None => continue,
-            },
-            0xef => match full_width(after) {
-                Some(byte) => (byte, 3),
-                None => continue,
-            },
-            _ => match overlong(input.get(at..).unwrap_or_default()) {
-                Some(found) => found,
-                None => continue,
-            },
-        };
+        let Some((byte, used, _)) = escaped(input, at, &mut plus) else { continue };
         from = at + used;
         patch.replace(at, from, byte);
     }
     patch.finish()
+}
+
+/// What stands for a byte at `at`: the byte, how many bytes say it, and in what encoding.
+fn escaped(input: &[u8], at: usize, plus: &mut Option<bool>) -> Option<(u8, usize, Decoding)> {
+    let text = input.get(at..)?;
+    let (first, after) = text.split_first()?;
+    Some(match first {
+        b'+' if *plus.get_or_insert_with(|| plus_is_space(input)) => (b' ', 1, Decoding::URL),
+        b'+' => return None,
+        b'%' => {
+            let (byte, used) = percent(after)?;
+            (byte, used + 1, if used == 2 { Decoding::URL } else { Decoding::URL_UNICODE })
+        }
+        b'\\' => {
+            let (byte, used) = escape(after)?;
+            (byte, used + 1, Decoding::JS)
+        }
+        0xef => (full_width(after)?, 3, Decoding::FULL_WIDTH),
+        _ => {
+            let (byte, used) = overlong(text)?;
+            (byte, used, Decoding::OVERLONG)
+        }
+    })
 }
 
 /// Whether a `+` stands for a space: where a value without any space has one beside a letter, or beside an escape, it

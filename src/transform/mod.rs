@@ -8,6 +8,7 @@ mod byte_set;
 mod case;
 mod command;
 mod comments;
+mod decoding;
 mod effect;
 mod escape;
 mod hash;
@@ -26,6 +27,7 @@ mod utf8;
 mod whitespace;
 
 pub use byte_set::ByteSet;
+pub use decoding::{Decodes, Decoding};
 pub use effect::{Made, RUNS};
 pub use registry::{TransformId, Transformation, Trigger, all, find};
 pub use unicode_map::{UnicodeMap, UnicodeMapError};

@@ -1,6 +1,7 @@
 //! The table of transformations.
 
 use super::byte_set::ByteSet;
+use super::decoding::{Decodes, Decoding};
 use super::{
     base64, case, command, comments, escape, hash, hex, html, layers, nulls, parity, path, php, url, utf8,
     whitespace,
@@ -53,6 +54,8 @@ pub struct Transformation {
     pub doc: &'static str,
     /// Where it does something else than elsewhere.
     pub differs: &'static [Difference],
+    /// Which encodings it undoes.
+    pub decodes: Decodes,
     /// Which values it can change.
     pub trigger: Trigger,
     /// Appends the transformed value to the empty `out` and returns true, or returns false when the value stays
@@ -94,6 +97,7 @@ static TABLE: &[Transformation] = &[
               Line breaks are skipped, padding may be missing. A value that does not begin with base64 becomes \
               empty.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::BASE64),
         trigger: Trigger::Always,
         apply: base64::base64_decode,
     },
@@ -105,6 +109,7 @@ static TABLE: &[Transformation] = &[
               padding is misplaced; an attacker could blind it with one `=` that PHP, for one, does not mind, so this \
               goes on.",
         differs: &[unlike(V2_V3, "Misplaced padding is skipped; there it empties the value.")],
+        decodes: Decodes::Once(Decoding::BASE64),
         trigger: Trigger::Always,
         apply: base64::base64_decode_ext,
     },
@@ -113,6 +118,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Encodes as base64 with padding (RFC 4648, section 4).",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Always,
         apply: base64::base64_encode,
     },
@@ -123,6 +129,7 @@ static TABLE: &[Transformation] = &[
               tabs, line breaks, commas and semicolons, and nothing if `/` or `(` follows; makes ASCII letters \
               lower case.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(command::CHANGEABLE),
         apply: command::cmd_line,
     },
@@ -132,6 +139,7 @@ static TABLE: &[Transformation] = &[
         doc: "Makes one space of each run of white space (space, tab, line feed, vertical tab, form feed, carriage \
               return).",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::compress_whitespace,
     },
@@ -142,6 +150,7 @@ static TABLE: &[Transformation] = &[
               space becomes the byte of the last two digits, or ASCII for its full-width forms U+FF01 to U+FF5E; \
               with a line feed, and at the end, nothing; with any other byte, that byte.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::CSS),
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::css_decode,
     },
@@ -154,6 +163,7 @@ static TABLE: &[Transformation] = &[
               sentences), and ASCII in more bytes of UTF-8 than it needs. `+` is a space where the value has no other inside and it \
               stands beside a letter or an escape; in `1+1=2` it stays. Of Portcullis.",
         differs: &[],
+        decodes: Decodes::Layers(layers::peel),
         trigger: Trigger::In(layers::TRIGGERS),
         apply: layers::decode_layers,
     },
@@ -164,6 +174,7 @@ static TABLE: &[Transformation] = &[
               `\\OOO`, of which the low byte counts. A backslash before any other byte is removed, one at the end \
               stays.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::ESCAPES),
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::escape_seq_decode,
     },
@@ -177,6 +188,7 @@ static TABLE: &[Transformation] = &[
             CORAZA,
             "There a value with anything but hexadecimal digits, or an odd number of them, stays as it is.",
         )],
+        decodes: Decodes::Once(Decoding::HEX),
         trigger: Trigger::Always,
         apply: hex::hex_decode,
     },
@@ -185,6 +197,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Makes two lower-case hexadecimal digits of each byte.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Always,
         apply: hex::hex_encode,
     },
@@ -202,6 +215,7 @@ static TABLE: &[Transformation] = &[
                 "There all names of HTML 5 are decoded, and code points beyond ASCII become UTF-8.",
             ),
         ],
+        decodes: Decodes::Once(Decoding::HTML),
         trigger: Trigger::AnyOf(b"&"),
         apply: html::html_entity_decode,
     },
@@ -212,6 +226,7 @@ static TABLE: &[Transformation] = &[
               U+FF01 to U+FF5E; `\\xHH`; `\\O` to `\\OOO`, up to `\\377`; `\\a`, `\\b`, `\\f`, `\\n`, `\\r`, `\\t`, \
               `\\v`. A backslash before any other byte is removed, one at the end stays.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::JS),
         trigger: Trigger::AnyOf(b"\\"),
         apply: escape::js_decode,
     },
@@ -220,6 +235,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "The number of bytes, in decimal digits.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Always,
         apply: hash::length,
     },
@@ -228,6 +244,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Makes ASCII letters lower case.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Range(b'A', b'Z'),
         apply: case::lowercase,
     },
@@ -236,6 +253,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "The MD5 digest, as 16 bytes. Use `t:md5,t:hexEncode` for digits.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Always,
         apply: hash::md5,
     },
@@ -246,6 +264,7 @@ static TABLE: &[Transformation] = &[
               absolute path is dropped, at the start of a relative one it stays. A slash at the start or end stays. \
               Unlike ModSecurity, a segment such as `admin..` is a name like any other and `/..` is `/`.",
         differs: &[unlike(V2_V3, "A segment such as `admin..` is a name; there it is a step upwards.")],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"/."),
         apply: path::normalize_path,
     },
@@ -254,6 +273,7 @@ static TABLE: &[Transformation] = &[
         aliases: &["normalisePathWin"],
         doc: "As `normalizePath`, after making `/` of each backslash.",
         differs: &[unlike(V2_V3, "As with `normalizePath`.")],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"/.\\"),
         apply: path::normalize_path_win,
     },
@@ -262,6 +282,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Sets the highest bit of each byte that has an odd number of ones, and clears it in all others.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(parity::NOT_EVEN),
         apply: parity::parity_even,
     },
@@ -270,6 +291,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Sets the highest bit of each byte that has an even number of ones, and clears it in all others.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(parity::NOT_ODD),
         apply: parity::parity_odd,
     },
@@ -278,6 +300,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Clears the highest bit of each byte.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Range(0x80, 0xff),
         apply: parity::parity_zero,
     },
@@ -288,6 +311,7 @@ static TABLE: &[Transformation] = &[
               `[` that is never closed, become `_` as far as the first `[`; after the last of the indices `[…][…]` the \
               rest is dropped, and `[ ]` is `[]`. A name that begins with `[` or `=` becomes empty.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b" .[="),
         apply: php::php_args_names,
     },
@@ -298,6 +322,7 @@ static TABLE: &[Transformation] = &[
               `#`. A comment without an end becomes a space; one that ends with the value leaves a NUL, as in \
               ModSecurity. Unlike there, a comment directly after another is removed as well.",
         differs: &[unlike(V2_V3, "A comment directly behind another is removed; there it stays.")],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"*-#"),
         apply: comments::remove_comments,
     },
@@ -307,6 +332,7 @@ static TABLE: &[Transformation] = &[
         doc: "Removes the marks of comments, not what is between them: `/*`, `*/`, `<!--`, `-->`, `--`, `#`. The result \
               is not searched again.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"*-#"),
         apply: comments::remove_comments_char,
     },
@@ -315,6 +341,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Removes NUL bytes.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"\0"),
         apply: nulls::remove_nulls,
     },
@@ -324,6 +351,7 @@ static TABLE: &[Transformation] = &[
         doc: "Removes white space: space, tab, line feed, vertical tab, form feed, carriage return, and the bytes `A0` and \
               `C2` of which the no-break space is made.",
         differs: &[unlike(CORAZA, "There white space is what Unicode takes for it.")],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(whitespace::SPACE_AND_NBSP),
         apply: whitespace::remove_whitespace,
     },
@@ -332,6 +360,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Replaces each comment `/* … */` by a space, one without an end as well. `*/` on its own stays.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"*"),
         apply: comments::replace_comments,
     },
@@ -340,6 +369,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Replaces NUL bytes by spaces.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::AnyOf(b"\0"),
         apply: nulls::replace_nulls,
     },
@@ -348,6 +378,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "The SHA-1 digest, as 20 bytes. Use `t:sha1,t:hexEncode` for digits.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Always,
         apply: hash::sha1,
     },
@@ -357,6 +388,7 @@ static TABLE: &[Transformation] = &[
         doc: "Replaces hexadecimal literals of SQL, `0x` and at least two digits, by their bytes; an odd last digit \
               stays.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::HEX),
         trigger: Trigger::AnyOf(b"xX"),
         apply: hex::sql_hex_decode,
     },
@@ -365,6 +397,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Removes white space at both ends.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::trim,
     },
@@ -373,6 +406,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Removes white space at the start.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::trim_left,
     },
@@ -381,6 +415,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Removes white space at the end.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(whitespace::SPACE),
         apply: whitespace::trim_right,
     },
@@ -389,6 +424,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Makes ASCII letters upper case.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Range(b'a', b'z'),
         apply: case::uppercase,
     },
@@ -397,6 +433,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Decodes `%HH` and makes spaces of `+`. A percent sign without two hexadecimal digits stays.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::URL),
         trigger: Trigger::AnyOf(b"%+"),
         apply: url::url_decode,
     },
@@ -406,6 +443,7 @@ static TABLE: &[Transformation] = &[
         doc: "As `urlDecode`, and decodes IIS's `%uHHHH`: to the byte that the code page of `SecUnicodeMapFile` gives; \
               without one, to ASCII for its full-width forms U+FF01 to U+FF5E and else to the low byte.",
         differs: &[],
+        decodes: Decodes::Once(Decoding::URL),
         trigger: Trigger::AnyOf(b"%+"),
         apply: url::url_decode_uni,
     },
@@ -414,6 +452,7 @@ static TABLE: &[Transformation] = &[
         aliases: &[],
         doc: "Makes `+` of spaces and `%hh` of every other byte that is not an ASCII letter, a digit or `*`.",
         differs: &[],
+        decodes: Decodes::Nothing,
         trigger: Trigger::In(url::ENCODED),
         apply: url::url_encode,
     },
@@ -425,6 +464,7 @@ static TABLE: &[Transformation] = &[
               are written so and followed by their first byte. ModSecurity also loses NUL bytes here; this keeps \
               them, for `removeNulls` or a rule that looks for them.",
         differs: &[unlike(V2_V3, "NUL bytes stay; there they are lost.")],
+        decodes: Decodes::Nothing,
         trigger: Trigger::Range(0x80, 0xff),
         apply: utf8::utf8_to_unicode,
     },

@@ -121,6 +121,7 @@ function card(rule) {
       el("code", { class: "variable" }, m.variable),
       m.received && m.steps.length > 0 && el("div", { class: "step" }, el("span", {}, "as received"), pieces(m.received)),
       m.steps.filter((s) => s.value).map((s) => el("div", { class: "step" }, el("span", {}, s.transformation), pieces(s.value))),
+      m.decoded && el("div", { class: "step" }, el("span", {}, "shown by undoing"), m.decoded.join(" → ")),
       m.value instanceof Node ? m.value : pieces(m.value))),
     el("p", { class: "operator" }, el("code", {}, rule.operator), el("span", {}, `${rule.file.split("/").at(-1)}:${rule.line}`)));
 }
