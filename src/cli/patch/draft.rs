@@ -56,6 +56,9 @@ impl Draft {
         let what = match (&self.part, self.shape, self.ordinary) {
             (Some(part), Some(shape), _) => format!("{} in {}", shape.name, part.place.named()),
             (Some(part), None, Some(_)) => format!("Values of {} that are not ordinary", part.place.named()),
+            (Some(Part { place: Place::Header(name), .. }), None, None) => {
+                format!("requests with the header {name}")
+            }
             _ => format!("{} requests", self.request.method),
         };
         let place = match self.path_pattern() {
@@ -117,6 +120,10 @@ impl Draft {
                 let _ = writeln!(out, "      - variables: {}", quoted(&part.place.target()));
                 let _ = writeln!(out, "        operator: {}", quoted(&format!(r"!@rx \A(?:{pattern})\z")));
             }
+            (Some(Part { place: place @ Place::Header(_), .. }), None, None) => {
+                let _ = writeln!(out, "      - variables: {}", quoted(&format!("&{}", place.target())));
+                let _ = writeln!(out, "        operator: '@gt 0'");
+            }
             _ => {
                 let _ = writeln!(out, "      - variables: REQUEST_METHOD");
                 let _ =
@@ -160,11 +167,36 @@ fn test(note: &str, request: &SourceRequest) -> String {
         Ok(text) if !text.contains(|c: char| c.is_control()) => {
             let _ = writeln!(out, "        body: {}", quoted(text));
         }
+        // The reader makes the line ends of a multipart body what they have to be.
+        Ok(text) if is_multipart(request) && is_lines(text) => {
+            out.push_str("        body: |2\n");
+            for line in text.split_terminator("\r\n") {
+                let indent = if line.is_empty() { "" } else { "          " };
+                let _ = writeln!(out, "{indent}{line}");
+            }
+        }
+        Ok(text) if !text.contains(|c: char| c.is_control() && !matches!(c, '\r' | '\n' | '\t')) => {
+            let _ = writeln!(out, "        body: {}", quoted(text));
+        }
         _ => {
             let _ = writeln!(out, "        body_base64: {}", STANDARD.encode(&request.body));
         }
     }
     out
+}
+
+fn is_multipart(request: &SourceRequest) -> bool {
+    request.header("Content-Type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/"))
+}
+
+/// Whether `text` is lines that end in CRLF, the last one too, and that YAML keeps as they are.
+fn is_lines(text: &str) -> bool {
+    let plain = |line: &str| {
+        !line.contains(|c: char| c.is_control())
+            && line.trim_end() == line
+            && !line.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])
+    };
+    text.strip_suffix("\r\n").is_some_and(|text| !text.is_empty() && text.split("\r\n").all(plain))
 }
 
 /// `text` as YAML. What quotes cannot hold is written as an escape.

@@ -1,6 +1,6 @@
 //! Variants of an exploit: what a filter that looked at the exploit alone would let through.
 
-use super::part::{Part, Place, path, with, written};
+use super::part::{Part, Place, escaped, further_on, path, with, written};
 use super::shape::Shape;
 use crate::cli::source::{SourceRequest, encode};
 
@@ -51,6 +51,11 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
         }
         Place::Json(_) | Place::Header(_) | Place::Body | Place::Field(_) | Place::Content(_) => {
             add("a blank before it", with(request, &part.place, &format!(" {value}")));
+            if matches!(part.place, Place::Json(_)) {
+                add("a blank after it", with(request, &part.place, &format!("{value} ")));
+                add("written as escapes", escaped(request, &part.place, &value));
+                add("further on in its list", further_on(request, &part.place, "1"));
+            }
             if matches!(part.place, Place::Field(_)) {
                 add("a blank after it", with(request, &part.place, &format!("{value} ")));
                 add("tabs for blanks", with(request, &part.place, &value.replace(' ', "\t")));

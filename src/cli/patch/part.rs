@@ -51,6 +51,17 @@ impl Place {
     pub(super) fn target(&self) -> String {
         match self {
             Place::Path => "REQUEST_FILENAME".to_owned(),
+            // In a list, every place is as good as this one.
+            Place::Json(name) if name.split('.').any(is_index) => {
+                let segments = name.split('.').map(|segment| {
+                    if is_index(segment) {
+                        "array_[0-9]+".to_owned()
+                    } else {
+                        regex::escape(segment).replace('/', "\\/")
+                    }
+                });
+                format!("ARGS:/^{}$/", segments.collect::<Vec<_>>().join("\\."))
+            }
             Place::Query(name) | Place::Form(name) | Place::Field(name) | Place::Json(name) => {
                 format!("ARGS:{}", key(name))
             }
@@ -61,6 +72,11 @@ impl Place {
             Place::Body => "REQUEST_BODY".to_owned(),
         }
     }
+}
+
+/// Whether the engine calls a member of a list so.
+pub(super) fn is_index(segment: &str) -> bool {
+    segment.strip_prefix("array_").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A selector, quoted where SecLang would read something else in it.
@@ -174,6 +190,41 @@ pub(super) fn with(request: &SourceRequest, place: &Place, written: &str) -> Opt
         }
     }
     Some(out)
+}
+
+/// The value at `place`, a member of JSON, with each of its characters as an escape.
+pub(super) fn escaped(request: &SourceRequest, place: &Place, value: &str) -> Option<SourceRequest> {
+    const STAND_IN: &str = "portcullis-stand-in";
+    let mut out = with(request, place, STAND_IN)?;
+    let escapes: String = value.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    out.body = String::from_utf8(out.body).ok()?.replace(STAND_IN, &escapes).into_bytes();
+    Some(out)
+}
+
+/// The innermost list that `place` stands in, with its member once more before it, in which `ordinary` takes the place
+/// of the value.
+pub(super) fn further_on(request: &SourceRequest, place: &Place, ordinary: &str) -> Option<SourceRequest> {
+    let Place::Json(name) = place else { return None };
+    let path: Vec<_> = name.split('.').skip(1).collect();
+    let list = path.iter().rposition(|segment| is_index(segment))?;
+    let (to_list, rest) = path.split_at(list);
+    let index: usize = rest.first()?.strip_prefix("array_")?.parse().ok()?;
+    let mut value: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
+    let mut at = &mut value;
+    for segment in to_list {
+        at = match at {
+            serde_json::Value::Object(map) => map.get_mut(*segment)?,
+            serde_json::Value::Array(list) => {
+                list.get_mut(segment.strip_prefix("array_")?.parse::<usize>().ok()?)?
+            }
+            _ => return None,
+        };
+    }
+    let members = at.as_array_mut()?;
+    let mut copy = members.get(index)?.clone();
+    set(&mut copy, rest.get(1..)?, ordinary)?;
+    members.insert(index, copy);
+    Some(SourceRequest { body: value.to_string().into_bytes(), ..request.clone() })
 }
 
 fn set(value: &mut serde_json::Value, path: &[&str], written: &str) -> Option<()> {

@@ -1,0 +1,12 @@
+//! Raw requests, curl commands, HAR files and nuclei templates → requests, for all commands that take one.
+
+mod curl;
+mod har;
+mod kinds;
+mod nuclei;
+mod raw;
+mod words;
+
+pub(in crate::cli) use kinds::{About, Source, SourceRequest, encode, open, read};
+
+use kinds::{FormPart, host_of, multipart, of_file, path_of};
