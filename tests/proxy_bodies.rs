@@ -4,8 +4,8 @@
 
 mod support;
 
-use portcullis::config::{Failure, Listener};
-use portcullis::proxy::Trouble;
+use portcullis::config::{Listener};
+use portcullis::proxy::{Shortage, Trouble};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::client::{get, post, post_chunked};
@@ -293,10 +293,14 @@ fn the_rest_of_a_large_body_streams_where_the_rules_say_so() {
 #[test]
 fn an_allowance_for_all_bodies_together_holds() {
     let origin = Origin::echo();
-    let server = Setup::new(origin.address, RULES).config(|c| c.client.held_bytes = 50_000).start();
-    assert_eq!(server.exchange(post("/", &body(100_000))).status, 503);
+    // A body is held for the upstream and for rules, as it came and as what was made of it.
+    let server = Setup::new(origin.address, RULES).config(|c| c.client.held_bytes = 300_000).start();
+    let response = server.exchange(post("/", &body(400_000)));
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("2")));
     let finished = server.seen.finished(1);
-    assert_eq!(finished[0].trouble(), Some(&Trouble::Inner(Failure::Overload)));
+    let shortage = Shortage::HeldBytes;
+    let expected = Trouble::Overloaded { shortage, open: false, retry_after: 2 };
+    assert_eq!(finished[0].trouble(), Some(&expected));
     // It is given back.
     for _ in 0..5 {
         assert_eq!(server.exchange(post("/", &body(40_000))).status, 200);

@@ -7,7 +7,7 @@ mod support;
 use arc_swap::ArcSwap;
 use portcullis::config::{Failure, FailureOutcome, FailurePolicy};
 use portcullis::engine::{CollectionChange, Collections, EventKind, World};
-use portcullis::proxy::{Action, Observer, Server, Trouble};
+use portcullis::proxy::{Action, Observer, Server, Shortage, Trouble};
 use portcullis::reload::Current;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -132,5 +132,6 @@ fn an_overload_may_let_pass() {
     let response = server.exchange(post("/", &body));
     let expected = format!("3000000 {:016x}", support::origin::digest(&body));
     assert_eq!((response.status, response.text()), (200, expected));
-    assert_eq!(server.seen.finished(1)[0].trouble(), Some(&Trouble::Inner(Failure::Overload)));
+    let expected = Trouble::Overloaded { shortage: Shortage::HeldBytes, open: true, retry_after: 2 };
+    assert_eq!(server.seen.finished(1)[0].trouble(), Some(&expected));
 }

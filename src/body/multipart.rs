@@ -98,6 +98,11 @@ impl MultipartParser {
         parser
     }
 
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.line.capacity() + self.part.headers.capacity() + self.part.value.capacity() + self.out.held()
+    }
+
     pub(super) fn feed(&mut self, chunk: &[u8]) {
         self.seen_data |= !chunk.is_empty();
         if self.delimiter.is_empty() {

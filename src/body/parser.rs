@@ -72,6 +72,13 @@ pub struct ParsedBody {
 }
 
 impl ParsedBody {
+    /// Bytes that it occupies, roughly.
+    pub(super) fn held(&self) -> usize {
+        let files: usize = self.files.iter().map(|file| file.content.capacity() + FILE_BYTES).sum();
+        let names = self.multipart_names.len() + self.multipart_filenames.len();
+        self.args.held() + self.part_headers.held() + files + names * NAME_BYTES
+    }
+
     /// Notes a limit once.
     pub(super) fn hit(&mut self, limit: LimitHit) {
         if !self.limits.contains(&limit) {
@@ -79,6 +86,10 @@ impl ParsedBody {
         }
     }
 }
+
+/// What a file's names, and a name by itself, occupy: most are short, and each is an allocation.
+const FILE_BYTES: usize = 256;
+const NAME_BYTES: usize = 64;
 
 /// A streaming parser of one body.
 ///
@@ -120,6 +131,18 @@ impl BodyParser {
     pub fn feed(&mut self, chunk: &[u8]) {
         self.inner.feed(chunk);
         self.reread.feed(chunk);
+    }
+
+    /// Bytes that it holds, roughly: of the body, and of what has been made of it.
+    pub fn held(&self) -> usize {
+        let inner = match &self.inner {
+            Inner::Urlencoded(p) => p.held(),
+            Inner::Multipart(p) => p.held(),
+            Inner::Json(p) => p.held(),
+            Inner::Xml(p) => p.held(),
+            Inner::Raw(_) => 0,
+        };
+        inner + self.reread.held()
     }
 
     /// Ends the body and gives the result.

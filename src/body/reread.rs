@@ -49,6 +49,11 @@ impl Reread {
         }
     }
 
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.kept.capacity()
+    }
+
     pub(super) fn feed(&mut self, chunk: &[u8]) {
         if self.keep == Keep::No {
             return;

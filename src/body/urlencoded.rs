@@ -25,6 +25,11 @@ impl UrlencodedParser {
         }
     }
 
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.piece.capacity() + self.out.held()
+    }
+
     pub(super) fn feed(&mut self, chunk: &[u8]) {
         self.out.no_files_length += chunk.len() as u64;
         let mut rest = chunk;

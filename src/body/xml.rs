@@ -29,6 +29,11 @@ impl XmlParser {
         Self { limits: limits.clone(), charset, buffer: Vec::new(), length: 0 }
     }
 
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     pub(super) fn feed(&mut self, chunk: &[u8]) {
         self.length += chunk.len() as u64;
         let room = self.limits.buffer.saturating_sub(self.buffer.len()).min(chunk.len());

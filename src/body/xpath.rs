@@ -23,6 +23,13 @@ pub struct XmlDocument {
     pub(super) has_doctype: bool,
 }
 
+impl XmlDocument {
+    /// Bytes that it occupies.
+    pub(crate) fn held(&self) -> usize {
+        self.text.capacity() + self.attributes.held() + self.source.capacity()
+    }
+}
+
 /// What an expression selects: name and value of each node.
 pub type Selected = Vec<(Vec<u8>, Vec<u8>)>;
 

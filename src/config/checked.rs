@@ -66,19 +66,35 @@ pub struct Listener {
     /// Every connection begins with a PROXY protocol header (version 1 or 2). Peers outside `trusted_proxies`
     /// are refused.
     pub proxy_protocol: bool,
-    /// Connections at once; further ones are closed as they come.
+    /// Connections at once; further ones are turned away as they come.
     pub max_connections: NonZeroUsize,
+    /// The same for those of one client: an IPv4 address or a /64 of IPv6. Peers in `trusted_proxies` are not counted.
+    pub max_connections_per_client: NonZeroUsize,
 }
 
 impl Listener {
     /// In cleartext at `address`, with every default.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None, http2: true, proxy_protocol: false, max_connections: MAX_CONNECTIONS }
+        Self {
+            address,
+            tls: None,
+            http2: true,
+            proxy_protocol: false,
+            max_connections: MAX_CONNECTIONS,
+            max_connections_per_client: per_client(MAX_CONNECTIONS),
+        }
     }
 }
 
 /// Connections of a listener unless it says otherwise.
 pub(super) const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(16_384).expect("16384 is not 0");
+
+/// Connections of one client unless the listener says otherwise: a quarter of all, and enough for a browser or two.
+pub(super) fn per_client(all: NonZeroUsize) -> NonZeroUsize {
+    NonZeroUsize::new(all.get() / 4).map_or(LEAST_PER_CLIENT, |quarter| quarter.max(LEAST_PER_CLIENT))
+}
+
+const LEAST_PER_CLIENT: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
 /// TLS of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,9 +175,13 @@ pub struct ClientLimits {
     pub headers: usize,
     /// Bytes of a request target.
     pub uri_bytes: usize,
-    /// Bytes of request and response bodies held for inspection, over all transactions. Beyond it a request
-    /// meets [`Failure::Overload`].
+    /// Bytes of request and response bodies held for inspection, over all transactions, with what they inflate to and
+    /// what was made of them. Beyond it a request meets [`Failure::Overload`].
     pub held_bytes: u64,
+    /// How far a client that reads a response may be behind [`Self::min_rate`], before it is cut off.
+    pub write_timeout: Duration,
+    /// Bytes a second that a client takes at least of a response that is there for it.
+    pub min_rate: u64,
 }
 
 /// A host/path match with its upstreams, its ruleset, its mode and its exclusions.
@@ -184,6 +204,8 @@ pub struct Site {
     pub mode: Option<Mode>,
     /// What inner failures do to a request.
     pub failure: FailurePolicy,
+    /// How long inspections may wait for processors.
+    pub overload: Overload,
     /// Who may send what; the first rule that holds decides.
     pub access: Vec<AccessRule>,
     /// How many requests may come.
@@ -307,7 +329,8 @@ pub enum UpstreamHttp2 {
 pub enum Failure {
     /// The engine panicked or broke an invariant.
     Internal,
-    /// Too much is held for inspection already ([`ClientLimits::held_bytes`]).
+    /// Too much is held for inspection already ([`ClientLimits::held_bytes`]), or too much waits for processors
+    /// ([`Overload`]).
     Overload,
     /// An operator gave up at its step limit, so that a rule's answer is unknown.
     OperatorLimit,
@@ -368,6 +391,23 @@ impl FailurePolicy {
             Failure::OperatorLimit => self.operator_limit,
             Failure::ResponseUninspectable => self.response_uninspectable,
         }
+    }
+}
+
+/// How long inspections may wait for processors. What would wait longer meets [`Failure::Overload`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// The longest wait: of a request for a worker, and of a long inspection for its thread.
+    pub wait: Duration,
+    /// Long inspections that may wait, those of other sites included.
+    pub queue: usize,
+    /// What refused clients are told, in seconds.
+    pub retry_after: u64,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(1), queue: 256, retry_after: 2 }
     }
 }
 

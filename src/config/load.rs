@@ -1,7 +1,7 @@
 //! Reads and checks a configuration: file, then overrides, then everything that must hold for the whole.
 
 use super::admission_reader;
-use super::checked::MAX_CONNECTIONS;
+use super::checked::{MAX_CONNECTIONS, per_client};
 use super::document::{self, Data, Node};
 use super::edge;
 use super::reader::{Section, complain, scalar, word};
@@ -213,7 +213,16 @@ fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
     let tls = (!certificates.is_empty()).then_some(ListenerTls { certificates, clients, only_1_3 });
     let max_connections = section.count("max_connections", (1, 1_000_000), out).and_then(NonZeroUsize::new);
     let max_connections = max_connections.unwrap_or(MAX_CONNECTIONS);
-    Some(Listener { address: address?, tls, http2, proxy_protocol, max_connections })
+    let each = section.count("max_connections_per_client", (1, 1_000_000), out).and_then(NonZeroUsize::new);
+    let max_connections_per_client = each.unwrap_or_else(|| per_client(max_connections));
+    Some(Listener {
+        address: address?,
+        tls,
+        http2,
+        proxy_protocol,
+        max_connections,
+        max_connections_per_client,
+    })
 }
 
 fn certificate(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Certificate> {
@@ -308,6 +317,8 @@ fn client(top: &Section<'_>, out: &mut Diagnostics) -> ClientLimits {
         headers: section.count("headers", (8, 255), out).unwrap_or(128),
         uri_bytes: to_usize(section.size("uri_bytes", (256, 1 << 20), out).unwrap_or(16 << 10)),
         held_bytes: section.size("held_bytes", (1 << 20, 1 << 44), out).unwrap_or(512 << 20),
+        write_timeout: section.duration("write_timeout", (1, 3_600), out).unwrap_or(Duration::from_secs(60)),
+        min_rate: section.size("min_rate", (1, 1 << 30), out).unwrap_or(512),
     }
 }
 

@@ -103,7 +103,16 @@ pub const LISTENER: Table = Table {
             "max_connections",
             "number",
             "16384",
-            "Client connections at once. Further ones are closed as they come, and counted as `listener_full`.",
+            "Client connections at once. Further ones are turned away as they come (in cleartext with 503), and counted \
+             as `listener_full`.",
+        ),
+        key(
+            "max_connections_per_client",
+            "number",
+            "none",
+            "The same for those of one client, an IPv4 address or a /64 of IPv6: by default a quarter of \
+             `max_connections`, and at least 16. Counted as `client_full`. Peers in `trusted_proxies` are not counted; \
+             of those that send PROXY headers, the clients that these name are.",
         ),
         key("min_tls", "`1.2` or `1.3`", "none", "The lowest version of TLS; 1.2 by default."),
         key(
@@ -185,7 +194,22 @@ pub const CLIENT: Table = Table {
             "held_bytes",
             "size",
             "512MiB",
-            "Bodies held for inspection over all transactions. Beyond it requests meet the failure `overload`.",
+            "Bodies held for inspection over all transactions, with what they inflate to and what was made of them. \
+             Beyond it requests meet the failure `overload`.",
+        ),
+        key(
+            "write_timeout",
+            "duration",
+            "60s",
+            "How far a client that reads a response may be behind `min_rate` before it is cut off. One that reads nothing \
+             is cut off after this time.",
+        ),
+        key(
+            "min_rate",
+            "size",
+            "512",
+            "Bytes a second that a client takes at least of a response that is there for it. Time in which there is \
+             nothing to send does not count.",
         ),
     ],
 };
@@ -239,6 +263,12 @@ pub const SITE: Table = Table {
             "`open`, `closed` or [fail](#fail)",
             "closed",
             "What a failure inside Portcullis does to a request.",
+        ),
+        key(
+            "overload",
+            "[overload](#overload)",
+            "none",
+            "How long inspections may wait for processors.",
         ),
         key(
             "access",
@@ -447,7 +477,13 @@ pub const FAIL: Table = Table {
             for every kind. What a client does wrong is no failure and is always refused.",
     keys: &[
         key("internal", "`open` or `closed`", "closed", "The engine failed."),
-        key("overload", "`open` or `closed`", "closed", "`client.held_bytes` is used up."),
+        key(
+            "overload",
+            "`open` or `closed`",
+            "closed",
+            "`client.held_bytes` is used up, or the processors are behind: see [overload](#overload). Sites in \
+             `DetectionOnly` let pass whatever is said here.",
+        ),
         key("operator_limit", "`open` or `closed`", "closed", "A pattern gave up at its step limit."),
         key(
             "response_uninspectable",
@@ -455,6 +491,32 @@ pub const FAIL: Table = Table {
             "closed",
             "A response to be inspected has an unknown or broken content coding.",
         ),
+    ],
+};
+
+/// `sites[].overload`.
+pub const OVERLOAD: Table = Table {
+    name: "overload",
+    path: "sites[].overload",
+    about: "How long inspections may wait when there are more than the processors can do. What would wait longer meets \
+            the failure `overload`: 503 with `Retry-After`, or it passes uninspected where `fail` says `open`. So what is \
+            admitted is served in time. A small `wait` and `queue: 0` shed at once. See \
+            [Operations](operations.md#overload).",
+    keys: &[
+        key(
+            "wait",
+            "duration",
+            "1s",
+            "The longest wait: of a request for a worker thread, and of a long inspection for one of its threads; at most \
+             a minute.",
+        ),
+        key(
+            "queue",
+            "number",
+            "256",
+            "Long inspections that may wait, those of other sites included.",
+        ),
+        key("retry_after", "duration", "2s", "When refused clients are told to come back."),
     ],
 };
 
@@ -807,6 +869,7 @@ pub const TABLES: &[&Table] = &[
     &EXCLUSION,
     &SHADOW,
     &FAIL,
+    &OVERLOAD,
     &ACCESS_RULE,
     &CONDITION,
     &RATE_LIMIT,

@@ -10,7 +10,7 @@ use super::reader::{Section, complain, scalar};
 use super::schema;
 use super::{
     Balance, CountryDatabase, EMBEDDED_RULESET, Edge, Failure, FailureOutcome, FailurePolicy, Forwarded,
-    ForwardedPolicy, HostHeader, HostPattern, Identity, NetworkSet, Overrides, RuleInput, Shadow, Site,
+    ForwardedPolicy, HostHeader, HostPattern, Identity, NetworkSet, Overload, Overrides, RuleInput, Shadow, Site,
     SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
 };
 use crate::ruleset::Mode;
@@ -136,6 +136,7 @@ pub(super) fn read(
         shadow,
         mode: overrides.mode.or(mode),
         failure: failure(&section, out),
+        overload: overload(&section, out),
         access: admission_reader::access(&section, place, out),
         rate_limits: admission_reader::rate_limits(&section, place, out),
         timeouts: timeouts(&section, out),
@@ -165,6 +166,7 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
         shadow: None,
         mode: overrides.mode,
         failure: FailurePolicy::all(FailureOutcome::Closed),
+        overload: Overload::default(),
         access: Vec::new(),
         rate_limits: Vec::new(),
         timeouts: timeouts(&section, out),
@@ -501,6 +503,18 @@ fn failure(section: &Section<'_>, out: &mut Diagnostics) -> FailurePolicy {
         Some(node) => {
             FailurePolicy::all(lone_word(node, "fail", &words, out).unwrap_or(FailureOutcome::Closed))
         }
+    }
+}
+
+fn overload(section: &Section<'_>, out: &mut Diagnostics) -> Overload {
+    let Some(node) = section.get("overload") else { return Overload::default() };
+    let inner = Section::new(&schema::OVERLOAD, node, out);
+    let default = Overload::default();
+    let retry_after = inner.duration("retry_after", (1, 86_400), out).map(|time| time.as_secs());
+    Overload {
+        wait: inner.duration("wait", (0, 60), out).unwrap_or(default.wait),
+        queue: inner.count("queue", (0, 1_000_000), out).unwrap_or(default.queue),
+        retry_after: retry_after.unwrap_or(default.retry_after),
     }
 }
 

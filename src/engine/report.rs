@@ -218,11 +218,13 @@ pub enum EventKind {
     RateLimited,
     /// Its client is banned.
     Banned,
+    /// There was more to inspect than could be, so that it was refused or let pass without inspection.
+    Overloaded,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 17] = [
+    pub const ALL: [EventKind; 18] = [
         EventKind::MalformedRequest,
         EventKind::NormalisedRequest,
         EventKind::RequestBodyError,
@@ -240,6 +242,7 @@ impl EventKind {
         EventKind::AccessDenied,
         EventKind::RateLimited,
         EventKind::Banned,
+        EventKind::Overloaded,
     ];
 
     /// Whether it tells of a refusal that is no rule's, carried out or not: an operator looks for it in the audit log.
@@ -267,6 +270,7 @@ impl EventKind {
             EventKind::AccessDenied => "access_denied",
             EventKind::RateLimited => "rate_limited",
             EventKind::Banned => "banned",
+            EventKind::Overloaded => "overloaded",
         }
     }
 }

@@ -98,6 +98,14 @@ impl RequestBody {
         }
     }
 
+    /// Bytes that are held of it and of what has been made of it, roughly.
+    pub(super) fn held(&self) -> usize {
+        let parser = self.parser.as_ref().map_or(0, BodyParser::held);
+        let xml = self.xml.as_ref().map_or(0, XmlDocument::held);
+        let files: usize = self.files.len() * size_of::<FileRecord>();
+        self.bytes.capacity() + parser + xml + files
+    }
+
     /// The decoded bytes that were kept.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -63,6 +63,11 @@ impl ResponseBody {
         self.is_inflated && !self.broken
     }
 
+    /// Bytes that are held of it.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The decoded bytes, given away.
     pub(super) fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)

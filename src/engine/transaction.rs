@@ -234,6 +234,12 @@ impl Transaction {
         self.mode != Mode::Off && self.request_body.wanted() && self.interruption.is_none()
     }
 
+    /// Bytes that are held of both bodies, roughly: what they inflated to, what parsers made of them, and what stands in
+    /// variables and in their transformations, those of the heads included.
+    pub fn held_bytes(&self) -> usize {
+        self.request_body.held() + self.response_body.held() + self.values.used()
+    }
+
     /// The next bytes of the request body, as received: a content coding is undone here.
     pub fn append_request_body(&mut self, chunk: &[u8]) -> BodyStep {
         self.feed_request_body(chunk)

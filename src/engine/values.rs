@@ -99,6 +99,14 @@ impl Values {
             + self.guards.capacity() * size_of::<u64>()
     }
 
+    /// Bytes that its values occupy, and what is remembered of them.
+    pub(super) fn used(&self) -> usize {
+        self.bytes.len()
+            + self.entries.len() * size_of::<Entry>()
+            + self.memo.len() * size_of::<u32>()
+            + self.guards.len() * size_of::<u64>()
+    }
+
     /// The bytes of `id`.
     pub(super) fn get(&self, id: ValueId) -> &[u8] {
         match id {

@@ -24,6 +24,11 @@ impl Pairs {
         self.seal(name_end)
     }
 
+    /// Bytes that it occupies.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
+    }
+
     /// Makes room for that many more pairs and bytes.
     pub(crate) fn reserve(&mut self, pairs: usize, bytes: usize) {
         self.ends.reserve(pairs);

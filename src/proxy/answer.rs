@@ -45,6 +45,17 @@ pub enum Trouble {
     ClientGone,
     /// Something failed inside, and nobody attacked.
     Inner(Failure),
+    /// There is more to inspect than can be: [`Failure::Overload`].
+    Overloaded {
+        /// What is short.
+        shortage: Shortage,
+        /// It passes uninspected.
+        open: bool,
+        /// Seconds after which clients should come back.
+        retry_after: u64,
+    },
+    /// The client took too little of its response.
+    ResponseLate,
     /// An upstream's name could not be resolved.
     UpstreamName,
     /// No upstream accepted a connection.
@@ -73,6 +84,31 @@ pub enum Trouble {
     NoCertificate,
     /// The proxy itself failed outside of the engine.
     Proxy,
+}
+
+/// What there is too little of when there is more to inspect than can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// `client.held_bytes` is used up.
+    HeldBytes,
+    /// Requests wait too long for a worker thread.
+    Processors,
+    /// As many long inspections wait as may.
+    Queue,
+    /// A long inspection has waited for as long as it may.
+    Wait,
+}
+
+impl Shortage {
+    /// A stable name for counters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Shortage::HeldBytes => "held_bytes",
+            Shortage::Processors => "processors",
+            Shortage::Queue => "queue_full",
+            Shortage::Wait => "queue_wait",
+        }
+    }
 }
 
 /// What is done to the client.
@@ -134,6 +170,9 @@ impl Trouble {
             Trouble::BodyLate => page(408, false, "body_timeout"),
             Trouble::ClientGone => abandon("client_gone"),
             Trouble::Inner(failure) => inner(*failure, policy),
+            Trouble::Overloaded { open: true, .. } => answer(Action::Pass, true, "overload"),
+            Trouble::Overloaded { retry_after, .. } => later(*retry_after, "overload"),
+            Trouble::ResponseLate => abandon("response_timeout"),
             Trouble::UpstreamName => page(502, true, "upstream_name"),
             Trouble::UpstreamRefused => page(502, true, "upstream_refused"),
             Trouble::UpstreamConnectLate => page(504, true, "upstream_connect_timeout"),
@@ -173,6 +212,8 @@ impl Trouble {
             | Trouble::BodyLate
             | Trouble::ClientGone
             | Trouble::Inner(_)
+            | Trouble::Overloaded { .. }
+            | Trouble::ResponseLate
             | Trouble::Maintenance { .. }
             | Trouble::Insecure { .. }
             | Trouble::NoCertificate
@@ -299,6 +340,7 @@ mod tests {
             Trouble::NoSite,
             Trouble::BodyMalformed,
             Trouble::BodyLate,
+            Trouble::ResponseLate,
             Trouble::TurnedAway { control: Control::Access, status: 403, retry_after: None },
             interruption(Disruption::Deny, 403),
         ] {

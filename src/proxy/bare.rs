@@ -47,6 +47,7 @@ pub(super) fn failed(exchange: &Exchange, troubles: &[(Trouble, &'static str)]) 
                 EventKind::MalformedRequest
             }
             Trouble::TurnedAway { control, .. } => event_of(*control),
+            Trouble::Overloaded { .. } => EventKind::Overloaded,
             _ => EventKind::InternalError,
         };
         Event { kind, phase: 0, detail: format!("not inspected: {reason}") }

@@ -1,4 +1,4 @@
-//! How many bytes of bodies are held for inspection, over all transactions.
+//! How many bytes of bodies, and of what is made of them, are held for inspection, over all transactions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,9 +36,16 @@ impl Hold {
         grown.is_ok()
     }
 
-    /// Bytes in this share.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Makes this share `bytes` large; `false`, and nothing changed, when that would exceed `limit` in all.
+    pub(super) fn resize(&mut self, bytes: u64, limit: u64) -> bool {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.grow(usize::try_from(more).unwrap_or(usize::MAX), limit),
+            None => {
+                self.budget.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+                self.bytes = bytes;
+                true
+            }
+        }
     }
 }
 
@@ -57,7 +64,8 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let (mut a, mut b) = (budget.hold(), budget.hold());
         assert!(a.grow(60, 100) && !b.grow(50, 100) && b.grow(40, 100));
-        assert_eq!((budget.used.load(Ordering::Relaxed), a.bytes()), (100, 60));
+        assert_eq!((budget.used.load(Ordering::Relaxed), a.bytes), (100, 60));
+        assert!(!a.resize(61, 100) && a.resize(50, 100) && a.resize(60, 100));
         drop(a);
         assert!(b.grow(60, 100) && !b.grow(usize::MAX, 100));
         drop(b);

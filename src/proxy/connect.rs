@@ -42,7 +42,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut stream: Stream, arrival: Arr
 async fn ask(shared: &Shared, exchange: &Arc<Exchange>) -> Result<ResponseHeader, Answer> {
     let head = &exchange.arrival.head;
     exchange.settle(exchange.screen().await)?;
-    exchange.settle(exchange.request_headers())?;
+    exchange.settle(exchange.admit_inspection())?;
+    exchange.settle(exchange.request_headers().await)?;
     let Some(site) = exchange.site() else { return Err(exchange.answer(&Trouble::NoSite)) };
     exchange.admit()?;
     if !exchange.also_serves(&routing::target_host(head)) {

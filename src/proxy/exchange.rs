@@ -3,14 +3,15 @@
 //! All calls into the engine go through here. A panic in one is caught, ends that transaction, and becomes
 //! [`Failure::Internal`], which the site's setting turns into a refusal or a pass.
 
-use super::answer::{Action, Answer, Trouble};
-use super::aside::{Aside, Weight};
+use super::answer::{Action, Answer, Shortage, Trouble};
+use super::aside::{Aside, Hitch, Weight};
 use super::bare;
 use super::budget::{Budget, Hold};
 use super::client::Client;
 use super::connect::Dialler;
 use super::observer::{Finished, Observer};
 use super::page::Page;
+use super::pulse::Pulse;
 use super::routing;
 use super::secured::Secured;
 use super::shadow::{Job, Shadows, Tape};
@@ -21,6 +22,7 @@ use crate::engine::{BodyStep, Decision, EventKind, Options, Report, Transaction,
 use crate::http::{Fault, RequestHead};
 use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
+use bytes::Bytes;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,7 @@ pub(super) struct Shared {
     pub(super) budget: Arc<Budget>,
     pub(super) ids: Ids,
     pub(super) aside: Aside,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) shadows: Shadows,
     pub(super) directory: Directory,
     pub(super) dialler: Dialler,
@@ -98,6 +101,8 @@ struct State {
     is_idle: bool,
     /// The transaction could not be set up, and nobody has answered for that yet.
     stillborn: bool,
+    /// There is no transaction because the processors are behind, and nobody has answered for that yet.
+    late: bool,
     request_done: bool,
     headers_done: bool,
     inspection: [Duration; 5],
@@ -107,7 +112,9 @@ struct State {
     events_seen: usize,
     upstream: Option<String>,
     held: Hold,
-    /// How many of the held bytes have been through a phase.
+    /// Bytes of both bodies that have come.
+    arrived: u64,
+    /// How many of them have been through a phase.
     looked_at: u64,
     /// The response's body is compressed.
     is_coded: bool,
@@ -148,6 +155,7 @@ impl Exchange {
                 transaction: None,
                 is_idle: false,
                 stillborn: false,
+                late: false,
                 request_done: false,
                 headers_done: false,
                 inspection: [Duration::ZERO; 5],
@@ -156,6 +164,7 @@ impl Exchange {
                 events_seen: 0,
                 upstream: None,
                 held: shared.budget.hold(),
+                arrived: 0,
                 looked_at: 0,
                 is_coded: false,
                 tape: None,
@@ -165,10 +174,34 @@ impl Exchange {
         exchange.begin_tape();
         if exchange.runtime().is_some_and(bare::is_enough) && exchange.arrival.head.faults.is_empty() {
             exchange.state().is_idle = true;
+        } else if exchange.is_late() {
+            exchange.state().late = true;
         } else {
             exchange.feed_head();
         }
         Arc::new(exchange)
+    }
+
+    /// Whether this request has waited for longer than its site's inspections may, as far as can be known.
+    fn is_late(&self) -> bool {
+        let wait = self.site().map(|site| site.overload.wait);
+        wait.is_some_and(|wait| self.shared.pulse.lag(self.began) > wait)
+    }
+
+    /// Refuses the request, or lets it pass uninspected, when it has come too late to be inspected in time.
+    pub(super) fn admit_inspection(&self) -> Step {
+        if std::mem::take(&mut self.state().late) {
+            return Step::Stop(self.overloaded(Shortage::Processors));
+        }
+        Step::Pass
+    }
+
+    /// What it does to this request that there is more to inspect than can be. Where nothing may be refused, nothing is.
+    fn overloaded(&self, shortage: Shortage) -> Trouble {
+        let is_open = self.policy().outcome(Failure::Overload) == FailureOutcome::Open;
+        let only_detects = self.runtime().is_some_and(|runtime| mode(runtime) != Mode::On);
+        let retry_after = self.site().map_or(0, |site| site.overload.retry_after);
+        Trouble::Overloaded { shortage, open: is_open || only_detects, retry_after }
     }
 
     /// The site's runtime, when there is a site.
@@ -282,8 +315,28 @@ impl Exchange {
     }
 
     /// Phase 1.
-    pub(super) fn request_headers(&self) -> Step {
-        self.decide(1, Transaction::process_request_headers)
+    pub(super) async fn request_headers(self: &Arc<Self>) -> Step {
+        let bytes: usize = self.arrival.head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = bytes + self.arrival.head.target.len();
+        if !Weight::default().is_long(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+            return self.decide(1, Transaction::process_request_headers);
+        }
+        let exchange = Arc::clone(self);
+        self.beside(move || exchange.decide(1, Transaction::process_request_headers)).await
+    }
+
+    /// Runs a long call on a thread of its own, when it is its turn. What has no turn in time is not inspected.
+    async fn beside(&self, call: impl FnOnce() -> Step + Send + 'static) -> Step {
+        let bounds = self.site().map(|site| site.overload).unwrap_or_default();
+        let shortage = match self.shared.aside.run(bounds.queue, bounds.wait, call).await {
+            Ok(step) => return step,
+            Err(Hitch::Panicked) => return Step::Stop(Trouble::Inner(Failure::Internal)),
+            Err(Hitch::Full) => Shortage::Queue,
+            Err(Hitch::Late) => Shortage::Wait,
+        };
+        // Half an inspection is none.
+        self.state().transaction = None;
+        Step::Stop(self.overloaded(shortage))
     }
 
     /// Whether the request's body is to be read before phase 2.
@@ -303,8 +356,13 @@ impl Exchange {
     }
 
     /// A piece of the request's body, which will be kept for the upstream.
-    pub(super) fn request_body(&self, chunk: &[u8]) -> Step {
-        self.body(2, chunk, Transaction::append_request_body)
+    pub(super) async fn request_body(self: &Arc<Self>, chunk: &Bytes) -> Step {
+        let weight = Weight::of_request(&self.arrival.head);
+        if !weight.is_long_piece(chunk.len()) {
+            return self.body(2, chunk, Transaction::append_request_body);
+        }
+        let (exchange, chunk) = (Arc::clone(self), chunk.clone());
+        self.beside(move || exchange.body(2, &chunk, Transaction::append_request_body)).await
     }
 
     /// Phase 2. Runs once; later calls pass.
@@ -354,8 +412,13 @@ impl Exchange {
     }
 
     /// A piece of the response's body, which is held back.
-    pub(super) fn response_body(&self, chunk: &[u8]) -> Step {
-        self.body(4, chunk, Transaction::append_response_body)
+    pub(super) async fn response_body(self: &Arc<Self>, chunk: &Bytes) -> Step {
+        let weight = Weight { is_coded: self.state().is_coded, is_multipart: false };
+        if !weight.is_long_piece(chunk.len()) {
+            return self.body(4, chunk, Transaction::append_response_body);
+        }
+        let (exchange, chunk) = (Arc::clone(self), chunk.clone());
+        self.beside(move || exchange.body(4, &chunk, Transaction::append_response_body)).await
     }
 
     /// Phase 4.
@@ -531,15 +594,35 @@ impl Exchange {
     ) -> Step {
         let bytes = {
             let mut state = self.state();
-            let held = state.held.bytes();
-            held - std::mem::replace(&mut state.looked_at, held)
+            let arrived = state.arrived;
+            arrived - std::mem::replace(&mut state.looked_at, arrived)
         };
-        if !weight.is_long(bytes) {
-            return self.decide(phase, call);
+        let step = if weight.is_long(bytes) {
+            let exchange = Arc::clone(self);
+            self.beside(move || exchange.decide(phase, call)).await
+        } else {
+            self.decide(phase, call)
+        };
+        if bytes > 0 && step == Step::Pass && !self.account() {
+            return Step::Stop(self.short_of_bytes());
         }
-        let exchange = Arc::clone(self);
-        let step = self.shared.aside.run(move || exchange.decide(phase, call)).await;
-        step.unwrap_or(Step::Stop(Trouble::Inner(Failure::Internal)))
+        step
+    }
+
+    /// Takes from the allowance what is held of the bodies by now: as they came, for the upstream or the client, and what
+    /// was made of them. `false` when it is used up.
+    fn account(&self) -> bool {
+        let limit = self.generation.config.client.held_bytes;
+        let mut state = self.state();
+        let made = state.transaction.as_ref().map_or(0, |transaction| transaction.held_bytes());
+        let held = state.arrived.saturating_add(u64::try_from(made).unwrap_or(u64::MAX));
+        state.held.resize(held, limit)
+    }
+
+    /// The allowance for bodies is used up. What was made of this one is let go at once.
+    fn short_of_bytes(&self) -> Trouble {
+        self.state().transaction = None;
+        self.overloaded(Shortage::HeldBytes)
     }
 
     /// Runs `call`, which decides. A transaction that is gone has had its failure answered already.
@@ -561,8 +644,13 @@ impl Exchange {
         chunk: &[u8],
         call: impl FnOnce(&mut Transaction, &[u8]) -> BodyStep,
     ) -> Step {
-        if !self.state().held.grow(chunk.len(), self.generation.config.client.held_bytes) {
-            return Step::Stop(Trouble::Inner(Failure::Overload));
+        {
+            let mut state = self.state();
+            if !state.held.grow(chunk.len(), self.generation.config.client.held_bytes) {
+                drop(state);
+                return Step::Stop(self.short_of_bytes());
+            }
+            state.arrived += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         }
         let step = self.guarded(phase, |transaction| call(transaction, chunk));
         if self.is_taped
@@ -576,6 +664,7 @@ impl Exchange {
         match step {
             Ok(Some(BodyStep::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
             Ok(Some(BodyStep::LimitReached)) => Step::LimitReached,
+            Ok(Some(BodyStep::Continue)) if !self.account() => Step::Stop(self.short_of_bytes()),
             Ok(Some(BodyStep::Continue)) => Step::Pass,
             // Nobody inspects any more, so nothing need be held.
             Ok(None) => Step::LimitReached,

@@ -15,7 +15,7 @@ use super::service::Service;
 use crate::config::ClientLimits;
 use crate::engine::EventKind;
 use crate::http::{Fault, Framing, HeadLimits, HeadScan, RequestHead, Target, TargetForm};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
@@ -72,7 +72,7 @@ pub(super) async fn serve(
             HeadRead::Complete(end) => end,
             HeadRead::Closed => {
                 // Nothing was answered just now that could be lost.
-                let _ = stream.shutdown().await;
+                let _ = timeout(LINGER_TIME, stream.shutdown()).await;
                 return;
             }
             HeadRead::Broken(trouble) => {
@@ -134,7 +134,7 @@ pub(super) async fn serve(
         if !back.seen.load(Ordering::Acquire) {
             // pingora's parser is stricter somewhere, and has answered 400 by itself.
             let exchange = Exchange::begin(shared, arrival);
-            let _ = exchange.request_headers();
+            let _ = exchange.request_headers().await;
             let _ = exchange.request_end().await;
             exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
             let _ = exchange.answer(&Trouble::Unparsable);
@@ -352,12 +352,12 @@ fn delimited(head: &RequestHead) -> Option<usize> {
 
 /// Phases 1 and 2 over what there is.
 async fn look(exchange: &Arc<Exchange>, body: &[u8]) -> Option<Trouble> {
-    if let Step::Stop(trouble) = exchange.request_headers() {
+    if let Step::Stop(trouble) = exchange.request_headers().await {
         return Some(trouble);
     }
     if exchange.wants_request_body()
         && !body.is_empty()
-        && let Step::Stop(trouble) = exchange.request_body(body)
+        && let Step::Stop(trouble) = exchange.request_body(&Bytes::copy_from_slice(body)).await
     {
         return Some(trouble);
     }
@@ -382,10 +382,11 @@ async fn complete(stream: &mut Stream, body: &mut BytesMut, length: usize) {
 /// client has sent is read and forgotten for a while. Closing a socket with unread bytes in it would reset the
 /// connection and take the answer away (RFC 9112 §9.6).
 pub(super) async fn close(mut stream: Stream) {
-    let _ = stream.shutdown().await;
+    let deadline = Instant::now() + LINGER_TIME;
+    // A client that reads nothing keeps even this from ending.
+    let _ = timeout_at(deadline, stream.shutdown()).await;
     let mut sink = vec![0; READ_SIZE];
     let mut left = LINGER_BYTES;
-    let deadline = Instant::now() + LINGER_TIME;
     while left > 0 {
         match timeout_at(deadline, stream.read(&mut sink)).await {
             Ok(Ok(n)) if n > 0 => left = left.saturating_sub(n),

@@ -8,6 +8,7 @@ use crate::http::{Framing, RequestHead};
 use bytes::{Bytes, BytesMut};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorType};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 /// or a failure inside refuses the request.
 pub(super) async fn read(
     session: &mut ServerSession,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     site: &Site,
 ) -> Result<Stored, Answer> {
     let end = Instant::now() + site.timeouts.body_total;
@@ -38,7 +39,7 @@ pub(super) async fn read(
             Ok(Err(error)) => return Err(exchange.answer(&trouble(&error))),
             Err(_) => return Err(exchange.answer(&Trouble::BodyLate)),
         };
-        let step = exchange.request_body(&chunk);
+        let step = exchange.request_body(&chunk).await;
         match &mut first {
             None => first = Some(chunk),
             Some(_) => rest.extend_from_slice(&chunk),

@@ -46,6 +46,16 @@ pub trait Observer: Send + Sync {
         let _ = (listener, more);
     }
 
+    /// So many long inspections wait for their turn.
+    fn inspections_wait(&self, number: usize) {
+        let _ = number;
+    }
+
+    /// How late worker threads come to what is due: the longest wait lately.
+    fn workers_late(&self, lag: Duration) {
+        let _ = lag;
+    }
+
     /// A connection ended before it brought a request: TLS handshake, PROXY protocol, unreadable HTTP/2.
     fn connection_failed(&self, reason: &'static str);
 }

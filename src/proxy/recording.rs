@@ -7,6 +7,7 @@ use crate::config::{FailureOutcome, Site};
 use crate::engine::Report;
 use crate::telemetry::{Completed, Mishap, Recorder, Tally, TurnedAway};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 impl Observer for Recorder {
     fn finished(&self, finished: Finished) {
@@ -49,6 +50,14 @@ impl Observer for Recorder {
 
     fn connections(&self, listener: SocketAddr, more: i64) {
         self.metrics().connections(&listener.to_string(), more);
+    }
+
+    fn inspections_wait(&self, number: usize) {
+        self.metrics().inspections_wait(number);
+    }
+
+    fn workers_late(&self, lag: Duration) {
+        self.metrics().workers_late(lag);
     }
 
     fn connection_failed(&self, reason: &'static str) {
@@ -100,11 +109,15 @@ fn mishap(trouble: &Trouble, reason: &'static str, site: Option<&Site>) -> Optio
         | Trouble::NoSite
         | Trouble::Unforwardable
         | Trouble::BodyMalformed
-        | Trouble::BodyLate => Mishap::Refused(reason),
+        | Trouble::BodyLate
+        | Trouble::ResponseLate => Mishap::Refused(reason),
         Trouble::HeadCut | Trouble::ClientGone => Mishap::Gone,
         Trouble::Inner(failure) => {
             let open = site.is_some_and(|s| s.failure.outcome(*failure) == FailureOutcome::Open);
             Mishap::Inner { failure: failure.name(), open }
+        }
+        Trouble::Overloaded { shortage, open, .. } => {
+            Mishap::Overloaded { shortage: shortage.name(), open: *open }
         }
         Trouble::Proxy => Mishap::Inner { failure: reason, open: false },
         Trouble::UpstreamName

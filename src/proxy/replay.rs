@@ -10,6 +10,7 @@
 use super::answer::{Action, Trouble};
 use super::exchange::{Exchange, Step};
 use super::page::Page;
+use crate::config::ClientLimits;
 use crate::engine::EventKind;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -58,6 +59,7 @@ pub(super) struct Replay {
     /// Between two reads of a body that streams.
     read_timeout: Duration,
     patience: Patience,
+    slack: Slack,
     /// None in a placeholder, and everything passes.
     gate: Option<Gate>,
 }
@@ -71,7 +73,10 @@ impl Replay {
         exchange: &Arc<Exchange>,
         deadline: Option<std::time::Instant>,
     ) {
-        let inner = vacate(session);
+        let mut inner = vacate(session);
+        let limits = &exchange.generation.config.client;
+        // The slack is what bounds it from now on.
+        inner.set_write_timeout(None);
         let timeouts = exchange.site().map(|site| site.timeouts);
         let read_timeout = timeouts.map_or(DEFAULT_READ_TIMEOUT, |timeouts| timeouts.body_read);
         let patience = Patience {
@@ -86,6 +91,7 @@ impl Replay {
             stored,
             read_timeout,
             patience,
+            slack: Slack::new(limits),
             gate: Some(Gate::new(Arc::clone(exchange))),
         };
         *session = ServerSession::new_custom(Box::new(replay));
@@ -111,6 +117,7 @@ impl Replay {
             read_before: 0,
             read_timeout: DEFAULT_READ_TIMEOUT,
             patience: Patience::default(),
+            slack: Slack { left: DEFAULT_READ_TIMEOUT, most: DEFAULT_READ_TIMEOUT, rate: 1 },
             gate: None,
         };
         *session = ServerSession::new_custom(Box::new(placeholder));
@@ -155,6 +162,46 @@ impl Patience {
     fn begun(&mut self) {
         (self.first_byte, self.first) = (None, None);
     }
+}
+
+/// How much longer a client may keep what is written for it from going. Each byte earns it the time that it may take at
+/// the least rate, and waiting uses that up; so a client may pause, but not fall behind for good. Time in which there is
+/// nothing to write is not counted.
+#[derive(Clone, Copy, Debug)]
+struct Slack {
+    left: Duration,
+    most: Duration,
+    /// Bytes a second, at least 1.
+    rate: u64,
+}
+
+impl Slack {
+    fn new(limits: &ClientLimits) -> Self {
+        Self { left: limits.write_timeout, most: limits.write_timeout, rate: limits.min_rate.max(1) }
+    }
+
+    /// Writes `bytes`, if the client takes them in time.
+    async fn spend<T>(&mut self, bytes: usize, write: impl Future<Output = Result<T>>) -> Result<T> {
+        let millis = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000) / self.rate;
+        let patience = self.left.saturating_add(Duration::from_millis(millis));
+        let began = Instant::now();
+        match tokio::time::timeout(patience, write).await {
+            Ok(result) => {
+                self.left = patience.saturating_sub(began.elapsed()).min(self.most);
+                result
+            }
+            Err(_) => Error::e_explain(SLOW, "the client took too little of the response"),
+        }
+    }
+}
+
+/// The bytes of bodies in `tasks`.
+fn weight(tasks: &[HttpTask]) -> usize {
+    let of = |task: &HttpTask| match task {
+        HttpTask::Body(Some(chunk), _) | HttpTask::UpgradedBody(Some(chunk), _) => chunk.len(),
+        _ => 0,
+    };
+    tasks.iter().map(of).sum()
 }
 
 /// Takes a session out of its place and leaves one that can do nothing.
@@ -279,8 +326,8 @@ impl Gate {
         self.end().await
     }
 
-    async fn chunk(&mut self, chunk: &[u8]) -> Verdict {
-        match self.exchange.response_body(chunk) {
+    async fn chunk(&mut self, chunk: &Bytes) -> Verdict {
+        match self.exchange.response_body(chunk).await {
             Step::Pass => Verdict::Hold,
             Step::LimitReached => self.end().await,
             Step::Stop(trouble) => self.weigh(Step::Stop(trouble)),
@@ -380,19 +427,19 @@ impl Session for Replay {
     }
 
     async fn write_response_header(&mut self, head: Box<ResponseHeader>, _end: bool) -> Result<()> {
-        self.inner.write_response_header(head).await
+        self.slack.spend(0, self.inner.write_response_header(head)).await
     }
 
     async fn write_response_header_ref(&mut self, head: &ResponseHeader, _end: bool) -> Result<()> {
-        self.inner.write_response_header_ref(head).await
+        self.slack.spend(0, self.inner.write_response_header_ref(head)).await
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.inner.write_response_body(data, end).await
+        self.slack.spend(data.len(), self.inner.write_response_body(data, end)).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.inner.write_response_trailers(trailers).await
+        self.slack.spend(0, self.inner.write_response_trailers(trailers)).await
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
@@ -411,7 +458,7 @@ impl Session for Replay {
             self.read_timeout = TUNNEL_TIMEOUT;
             self.patience = Patience::default();
         }
-        self.inner.response_duplex_vec(admitted).await
+        self.slack.spend(weight(&admitted), self.inner.response_duplex_vec(admitted)).await
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -458,9 +505,9 @@ impl Session for Replay {
         let Some(gate) = self.gate.as_mut() else { return Ok(()) };
         let due = gate.flush().await?;
         if !due.is_empty() {
-            self.inner.response_duplex_vec(due).await?;
+            self.slack.spend(weight(&due), self.inner.response_duplex_vec(due)).await?;
         }
-        self.inner.finish_body().await?;
+        self.slack.spend(0, self.inner.finish_body()).await?;
         if let Some(gate) = &self.gate {
             gate.exchange.set_delivered();
         }
@@ -572,6 +619,9 @@ pub(super) const ABANDONED: ErrorType = ErrorType::Custom("abandoned by a rule")
 
 /// The error by which waiting for an upstream ends.
 pub(super) const LATE: ErrorType = ErrorType::Custom("the upstream is late");
+
+/// The error by which writing to a slow client ends.
+pub(super) const SLOW: ErrorType = ErrorType::Custom("the client is slow");
 
 /// Between two reads where no site says otherwise.
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);

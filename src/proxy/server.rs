@@ -7,9 +7,11 @@
 use super::aside::Aside;
 use super::budget::Budget;
 use super::connect::Dialler;
+use super::crowd::{self, Crowd};
 use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
+use super::pulse::Pulse;
 use super::secured::Secured;
 use super::service::Service;
 use super::shadow::Shadows;
@@ -51,6 +53,10 @@ struct Socket {
     listener: std::net::TcpListener,
     /// As many as there may be connections.
     places: Arc<Semaphore>,
+    /// Who has them.
+    crowd: Arc<Crowd>,
+    /// Places for those that are turned away with an answer.
+    porch: Arc<Semaphore>,
     address: SocketAddr,
     config: Listener,
     tls: Option<TlsState>,
@@ -90,12 +96,13 @@ impl Server {
         }
         let shadows = Shadows::new(Arc::clone(&world), Arc::clone(&observer));
         let shared = Arc::new(Shared {
+            aside: Aside::new(Arc::clone(&observer)),
+            pulse: Arc::new(Pulse::default()),
             current,
             world,
             observer,
             budget: Arc::new(Budget::default()),
             ids: Ids::default(),
-            aside: Aside::default(),
             shadows,
             directory: Directory::default(),
             dialler: Dialler::default(),
@@ -167,6 +174,8 @@ impl Server {
     /// When a socket cannot be handed to the runtime.
     pub async fn serve(self, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
         let checks = tokio::spawn(health::watch(Arc::clone(&self.shared), shutdown.clone()));
+        let pulse = Arc::clone(&self.shared.pulse).beat(Arc::clone(&self.shared.observer));
+        let pulse = tokio::spawn(pulse);
         let mut loops = JoinSet::new();
         for socket in self.sockets {
             let listener = TcpListener::from_std(socket.listener.try_clone()?)?;
@@ -185,6 +194,7 @@ impl Server {
         let _ = timeout(grace, async { while loops.join_next().await.is_some() {} }).await;
         loops.shutdown().await;
         checks.abort();
+        pulse.abort();
         // Records of requests that are being shown to a candidate ruleset.
         self.shared.shadows.drain(LAST_TAPES).await;
         Ok(())
@@ -215,7 +225,9 @@ impl Socket {
             None => None,
         };
         let places = Arc::new(Semaphore::new(config.max_connections.get()));
-        Ok(Self { address: listener.local_addr()?, places, listener, config: config.clone(), tls })
+        let porch = Arc::new(Semaphore::new(crowd::TURNED_AWAY));
+        let (address, config, crowd) = (listener.local_addr()?, config.clone(), Arc::default());
+        Ok(Self { address, places, crowd, porch, listener, config, tls })
     }
 }
 
@@ -263,7 +275,15 @@ impl Door {
                     Ok(place) => {
                         connections.spawn(Arc::clone(&door).serve(stream, peer, place));
                     }
-                    Err(_) => door.shared.observer.connection_failed("listener_full"),
+                    Err(_) => {
+                        door.shared.observer.connection_failed("listener_full");
+                        // Behind a PROXY header it would come too early.
+                        if !door.socket.config.proxy_protocol
+                            && let Some(answer) = door.turn_away(stream)
+                        {
+                            connections.spawn(answer);
+                        }
+                    }
                 },
                 Err(error) => {
                     // Out of descriptors, mostly: some must be given back first.
@@ -285,8 +305,19 @@ impl Door {
         self.shared.observer.connections(listener, -1);
     }
 
+    /// What tells a client that there is no room; none where nobody can be told. TLS would cost more than it is worth.
+    fn turn_away(&self, stream: TcpStream) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let place = Arc::clone(&self.socket.porch).try_acquire_owned().ok()?;
+        let is_readable = self.socket.tls.is_none();
+        is_readable.then(|| async move {
+            crowd::turn_away(stream).await;
+            drop(place);
+        })
+    }
+
     async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) -> Result<(), &'static str> {
         let _ = stream.set_nodelay(true);
+        unacknowledged(&stream, self.shared.current.load().config.client.write_timeout);
         let mut ends = Ends {
             peer,
             server: stream.local_addr().unwrap_or(self.socket.address),
@@ -306,6 +337,22 @@ impl Door {
                 Err(_) => return Err("proxy_protocol_timeout"),
             }
         }
+        // Trusted proxies bring everybody's requests.
+        let _seat = match generation.config.trusts(ends.peer.ip()) {
+            true => None,
+            false => {
+                let most = self.socket.config.max_connections_per_client;
+                match self.socket.crowd.enter(ends.peer.ip(), most) {
+                    Some(seat) => Some(seat),
+                    None => {
+                        if let Some(answer) = self.turn_away(stream) {
+                            answer.await;
+                        }
+                        return Err("client_full");
+                    }
+                }
+            }
+        };
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         // Both cells are fresh, so that setting them cannot fail.
         let _ = digest.peer_addr.set(Some(PingoraAddr::from(ends.peer)));
@@ -336,6 +383,19 @@ impl Door {
         }
     }
 }
+
+/// Ends a connection whose peer acknowledges nothing of what was sent for `patience`, or takes nothing of it: also after we
+/// have closed it, when what is left of an answer is the kernel's to keep.
+#[cfg(target_os = "linux")]
+fn unacknowledged(stream: &TcpStream, patience: Duration) {
+    use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+    let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    // What it bounds is bounded in other ways too, as long as the connection is ours.
+    let _ = setsockopt(stream, TcpUserTimeout, &millis);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unacknowledged(_: &TcpStream, _: Duration) {}
 
 /// Idle upstream connections kept, per worker.
 const UPSTREAM_POOL: usize = 128;

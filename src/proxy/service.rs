@@ -8,8 +8,8 @@ use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
 use super::http2;
 use super::intake;
-use super::replay::{ABANDONED, Cloakroom, LATE, Replay, Stored};
-use crate::config::{HostHeader, UpstreamHttp2};
+use super::replay::{ABANDONED, Cloakroom, LATE, Replay, SLOW, Stored};
+use crate::config::{ClientLimits, HostHeader, UpstreamHttp2};
 use crate::engine::EventKind;
 use crate::http::{Fault, RequestHead};
 use ::http::{Version, header};
@@ -24,7 +24,7 @@ use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use tokio::time::timeout;
 
 /// The application that pingora calls.
 pub(super) struct Service {
@@ -81,7 +81,7 @@ impl ProxyHttp for Service {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let arrival = match ctx.arrival.take() {
             Some(arrival) => arrival,
-            None => arrival_of_http2(session).into(),
+            None => arrival_of_http2(session, &self.shared.current.load().config.client).into(),
         };
         let exchange = Exchange::begin(&self.shared, arrival);
         ctx.exchange = Some(Arc::clone(&exchange));
@@ -295,13 +295,13 @@ impl ProxyHttp for Service {
 /// Phases 1 and 2.
 async fn inspect(session: &mut Session, ctx: &mut Ctx, exchange: &Arc<Exchange>) -> Result<(), Answer> {
     exchange.settle(exchange.screen().await)?;
-    exchange.settle(exchange.request_headers())?;
+    exchange.settle(exchange.admit_inspection())?;
+    exchange.settle(exchange.request_headers().await)?;
     let Some(site) = exchange.site() else {
         return Err(exchange.answer(&Trouble::NoSite));
     };
     exchange.admit()?;
     session.set_read_timeout(Some(site.timeouts.body_read));
-    session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
     let head = &exchange.arrival.head;
     // Those of HTTP/1 were refused where they were read.
     if let Some(fault) = head.fatal() {
@@ -339,8 +339,9 @@ async fn reply(session: &mut Session, ctx: &mut Ctx, exchange: &Exchange, answer
     if !keep {
         session.set_keepalive(None);
     }
+    let patience = exchange.generation.config.client.write_timeout;
     ctx.keep = match exchange.page(answer) {
-        Some(page) => page.send(session).await.is_ok() && keep,
+        Some(page) => matches!(timeout(patience, page.send(session)).await, Ok(Ok(()))) && keep,
         None => {
             if answer.action == Action::Abandon && session.is_http2() {
                 session.shutdown().await;
@@ -389,7 +390,7 @@ pub(super) fn describe(
 }
 
 /// The head of an HTTP/2 request as rules see it, and the session's own made so that HTTP/1 origins read the same.
-fn arrival_of_http2(session: &mut Session) -> Arrival {
+fn arrival_of_http2(session: &mut Session, limits: &ClientLimits) -> Arrival {
     let request = session.req_header_mut();
     // RFC 9113 §8.2.3: cookie crumbs are one field for everybody who does not speak HTTP/2.
     let crumbs: Vec<&[u8]> =
@@ -425,6 +426,17 @@ fn arrival_of_http2(session: &mut Session) -> Arrival {
         .iter()
         .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
         .collect();
+    // As of HTTP/1, where the front finds them.
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    if target.len() > limits.uri_bytes {
+        faults.push(Fault::RequestLineTooLong);
+    }
+    if headers.len() > limits.headers {
+        faults.push(Fault::TooManyHeaders);
+    }
+    if bytes + target.len() > limits.head_bytes {
+        faults.push(Fault::HeadTooLong);
+    }
     if !request.headers.contains_key(header::HOST)
         && let Some(authority) = request.uri.authority()
     {
@@ -471,9 +483,6 @@ fn is_grpc(head: &RequestHead) -> bool {
         && head.values("content-type").next().is_some()
 }
 
-/// How long one write to a client may take. A client that reads nothing would hold an upstream's connection.
-const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Why an upstream could not be connected.
 pub(super) fn connect_trouble(error: &Error) -> Trouble {
     match error.etype() {
@@ -497,6 +506,9 @@ pub(super) fn is_late(error: &Error) -> bool {
 pub(super) fn trouble_of(error: &Error) -> Trouble {
     if is_late(error) {
         return Trouble::UpstreamLate;
+    }
+    if error.etype() == &SLOW {
+        return Trouble::ResponseLate;
     }
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Trouble::BodyLate,

@@ -119,6 +119,22 @@ impl Metrics {
         self.series.malformed.with_label_values(&[reason]).inc();
     }
 
+    /// A request that was not inspected for want of `cause`; `open` when it was let through.
+    pub fn overload(&self, site: &str, cause: &'static str, open: bool) {
+        let outcome = if open { "open" } else { "shed" };
+        self.series.overloads.with_label_values(&[site, cause, outcome]).inc();
+    }
+
+    /// Long inspections that wait.
+    pub fn inspections_wait(&self, number: usize) {
+        self.series.inspections_waiting.with_label_values::<&str>(&[]).set(gauge(number));
+    }
+
+    /// How late worker threads are.
+    pub fn workers_late(&self, lag: Duration) {
+        self.series.lag.with_label_values::<&str>(&[]).set(lag.as_secs_f64());
+    }
+
     /// An attempt at an upstream failed.
     pub fn upstream_error(&self, site: &str, cause: &'static str) {
         self.series.upstream_errors.with_label_values(&[site, cause]).inc();
@@ -367,6 +383,9 @@ mod tests {
         ]);
         m.of("shop").event(EventKind::RequestBodyTruncated);
         m.of("shop").failure("internal", true);
+        m.overload("shop", "processors", false);
+        m.inspections_wait(3);
+        m.workers_late(Duration::from_millis(250));
         m.malformed("smuggling");
         m.of("shop").turned_away("rate_limited", "login", true);
         m.admission(1, 2);
@@ -426,6 +445,8 @@ mod tests {
             "portcullis_rule_cost_seconds_total{rule_id=\"942100\"} 1.5",
             "portcullis_rule_cost_seconds_total{rule_id=\"sieve\"} 0.5",
             "portcullis_audit_dropped_total{reason=\"queue_full\",sink=\"log\"} 1",
+            "portcullis_overload_total{cause=\"processors\",outcome=\"shed\",site=\"shop\"} 1",
+            "portcullis_worker_lag_seconds 0.25",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

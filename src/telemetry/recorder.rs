@@ -74,6 +74,13 @@ pub enum Mishap {
         /// Whether it was let through.
         open: bool,
     },
+    /// There was more to inspect than could be.
+    Overloaded {
+        /// What was short.
+        shortage: &'static str,
+        /// Whether it was let through uninspected.
+        open: bool,
+    },
     /// The upstream failed.
     Upstream(&'static str),
     /// The client left.
@@ -157,6 +164,10 @@ impl Recorder {
             match *mishap {
                 Mishap::Refused(reason) => metrics.malformed(reason),
                 Mishap::Inner { failure, open } => of.failure(failure, open),
+                Mishap::Overloaded { shortage, open } => {
+                    of.failure("overload", open);
+                    metrics.overload(site, shortage, open);
+                }
                 Mishap::Upstream(cause) => metrics.upstream_error(site, cause),
                 Mishap::Gone | Mishap::Closed => {}
             }
@@ -271,10 +282,12 @@ fn outcome(report: &Report, mishaps: &[Mishap], turned_away: &[TurnedAway]) -> O
         return Outcome::Refused;
     }
     // What came last decided how it ended; a failure that was let through did not end it.
-    let end = mishaps.iter().rev().find(|m| !matches!(m, Mishap::Inner { open: true, .. }));
+    let is_open =
+        |m: &&Mishap| matches!(m, Mishap::Inner { open: true, .. } | Mishap::Overloaded { open: true, .. });
+    let end = mishaps.iter().rev().find(|m| !is_open(m));
     match end {
         Some(Mishap::Refused(_) | Mishap::Closed) => Outcome::Refused,
-        Some(Mishap::Inner { .. } | Mishap::Upstream(_)) => Outcome::Failed,
+        Some(Mishap::Inner { .. } | Mishap::Overloaded { .. } | Mishap::Upstream(_)) => Outcome::Failed,
         Some(Mishap::Gone) => Outcome::Abandoned,
         None if report.suppressed.is_some() || !turned_away.is_empty() => Outcome::Detected,
         None => Outcome::Passed,

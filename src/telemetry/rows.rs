@@ -4,7 +4,7 @@
 //! everything else from fixed lists; a row says which.
 
 use prometheus::core::Collector;
-use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// The kinds of metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,6 +135,17 @@ metrics! {
     failures: IntCounterVec = Kind::Counter, "portcullis_failures_total",
         [SITE, ("failure", "a setting of `sites[].fail`, or a fixed name"), ("outcome", "`open` or `closed`")],
         "Failures inside Portcullis, and what the site's setting did to the request.";
+    overloads: IntCounterVec = Kind::Counter, "portcullis_overload_total",
+        [SITE, ("cause", "`held_bytes` (`client.held_bytes` is used up), `processors` (worker threads are late), `queue_full` \
+                          or `queue_wait` (of long inspections)"),
+         ("outcome", "`shed` (503) or `open` (passed uninspected)")],
+        "Requests that were not inspected because there was more to inspect than could be, by what was short.",
+        "sum by (site, cause) (rate(portcullis_overload_total[5m]))";
+    inspections_waiting: IntGaugeVec = Kind::Gauge, "portcullis_inspection_queue_length", [],
+        "Long inspections that wait for their turn.";
+    lag: GaugeVec = Kind::Gauge, "portcullis_worker_lag_seconds", [],
+        "How late worker threads come to what is due, the longest of the last second: what `sites[].overload.wait` is \
+         compared with.";
     upstream_errors: IntCounterVec = Kind::Counter, "portcullis_upstream_errors_total",
         [SITE, ("cause", "a fixed name of the cause")],
         "Failed attempts at upstreams, those included after which another one was tried.";
@@ -247,6 +258,12 @@ impl FromRow for IntCounterVec {
 impl FromRow for CounterVec {
     fn of(row: &Row) -> prometheus::Result<Self> {
         CounterVec::new(Opts::new(row.name, row.help), &labels(row))
+    }
+}
+
+impl FromRow for GaugeVec {
+    fn of(row: &Row) -> prometheus::Result<Self> {
+        GaugeVec::new(Opts::new(row.name, row.help), &labels(row))
     }
 }
 

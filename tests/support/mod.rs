@@ -6,6 +6,7 @@
 pub mod authority;
 pub mod browser;
 pub mod client;
+pub mod frames;
 pub mod http2;
 pub mod mmdb;
 pub mod origin;

@@ -6,7 +6,7 @@ use portcullis::compile::{Input, load};
 use portcullis::config::{
     Audit, AuditFormat, AuditTarget, Balance, Checked, ClientLimits, Edge, FailureOutcome, FailurePolicy,
     Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, ListenerTls, Log, LogFormat, Measuring,
-    Process, Reload, Router, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
+    Overload, Process, Reload, Router, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
 };
 use portcullis::engine::NoWorld;
 use portcullis::proxy::{Finished, Observer, Server};
@@ -214,6 +214,7 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
         shadow: None,
         mode: None,
         failure: FailurePolicy::all(FailureOutcome::Closed),
+        overload: Overload { wait: Duration::from_secs(30), queue: 10_000, retry_after: 2 },
         access: Vec::new(),
         rate_limits: Vec::new(),
         timeouts: SiteTimeouts {
@@ -272,6 +273,8 @@ fn config() -> Checked {
             headers: 100,
             uri_bytes: 16 * 1024,
             held_bytes: 256 * 1024 * 1024,
+            write_timeout: Duration::from_secs(10),
+            min_rate: 512,
         },
         bans: None,
         sites: Vec::new(),

@@ -1,0 +1,471 @@
+//! What an HTTP/2 client sends besides requests, counted by kind of frame.
+//!
+//! The `h2` crate bounds what frames may occupy: streams, queued resets, heads in many CONTINUATION frames, small DATA
+//! frames that nobody has read yet. It does not bound how many frames a client may send that cost it nothing and us a
+//! little each: resets of requests that have just begun, settings to be acknowledged, pings to be answered, windows that
+//! grow by a byte. So the bytes that `h2` reads pass by here first, where frame headers (RFC 9113 §4.1) are counted
+//! against budgets; payloads are not looked at. Whoever serves the connection hears of a budget that is used up, and ends
+//! the connection.
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+
+/// A client's connection whose frames are counted.
+#[derive(Debug)]
+pub(super) struct Metered {
+    stream: Stream,
+    meter: Arc<Meter>,
+    scanner: Scanner,
+}
+
+impl Metered {
+    pub(super) fn new(stream: Stream, meter: Arc<Meter>) -> Self {
+        Self { stream, meter, scanner: Scanner::default() }
+    }
+}
+
+/// What has been counted on a connection.
+#[derive(Debug)]
+pub(super) struct Meter {
+    state: Mutex<State>,
+    /// Told when something is over its budget, or a head has begun that has not ended.
+    alarm: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    budgets: [Budget; Nuisance::ALL.len()],
+    /// What is over its budget.
+    flood: Option<Nuisance>,
+    /// Since when a head has been coming in.
+    head_since: Option<Instant>,
+}
+
+/// What a client may send too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nuisance {
+    /// RST_STREAM: rapid resets (CVE-2023-44487).
+    Resets,
+    /// SETTINGS, each of which is acknowledged.
+    Settings,
+    /// PING, each of which is answered.
+    Pings,
+    /// WINDOW_UPDATE, beyond what is sent.
+    Windows,
+    /// DATA with next to nothing in it.
+    SmallData,
+    /// PRIORITY, and types that nobody knows.
+    Others,
+}
+
+impl Nuisance {
+    const ALL: [Nuisance; 6] = [
+        Nuisance::Resets,
+        Nuisance::Settings,
+        Nuisance::Pings,
+        Nuisance::Windows,
+        Nuisance::SmallData,
+        Nuisance::Others,
+    ];
+
+    /// A stable name for counters.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Nuisance::Resets => "http2_reset_flood",
+            Nuisance::Settings => "http2_settings_flood",
+            Nuisance::Pings => "http2_ping_flood",
+            Nuisance::Windows => "http2_window_flood",
+            Nuisance::SmallData => "http2_small_data_flood",
+            Nuisance::Others => "http2_frame_flood",
+        }
+    }
+
+    /// Frames at once, and then for each second. A browser that leaves a page resets at most as many streams as it may
+    /// have open; what acknowledges data grows with the data, as [`Meter::sent`] tells.
+    fn allowed(self) -> (f64, f64) {
+        match self {
+            Nuisance::Resets => (400.0, 40.0),
+            Nuisance::Settings => (100.0, 10.0),
+            Nuisance::Pings => (500.0, 50.0),
+            Nuisance::Windows => (10_000.0, 1_000.0),
+            Nuisance::SmallData => (10_000.0, 1_000.0),
+            Nuisance::Others => (1_000.0, 100.0),
+        }
+    }
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    left: f64,
+    at: Instant,
+}
+
+impl Budget {
+    fn take(&mut self, (most, each_second): (f64, f64), now: Instant) -> bool {
+        // Looking at the clock for each frame would be dear; the budget lasts for long as a rule.
+        self.left -= 1.0;
+        if self.left >= 0.0 {
+            return true;
+        }
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + since * each_second).min(most);
+        self.at = now;
+        self.left >= 0.0
+    }
+}
+
+impl Meter {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            state: Mutex::new(State {
+                budgets: Nuisance::ALL.map(|n| Budget { left: n.allowed().0, at: now }),
+                flood: None,
+                head_since: None,
+            }),
+            alarm: Notify::new(),
+        }
+    }
+
+    /// Waits until something is over its budget, or a head has begun.
+    pub(super) async fn alarmed(&self) {
+        self.alarm.notified().await;
+    }
+
+    /// What is over its budget.
+    pub(super) fn flood(&self) -> Option<Nuisance> {
+        self.state().flood
+    }
+
+    /// Since when a head has been coming in.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        self.state().head_since
+    }
+
+    fn count(&self, frame: &Frame, now: Instant) {
+        let Some(nuisance) = frame.nuisance() else { return };
+        let mut state = self.state();
+        if let Some(budget) = state.budgets.get_mut(nuisance as usize)
+            && !budget.take(nuisance.allowed(), now)
+            && state.flood.is_none()
+        {
+            state.flood = Some(nuisance);
+            self.alarm.notify_one();
+        }
+    }
+
+    /// Bytes were sent to the client, which may acknowledge them; or it has sent bytes that count.
+    fn earn(&self, nuisance: Nuisance, bytes: usize) {
+        if bytes < EARNED {
+            return;
+        }
+        let (most, _) = nuisance.allowed();
+        if let Some(budget) = self.state().budgets.get_mut(nuisance as usize) {
+            // At most a buffer's bytes at a time, so that the number is exact.
+            budget.left = (budget.left + (bytes / EARNED) as f64).min(most);
+        }
+    }
+
+    fn head(&self, since: Option<Instant>) {
+        self.state().head_since = since;
+        if since.is_some() {
+            self.alarm.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done where something could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of data for which a WINDOW_UPDATE is in order, or a small DATA frame. Clients acknowledge kilobytes at a time.
+const EARNED: usize = 256;
+
+/// DATA with less than this is small: less than what frames it.
+const SMALL: usize = 16;
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Frame {
+    length: usize,
+    kind: u8,
+    flags: u8,
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+impl Frame {
+    fn parse(header: &[u8; 9]) -> Self {
+        let [a, b, c, kind, flags, ..] = *header;
+        Self { length: usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c), kind, flags }
+    }
+
+    fn is_head(&self) -> bool {
+        matches!(self.kind, HEADERS | CONTINUATION)
+    }
+
+    fn nuisance(&self) -> Option<Nuisance> {
+        match self.kind {
+            DATA if self.length < SMALL && self.flags & END_STREAM == 0 => Some(Nuisance::SmallData),
+            // Bounded by what they may bring, or an error.
+            DATA | HEADERS | CONTINUATION | PUSH_PROMISE | GOAWAY => None,
+            RST_STREAM => Some(Nuisance::Resets),
+            SETTINGS => Some(Nuisance::Settings),
+            PING => Some(Nuisance::Pings),
+            WINDOW_UPDATE => Some(Nuisance::Windows),
+            _ => Some(Nuisance::Others),
+        }
+    }
+}
+
+/// Finds frames in what is read.
+#[derive(Debug)]
+struct Scanner {
+    /// Bytes to be passed over: of the preface, and of payloads.
+    skip: usize,
+    header: [u8; 9],
+    have: usize,
+    /// A head is coming in, since then.
+    head: Option<Instant>,
+    /// The frame that is being passed over is its last one.
+    is_last: bool,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self { skip: PREFACE, header: [0; 9], have: 0, head: None, is_last: false }
+    }
+}
+
+/// `PRI * HTTP/2.0 …` (RFC 9113 §3.4).
+const PREFACE: usize = 24;
+
+impl Scanner {
+    fn read(&mut self, mut bytes: &[u8], meter: &Meter) {
+        let now = Instant::now();
+        let before = self.head;
+        loop {
+            let over = self.skip.min(bytes.len());
+            self.skip -= over;
+            bytes = bytes.get(over..).unwrap_or_default();
+            if self.skip == 0 && self.is_last {
+                (self.head, self.is_last) = (None, false);
+            }
+            if bytes.is_empty() {
+                break;
+            }
+            let missing = (self.header.len() - self.have).min(bytes.len());
+            let (part, rest) = bytes.split_at(missing);
+            if let Some(place) = self.header.get_mut(self.have..self.have + missing) {
+                place.copy_from_slice(part);
+            }
+            (self.have, bytes) = (self.have + missing, rest);
+            if self.have < self.header.len() {
+                break;
+            }
+            let frame = Frame::parse(&self.header);
+            (self.have, self.skip) = (0, frame.length);
+            meter.count(&frame, now);
+            if frame.kind == DATA {
+                meter.earn(Nuisance::SmallData, frame.length);
+            }
+            if frame.is_head() {
+                self.head.get_or_insert(now);
+                self.is_last = frame.flags & END_HEADERS != 0;
+            }
+        }
+        if self.head != before {
+            meter.head(self.head);
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = read {
+            let this = &mut *self;
+            this.scanner.read(buf.filled().get(before..).unwrap_or_default(), &this.meter);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.meter.earn(Nuisance::Windows, bytes);
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.meter.earn(Nuisance::Windows, bytes);
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Metered {
+    async fn shutdown(&mut self) {
+        self.stream.shutdown().await;
+    }
+}
+
+impl UniqueID for Metered {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Metered {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl Peek for Metered {}
+
+impl GetTimingDigest for Metered {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Metered {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Metered {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(length: usize, kind: u8, flags: u8) -> Vec<u8> {
+        let [.., a, b, c] = u32::try_from(length).expect("a length").to_be_bytes();
+        let mut frame = vec![a, b, c, kind, flags, 0, 0, 0, 1];
+        frame.resize(9 + length, 0);
+        frame
+    }
+
+    /// However the bytes are cut.
+    #[test]
+    fn frames_are_found_wherever_reads_end() {
+        let mut bytes = vec![0; PREFACE];
+        for _ in 0..99 {
+            bytes.extend(frame(6, SETTINGS, 0));
+            bytes.extend(frame(300, DATA, 0));
+        }
+        for size in [1, 2, 7, 9, 10, 1_000, usize::MAX] {
+            let (meter, mut scanner) = (Meter::new(), Scanner::default());
+            bytes.chunks(size.min(bytes.len())).for_each(|piece| scanner.read(piece, &meter));
+            assert_eq!(meter.flood(), None, "{size}");
+            scanner.read(&frame(0, SETTINGS, 1).repeat(3), &meter);
+            assert_eq!(meter.flood(), Some(Nuisance::Settings), "{size}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_budget() {
+        let kinds = [
+            (RST_STREAM, 4, Nuisance::Resets),
+            (SETTINGS, 0, Nuisance::Settings),
+            (PING, 8, Nuisance::Pings),
+            (WINDOW_UPDATE, 4, Nuisance::Windows),
+            (DATA, 0, Nuisance::SmallData),
+            (2, 5, Nuisance::Others),
+            (0xee, 0, Nuisance::Others),
+        ];
+        for (kind, length, nuisance) in kinds {
+            let (meter, mut scanner) = (Meter::new(), Scanner::default());
+            scanner.read(&[0; PREFACE], &meter);
+            let most = nuisance.allowed().0 as usize;
+            scanner.read(&frame(length, kind, 0).repeat(most), &meter);
+            assert_eq!(meter.flood(), None, "{nuisance:?}");
+            // Some of the budget has come back meanwhile.
+            scanner.read(&frame(length, kind, 0).repeat(most / 2 + 2), &meter);
+            assert_eq!(meter.flood(), Some(nuisance));
+        }
+        let (meter, mut scanner) = (Meter::new(), Scanner::default());
+        scanner.read(&[0; PREFACE], &meter);
+        for _ in 0..50_000 {
+            scanner.read(&frame(4, WINDOW_UPDATE, 0), &meter);
+            meter.earn(Nuisance::Windows, 1_024);
+            scanner.read(&frame(1_000, DATA, 0), &meter);
+            scanner.read(&frame(5, DATA, 0), &meter);
+        }
+        assert_eq!(meter.flood(), None, "what goes with data is in order");
+    }
+
+    #[test]
+    fn a_head_is_on_its_way_until_its_last_byte() {
+        let (meter, mut scanner) = (Meter::new(), Scanner::default());
+        scanner.read(&[0; PREFACE], &meter);
+        scanner.read(&frame(10, HEADERS, END_HEADERS), &meter);
+        assert_eq!(meter.head_since(), None, "whole in one read");
+        scanner.read(&frame(10, HEADERS, 0), &meter);
+        let since = meter.head_since();
+        assert!(since.is_some());
+        let last = frame(10, CONTINUATION, END_HEADERS);
+        scanner.read(&last[..12], &meter);
+        assert_eq!(meter.head_since(), since, "the time is that of its beginning");
+        scanner.read(&last[12..], &meter);
+        assert_eq!(meter.head_since(), None);
+    }
+}
