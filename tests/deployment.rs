@@ -286,7 +286,7 @@ fn renewed_certificates_are_served_without_a_restart() {
 }
 
 #[test]
-fn connections_beyond_the_bound_are_closed_and_counted() {
+fn connections_beyond_the_bound_are_turned_away_and_counted() {
     let origin = Origin::echo();
     let service = Service::start(&configuration(&origin, "{address: '127.0.0.1:0', max_connections: 2}"));
     let address = service.address();
@@ -297,9 +297,9 @@ fn connections_beyond_the_bound_are_closed_and_counted() {
         stream
     };
     let ask = |stream: &mut TcpStream| {
-        let mut byte = [0; 1];
+        let mut line = [0; 12];
         let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-        matches!(stream.read(&mut byte), Ok(1))
+        stream.read_exact(&mut line).is_ok() && &line == b"HTTP/1.1 200"
     };
     let (mut a, mut b, mut c) = (connect(), connect(), connect());
     assert!(ask(&mut a) && ask(&mut b) && !ask(&mut c));

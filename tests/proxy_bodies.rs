@@ -4,7 +4,7 @@
 
 mod support;
 
-use portcullis::config::{Listener};
+use portcullis::config::Listener;
 use portcullis::proxy::{Shortage, Trouble};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -245,7 +245,7 @@ const REMEMBERED_RESETS: usize = 32;
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 const STREAM_WINDOW: u32 = 64 * 1024 - 1;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-const DATA_FRAME_BYTES: usize = 256 * 1024;
+const DATA_FRAME_BYTES: usize = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 const FRAME: u32 = 16 * 1024;
 

@@ -1,0 +1,282 @@
+//! More connections, requests and readers than there is room and time for: what is admitted is served in time, the rest is
+//! told so, and counted by cause.
+
+#![cfg(feature = "server")]
+
+mod support;
+
+use portcullis::config::{FailureOutcome, FailurePolicy, Overload};
+use portcullis::engine::EventKind;
+use portcullis::proxy::{Finished, Shortage, Trouble};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+use support::client::{Client, Response, get, post};
+use support::origin::{Origin, respond};
+use support::server::{Portcullis, Setup};
+
+/// Takes long over a body, by looking at it in many ways.
+fn slow_rules(mode: &str) -> String {
+    let steps =
+        ["urlDecodeUni", "lowercase", "compressWhitespace", "removeNulls", "htmlEntityDecode", "jsDecode"];
+    let rules = (0..216).map(|n| {
+        let (a, b, c) = (steps[n % 6], steps[n / 6 % 6], steps[n / 36]);
+        let id = n + 100;
+        format!(
+            "SecRule REQUEST_BODY \"@rx [+]{n}marker[0-9]\" \"id:{id},phase:2,deny,t:{a},t:{b},t:{c},t:sha1,t:hexEncode\"\n"
+        )
+    });
+    format!(
+        "SecRuleEngine {mode}\nSecRequestBodyAccess On\nSecRequestBodyLimit 2000000\n\
+         SecRequestBodyNoFilesLimit 2000000\n\
+         SecAction \"id:1,phase:1,pass,nolog,ctl:forceRequestBodyVariable=On\"\n{}",
+        rules.collect::<String>()
+    )
+}
+
+fn body(length: usize) -> Vec<u8> {
+    (0..length).map(|n| b"some words, and+others%20; "[n % 27]).collect()
+}
+
+fn bounds(wait: Duration, queue: usize) -> Overload {
+    Overload { wait, queue, retry_after: 7 }
+}
+
+/// Sends `request` by `clients` at once; what each was answered, and in what time.
+fn rush(server: &Portcullis, request: &[u8], clients: usize) -> Vec<(Response, Duration)> {
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..clients)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::connect(server.address());
+                    client.patience(Duration::from_secs(120));
+                    let began = Instant::now();
+                    let response = client.send(request).read().expect("a response");
+                    (response, began.elapsed())
+                })
+            })
+            .collect();
+        all.into_iter().map(|thread| thread.join().expect("a client")).collect()
+    })
+}
+
+fn of(answers: &[(Response, Duration)], status: u16) -> Vec<&(Response, Duration)> {
+    answers.iter().filter(|(response, _)| response.status == status).collect()
+}
+
+fn median(answers: &[&(Response, Duration)]) -> Duration {
+    let mut times: Vec<Duration> = answers.iter().map(|(_, time)| *time).collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn shortages(finished: &[Finished]) -> Vec<(Shortage, bool)> {
+    let of = |f: &Finished| match f.trouble() {
+        Some(Trouble::Overloaded { shortage, open, .. }) => Some((*shortage, *open)),
+        _ => None,
+    };
+    finished.iter().filter_map(of).collect()
+}
+
+/// Each of them is a page with an id, and says when to come back.
+fn are_told(refused: &[&(Response, Duration)]) {
+    for (response, _) in refused {
+        assert_eq!(response.header("retry-after"), Some("7"));
+        assert!(response.header("x-request-id").is_some_and(|id| response.text().contains(id)));
+    }
+}
+
+#[test]
+fn what_is_admitted_is_served_in_time_while_the_rest_is_shed() {
+    // Short enough to be inspected by the workers themselves.
+    let request = post("/", &body(30_000));
+    let clients = 150;
+    let origin = Origin::echo();
+    let patient = Portcullis::start(origin.address, &slow_rules("On"));
+    let all = rush(&patient, &request, clients);
+    assert_eq!(of(&all, 200).len(), clients);
+    let without = median(&of(&all, 200));
+    patient.shut_down();
+
+    let wait = Duration::from_millis(100);
+    let server =
+        Setup::new(origin.address, &slow_rules("On")).site(|s| s.overload = bounds(wait, 0)).start();
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.extend(rush(&server, &request, clients));
+    }
+    let (served, shed) = (of(&all, 200), of(&all, 503));
+    assert_eq!(served.len() + shed.len(), 3 * clients);
+    assert!(!served.is_empty() && shed.len() > clients, "{} served, {} shed", served.len(), shed.len());
+    are_told(&shed);
+    let with = median(&served);
+    assert!(with < without / 2, "admitted: {with:?}, all together without a policy: {without:?}");
+    let finished = server.seen.finished(3 * clients);
+    assert_eq!(shortages(&finished), vec![(Shortage::Processors, false); shed.len()]);
+    // It is over with the rush.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(server.exchange(&request).status, 200);
+}
+
+#[test]
+fn long_inspections_wait_in_a_bounded_queue() {
+    let origin = Origin::echo();
+    let long = post("/", &body(600_000));
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let clients = threads + 8;
+    let patience = Duration::from_secs(60);
+
+    // No more than two may wait.
+    let server =
+        Setup::new(origin.address, &slow_rules("On")).site(|s| s.overload = bounds(patience, 2)).start();
+    let all = rush(&server, &long, clients);
+    let (served, shed) = (of(&all, 200), of(&all, 503));
+    assert!(served.len() >= threads + 2 && !shed.is_empty(), "{} served, {} shed", served.len(), shed.len());
+    assert_eq!(served.len() + shed.len(), clients);
+    are_told(&shed);
+    assert_eq!(shortages(&server.seen.finished(clients)), vec![(Shortage::Queue, false); shed.len()]);
+    assert!(median(&shed) < median(&served), "who finds no place is told at once");
+    let shed_before = shed.len();
+    assert_eq!(server.exchange(get("/")).status, 200);
+    assert_eq!(server.exchange(&long).status, 200, "places are given back");
+    assert_eq!(shortages(&server.seen.finished(clients + 2)).len(), shed_before);
+
+    // Many may wait, and none for long. The time is one that requests for a worker do not wait here.
+    let wait = Duration::from_millis(400);
+    let server =
+        Setup::new(origin.address, &slow_rules("On")).site(|s| s.overload = bounds(wait, 1_000)).start();
+    let all = rush(&server, &long, 2 * clients);
+    let (served, shed) = (of(&all, 200), of(&all, 503));
+    assert_eq!(served.len() + shed.len(), 2 * clients);
+    assert!(!served.is_empty() && !shed.is_empty(), "{} served, {} shed", served.len(), shed.len());
+    are_told(&shed);
+    let causes = shortages(&server.seen.finished(2 * clients));
+    assert!(causes.contains(&(Shortage::Wait, false)), "{causes:?}");
+}
+
+#[test]
+fn a_site_may_let_pass_what_it_cannot_inspect() {
+    let origin = Origin::echo();
+    let long = post("/", &body(600_000));
+    let expected = format!("600000 {:016x}", support::origin::digest(&body(600_000)));
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let clients = threads + 8;
+    // By its own word, or because it is to refuse nothing.
+    for (mode, failure) in [("On", FailureOutcome::Open), ("DetectionOnly", FailureOutcome::Closed)] {
+        let server = Setup::new(origin.address, &slow_rules(mode))
+            .site(|s| (s.overload, s.failure) = (bounds(Duration::from_secs(60), 0), FailurePolicy::all(failure)))
+            .start();
+        let all = rush(&server, &long, clients);
+        assert!(all.iter().all(|(response, _)| response.status == 200 && response.text() == expected));
+        let finished = server.seen.finished(clients);
+        let open = shortages(&finished);
+        assert!(!open.is_empty() && open.iter().all(|o| *o == (Shortage::Queue, true)), "{mode}: {open:?}");
+        let is_told = |f: &Finished| f.report.events.iter().any(|e| e.kind == EventKind::Overloaded);
+        assert_eq!(finished.iter().filter(|f| is_told(f)).count(), open.len());
+    }
+}
+
+#[test]
+fn floods_of_connections_are_turned_away() {
+    let origin = Origin::echo();
+    let number = |n| NonZeroUsize::new(n).expect("a number");
+    let is_full = |client: &mut Client| {
+        let response = client.read().expect("an answer");
+        assert_eq!((response.status, response.header("retry-after")), (503, Some("5")));
+        assert!(client.is_closed());
+    };
+
+    // One client with more than its share.
+    let server = Setup::new(origin.address, "SecRuleEngine On")
+        .config(|c| c.listeners[0].max_connections_per_client = number(4))
+        .start();
+    let mut held: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    for client in &mut held {
+        assert_eq!(client.send(get("/")).read().expect("a response").status, 200);
+    }
+    for _ in 0..30 {
+        is_full(server.client().send(get("/")));
+    }
+    assert_eq!(server.seen.connection_failures(30), ["client_full"; 30]);
+    // Whoever has a place keeps it, and another one comes free.
+    assert_eq!(held[0].send(get("/")).read().expect("a response").status, 200);
+    drop(held);
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.client().send(get("/")).read().is_ok_and(|r| r.status == 503) {
+        assert!(Instant::now() < until, "no place is given back");
+    }
+
+    // All clients together; those of a trusted proxy have no share of their own.
+    let server = Setup::new(origin.address, "SecRuleEngine On")
+        .config(|c| {
+            c.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+            c.listeners[0].max_connections_per_client = number(1);
+            c.listeners[0].max_connections = number(8);
+        })
+        .start();
+    let mut held: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    for client in &mut held {
+        assert_eq!(client.send(get("/")).read().expect("a response").status, 200);
+    }
+    for _ in 0..10 {
+        is_full(server.client().send(get("/")));
+    }
+    // More at once than are told so.
+    let flood: Vec<TcpStream> =
+        (0..300).map(|_| TcpStream::connect(server.address()).expect("connected")).collect();
+    assert_eq!(server.seen.connection_failures(310), ["listener_full"; 310]);
+    assert_eq!(held[7].send(get("/")).read().expect("a response").status, 200);
+    drop(flood);
+}
+
+#[test]
+fn who_reads_too_slowly_is_cut_off_and_who_pauses_is_not() {
+    const LENGTH: usize = 40_000_000;
+    let origin = Origin::start(|_, stream| respond(stream, "200 OK", &[], &vec![b'x'; LENGTH]));
+    let server = Setup::new(origin.address, "SecRuleEngine On")
+        .config(|c| (c.client.write_timeout, c.client.min_rate) = (Duration::from_secs(1), 10_000_000))
+        .start();
+    let open = || {
+        let mut stream = TcpStream::connect(server.address()).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        stream.write_all(get("/").as_bytes()).expect("sent");
+        stream
+    };
+
+    // A byte now and then, or none at all.
+    for (count, reads) in [(1, true), (2, false)] {
+        let began = Instant::now();
+        let mut stream = open();
+        let mut byte = [0];
+        while server.seen.finished(count - 1).len() < count {
+            assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
+            if reads {
+                stream.read_exact(&mut byte).expect("a byte");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(server.seen.finished(count)[count - 1].trouble(), Some(&Trouble::ResponseLate));
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.len() < LENGTH, "the response is cut");
+    }
+
+    // Half a second of rest every now and then, and quick in between.
+    let mut stream = open();
+    let (mut all, mut buffer) = (0, vec![0; 1 << 20]);
+    let mut next = LENGTH / 4;
+    loop {
+        let read = stream.read(&mut buffer).expect("more");
+        all += read;
+        if all > next {
+            std::thread::sleep(Duration::from_millis(500));
+            next += LENGTH / 4;
+        }
+        if all > LENGTH {
+            break;
+        }
+        assert!(read > 0, "{all} bytes only");
+    }
+    assert_eq!(server.seen.finished(3)[2].trouble(), None);
+}
