@@ -203,7 +203,11 @@ async fn windows_that_stay_shut_do_not_hold_a_response_for_ever() {
     let is_reset = |f: &Frame| f.kind == RST_STREAM && f.stream == 1;
     assert!(raw.find(is_reset).await.is_some(), "the stream goes on");
     let finished = server.seen.finished(2);
-    assert!(finished.iter().any(|f| f.trouble() == Some(&Trouble::ResponseLate)), "{:?}", finished[0].troubles);
+    assert!(
+        finished.iter().any(|f| f.trouble() == Some(&Trouble::ResponseLate)),
+        "{:?}",
+        finished[0].troubles
+    );
     drop(raw);
 
     // It opens byte by byte.

@@ -100,8 +100,7 @@ fn what_is_admitted_is_served_in_time_while_the_rest_is_shed() {
     patient.shut_down();
 
     let wait = Duration::from_millis(100);
-    let server =
-        Setup::new(origin.address, &slow_rules("On")).site(|s| s.overload = bounds(wait, 0)).start();
+    let server = Setup::new(origin.address, &slow_rules("On")).site(|s| s.overload = bounds(wait, 0)).start();
     let mut all = Vec::new();
     for _ in 0..3 {
         all.extend(rush(&server, &request, clients));
@@ -165,7 +164,9 @@ fn a_site_may_let_pass_what_it_cannot_inspect() {
     // By its own word, or because it is to refuse nothing.
     for (mode, failure) in [("On", FailureOutcome::Open), ("DetectionOnly", FailureOutcome::Closed)] {
         let server = Setup::new(origin.address, &slow_rules(mode))
-            .site(|s| (s.overload, s.failure) = (bounds(Duration::from_secs(60), 0), FailurePolicy::all(failure)))
+            .site(|s| {
+                (s.overload, s.failure) = (bounds(Duration::from_secs(60), 0), FailurePolicy::all(failure))
+            })
             .start();
         let all = rush(&server, &long, clients);
         assert!(all.iter().all(|(response, _)| response.status == 200 && response.text() == expected));

@@ -33,8 +33,8 @@ pub use balance::{Balance, BalanceKey, BalanceMethod, FailOn, HealthCheck, Maint
 pub use checked::{
     Admin, Audit, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits, Failure, FailureOutcome,
     FailurePolicy, Forwarded, ForwardedPolicy, HostHeader, Identity, Listener, ListenerTls, Log, LogFormat,
-    Measuring, Overload, Process, Redis, RedisServer, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts, Store,
-    Upstream, UpstreamHttp2, UpstreamTls,
+    Measuring, Overload, Process, Redis, RedisServer, Reload, RuleInput, Secret, Shadow, Site, SiteTimeouts,
+    Store, Upstream, UpstreamHttp2, UpstreamTls,
 };
 pub use country::{Country, CountryDatabase};
 pub use default::{DEFAULT_ADMIN, DEFAULT_LISTEN, EMBEDDED_RULESET};

@@ -264,12 +264,7 @@ pub const SITE: Table = Table {
             "closed",
             "What a failure inside Portcullis does to a request.",
         ),
-        key(
-            "overload",
-            "[overload](#overload)",
-            "none",
-            "How long inspections may wait for processors.",
-        ),
+        key("overload", "[overload](#overload)", "none", "How long inspections may wait for processors."),
         key(
             "access",
             "list of [access rules](#access-rules)",
@@ -510,12 +505,7 @@ pub const OVERLOAD: Table = Table {
             "The longest wait: of a request for a worker thread, and of a long inspection for one of its threads; at most \
              a minute.",
         ),
-        key(
-            "queue",
-            "number",
-            "256",
-            "Long inspections that may wait, those of other sites included.",
-        ),
+        key("queue", "number", "256", "Long inspections that may wait, those of other sites included."),
         key("retry_after", "duration", "2s", "When refused clients are told to come back."),
     ],
 };

@@ -10,8 +10,8 @@ use super::reader::{Section, complain, scalar};
 use super::schema;
 use super::{
     Balance, CountryDatabase, EMBEDDED_RULESET, Edge, Failure, FailureOutcome, FailurePolicy, Forwarded,
-    ForwardedPolicy, HostHeader, HostPattern, Identity, NetworkSet, Overload, Overrides, RuleInput, Shadow, Site,
-    SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
+    ForwardedPolicy, HostHeader, HostPattern, Identity, NetworkSet, Overload, Overrides, RuleInput, Shadow,
+    Site, SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
 };
 use crate::ruleset::Mode;
 use crate::source::Span;

@@ -95,7 +95,11 @@ impl Aside {
         let next = |n: usize| (n < most).then_some(n + 1);
         let before = self.unfinished.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).ok()?;
         self.observer.inspections_wait((before + 1).saturating_sub(threads));
-        Some(Place { unfinished: Arc::clone(&self.unfinished), observer: Arc::clone(&self.observer), threads })
+        Some(Place {
+            unfinished: Arc::clone(&self.unfinished),
+            observer: Arc::clone(&self.observer),
+            threads,
+        })
     }
 }
 
@@ -239,7 +243,9 @@ mod tests {
         let busy: Vec<_> = (0..threads)
             .map(|_| {
                 let (aside, gone) = (Arc::clone(&aside), Arc::clone(&gone));
-                tokio::spawn(async move { aside.run(0, long, move || gone.lock().map(|g| g.recv().is_ok()).is_ok()).await })
+                tokio::spawn(async move {
+                    aside.run(0, long, move || gone.lock().map(|g| g.recv().is_ok()).is_ok()).await
+                })
             })
             .collect();
         while aside.unfinished.load(Ordering::Acquire) < threads {

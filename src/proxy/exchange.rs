@@ -316,7 +316,8 @@ impl Exchange {
 
     /// Phase 1.
     pub(super) async fn request_headers(self: &Arc<Self>) -> Step {
-        let bytes: usize = self.arrival.head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes: usize =
+            self.arrival.head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let bytes = bytes + self.arrival.head.target.len();
         if !Weight::default().is_long(u64::try_from(bytes).unwrap_or(u64::MAX)) {
             return self.decide(1, Transaction::process_request_headers);

@@ -392,7 +392,6 @@ impl GetSocketDigest for Metered {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
