@@ -253,6 +253,7 @@ fn leaves_uninspected(kind: EventKind) -> bool {
         | EventKind::RuleError
         | EventKind::AccessDenied
         | EventKind::RateLimited
-        | EventKind::Banned => false,
+        | EventKind::Banned
+        | EventKind::Overloaded => false,
     }
 }

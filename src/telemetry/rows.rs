@@ -4,7 +4,9 @@
 //! everything else from fixed lists; a row says which.
 
 use prometheus::core::Collector;
-use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 
 /// The kinds of metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
