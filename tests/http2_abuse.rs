@@ -150,6 +150,9 @@ async fn heads_without_end_are_cut_off() {
     is_well(&server, &identity).await;
 }
 
+/// A path, fields, the status that is expected, and the fault that is recorded.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Option<Fault>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_have_the_limits_of_http1() {
     let (origin, identity) = (Origin::echo(), Identity::new(&["a.test"]));
@@ -161,7 +164,7 @@ async fn heads_have_the_limits_of_http1() {
     let (path, value) = (format!("/{}", "p".repeat(1_000)), "v".repeat(4_100));
     let large = [("x-large", value.as_str())];
     let huge = [("x-large", value.as_str()), ("y-large", value.as_str())];
-    let cases: [(&str, &[(&str, &str)], &str, Option<Fault>); 5] = [
+    let cases: [Case<'_>; 5] = [
         ("/", &many[..18], "200", None),
         ("/", &many, "431", Some(Fault::TooManyHeaders)),
         (&path, &[], "414", Some(Fault::RequestLineTooLong)),

@@ -309,7 +309,7 @@ impl Door {
     fn turn_away(&self, stream: TcpStream) -> Option<impl Future<Output = ()> + Send + 'static> {
         let place = Arc::clone(&self.socket.porch).try_acquire_owned().ok()?;
         let is_readable = self.socket.tls.is_none();
-        is_readable.then(|| async move {
+        is_readable.then_some(async move {
             crowd::turn_away(stream).await;
             drop(place);
         })
