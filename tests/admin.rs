@@ -4,12 +4,13 @@
 
 use portcullis::admin::{AdminServer, Subject};
 use portcullis::admission::{Score, Subject as Visitor};
+use portcullis::audit::{Auditor, Format, Redaction};
 use portcullis::config::Overrides;
 use portcullis::http::RequestHead;
 use portcullis::reload::{NoHooks, Origin, Reloader, file_loader, load};
 use portcullis::ruleset::Mode;
 use portcullis::store::MemoryStore;
-use portcullis::telemetry::{Metrics, Traffic};
+use portcullis::telemetry::{MemorySink, Metrics, Traffic};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
@@ -23,6 +24,7 @@ struct Bench {
     directory: tempfile::TempDir,
     address: SocketAddr,
     subject: Arc<Subject>,
+    audit: Arc<MemorySink>,
     stop: watch::Sender<bool>,
 }
 
@@ -44,12 +46,14 @@ fn start(admin: &str) -> Bench {
     let loader = Arc::new(file_loader());
     let reloader = Reloader::start(origin, loader, loaded, Arc::clone(&metrics), Arc::new(NoHooks));
     let Ok(reloader) = reloader else { panic!("not started") };
+    let audit = Arc::new(MemorySink::new(Auditor::new(&Redaction::default(), Format::Native, "")));
     let subject = Arc::new(Subject {
         admission: portcullis::admission::Admission::new(64),
         reloader: Arc::new(reloader),
         metrics,
         store: Arc::new(MemoryStore::new(64, 1 << 20)),
         traffic: Arc::new(Traffic::default()),
+        audit: Arc::<MemorySink>::clone(&audit),
         ready: AtomicBool::new(false),
     });
     let any = "127.0.0.1:0".parse().expect("an address");
@@ -57,7 +61,7 @@ fn start(admin: &str) -> Bench {
     let address = server.address().expect("an address");
     let (stop, stopped) = watch::channel(false);
     server.spawn(stopped).expect("spawned");
-    Bench { directory, address, subject, stop }
+    Bench { directory, address, subject, audit, stop }
 }
 
 const WITH_TOKEN: &str = "{address: '127.0.0.1:0', token: 0123456789abcdef}";
@@ -264,6 +268,54 @@ fn a_session_stands_for_the_token() {
     assert_eq!(told(2), (Some("sign in"), Some("success")));
     assert_eq!(ask(&bench, "DELETE", "/api/session", &session).0, 200);
     assert_eq!(ask(&bench, "GET", "/api/overview", &session).0, 401);
+}
+
+#[test]
+fn changes_are_found_in_the_audit_log() {
+    let bench = start(WITH_TOKEN);
+    let opened = json_of(&ask(&bench, "POST", "/api/session", TOKEN));
+    let session = opened["session"].as_str().expect("a session");
+    let name = &session[..16];
+    let header = format!("Authorization: Bearer {session}\r\n");
+    assert_eq!(ask(&bench, "POST", "/api/reload", &header).0, 200);
+    assert_eq!(ask(&bench, "POST", "/api/bans/lift?client=192.0.2.7", &header).0, 200);
+    assert_eq!(ask(&bench, "GET", "/api/overview", "Authorization: Bearer wrong\r\n").0, 401);
+    assert_eq!(ask(&bench, "POST", "/api/reload", "Authorization: Bearer wrong\r\n").0, 401);
+    assert_eq!(ask(&bench, "DELETE", "/api/session", &header).0, 200);
+    let lines = bench.audit.lines();
+    let records: Vec<Value> =
+        lines.iter().map(|line| serde_json::from_str(line).expect("a record")).collect();
+    let told: Vec<(&str, &str, u64)> = records
+        .iter()
+        .map(|record| {
+            assert_eq!(record["events"][0]["kind"], "admin_change");
+            assert_eq!(record["client"]["ip"], "127.0.0.1");
+            (
+                record["events"][0]["detail"].as_str().expect("a text"),
+                record["request"]["uri"].as_str().expect("a target"),
+                record["response"]["status"].as_u64().expect("a status"),
+            )
+        })
+        .collect();
+    let by = |text: &str| text.replace('@', name);
+    assert_eq!(
+        told,
+        [
+            (by("sign in (@) by token, success").as_str(), "/api/session", 200),
+            (by("reload (generation 1) by @, unchanged").as_str(), "/api/reload", 200),
+            (by("lift bans (nobody) by @, success").as_str(), "/api/bans/lift?client=192.0.2.7", 200),
+            ("access by wrong token, refused", "/api/overview", 401),
+            ("reload by wrong token, refused", "/api/reload", 401),
+            (by("sign out by @, success").as_str(), "/api/session", 200),
+        ]
+    );
+    // Neither the token nor what else would open the door.
+    assert!(lines.iter().all(|line| !line.contains("0123456789abcdef") && !line.contains(session)));
+    let metrics = bench.subject.metrics.render();
+    assert!(
+        metrics.contains("portcullis_admin_changes_total{action=\"access\",result=\"refused\"} 1"),
+        "{metrics}"
+    );
 }
 
 #[test]

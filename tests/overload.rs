@@ -165,7 +165,7 @@ fn a_site_may_let_pass_what_it_cannot_inspect() {
     for (mode, failure) in [("On", FailureOutcome::Open), ("DetectionOnly", FailureOutcome::Closed)] {
         let server = Setup::new(origin.address, &slow_rules(mode))
             .site(|s| {
-                (s.overload, s.failure) = (bounds(Duration::from_secs(60), 0), FailurePolicy::all(failure))
+                (s.overload, s.failure) = (bounds(Duration::from_secs(60), 0), FailurePolicy::all(failure));
             })
             .start();
         let all = rush(&server, &long, clients);

@@ -6,7 +6,7 @@ use crate::admission::Admission;
 use crate::audit::{Auditor, Format};
 use crate::reload::{Generation, Reloader};
 use crate::store::MemoryStore;
-use crate::telemetry::{Metrics, Traffic};
+use crate::telemetry::{AuditSink, Metrics, Traffic};
 use hyper::body::Bytes;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +25,8 @@ pub struct Subject {
     pub admission: Arc<Admission>,
     /// What happened lately.
     pub traffic: Arc<Traffic>,
+    /// Where changes are recorded.
+    pub audit: Arc<dyn AuditSink>,
     /// Whether requests are served: `/readyz` says so. Cleared when the server is told to end, so that load
     /// balancers look elsewhere before its connections are closed.
     pub ready: AtomicBool,
@@ -51,9 +53,9 @@ const TICKS: usize = 8;
 impl Desk {
     pub(super) fn new(subject: Arc<Subject>) -> Self {
         Self {
+            changes: Changes::new(Arc::clone(&subject.audit), Arc::clone(&subject.metrics)),
             subject,
             gate: Gate::default(),
-            changes: Changes::default(),
             feed: broadcast::Sender::new(TICKS),
             seats: Arc::new(Semaphore::new(SEATS)),
             started: SystemTime::now(),

@@ -143,6 +143,12 @@ impl Sessions {
     }
 }
 
+/// The beginning of a session's name, when `brought` looks like one.
+pub(super) fn nickname(brought: &[u8]) -> Option<String> {
+    let [first, second, third, fourth, ..] = session_id(brought)?;
+    Some(format!("{PREFIX}{first:02x}{second:02x}{third:02x}{fourth:02x}"))
+}
+
 fn session_id(brought: &[u8]) -> Option<[u8; 32]> {
     let hex = brought.strip_prefix(PREFIX.as_bytes())?;
     let mut id = [0; 32];

@@ -1,10 +1,11 @@
 //! What there is on the admin listener, and who may ask for it.
 
+use super::changes::Change;
 use super::desk::Desk;
 use super::facts::{self, Query};
 use super::guard::{Access, Refusal, Visit, may_use_api, may_visit};
 use super::reply::{self, Answer};
-use super::{assets, bans, candidates, stream};
+use super::{assets, bans, candidates, changes, gate, stream};
 use crate::config::Admin;
 use crate::reload::{Attempt, Condition, Generation};
 use crate::telemetry::{Metrics, UpstreamFacts};
@@ -103,6 +104,12 @@ pub(super) async fn answer<B>(
         peer,
     };
     let path = request.uri().path();
+    let note = |action, result, what, by, status: StatusCode| {
+        let target = request.uri().path_and_query().map_or(path, |target| target.as_str());
+        let request = (request.method().to_string(), target.to_owned());
+        let change = Change { action, result, what, by, client: peer, request, status: status.as_u16() };
+        desk.changes.note(change);
+    };
     let asked = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     if let Some(asset) = assets::find(path) {
         return match may_visit(&visit, admin) {
@@ -130,12 +137,16 @@ pub(super) async fn answer<B>(
             if *need == Need::Change && access == Access::Read { Err(Refusal::ReadOnly) } else { Ok(access) }
         });
         if let Err(refusal) = access {
-            if let Some(action) = action(*task) {
-                desk.changes.note(action, peer, "refused");
+            let answer = reply::refusal(refusal);
+            let is_guess = refusal == Refusal::Token && !visit.bearer().is_empty();
+            if let Some(action) = action(*task).or(is_guess.then_some("access")) {
+                let by = changes::who(&visit, refusal == Refusal::ReadOnly && admin.token.is_some());
+                note(action, changes::refused(refusal), String::new(), by, answer.status());
             }
-            return reply::refusal(refusal);
+            return answer;
         }
     }
+    let known = || changes::who(&visit, true);
     let query = Query::new(request.uri().query().unwrap_or_default());
     match task {
         Task::Metrics => {
@@ -184,21 +195,29 @@ pub(super) async fn answer<B>(
         }
         Task::Open => {
             let opened = admin.token.as_ref().and_then(|token| desk.gate.open(token));
-            desk.changes.note("sign in", peer, if opened.is_some() { "success" } else { "failed" });
-            match opened {
+            let name = opened.as_ref().and_then(|(session, _)| gate::nickname(session.as_bytes()));
+            let (result, answer) = match opened {
                 Some((session, life)) => {
-                    reply::json(&json!({"session": session, "expires_in": life.as_secs()}))
+                    ("success", reply::json(&json!({"session": session, "expires_in": life.as_secs()})))
                 }
-                None => reply::problem(StatusCode::SERVICE_UNAVAILABLE, "no session can be opened"),
-            }
+                None => {
+                    ("failed", reply::problem(StatusCode::SERVICE_UNAVAILABLE, "no session can be opened"))
+                }
+            };
+            note("sign in", result, name.unwrap_or_default(), known(), answer.status());
+            answer
         }
         Task::Close => {
             if desk.gate.close(visit.bearer()) {
-                desk.changes.note("sign out", peer, "success");
+                note("sign out", "success", String::new(), known(), StatusCode::OK);
             }
             reply::json(&json!({}))
         }
-        Task::Reload => reload(desk, peer).await,
+        Task::Reload => {
+            let (result, what, answer) = reload(desk).await;
+            note("reload", result, what, known(), answer.status());
+            answer
+        }
         Task::Shadow => reply::json(&candidates::shadows(&generation)),
         Task::Costs => {
             let query = request.uri().query().unwrap_or_default();
@@ -207,26 +226,26 @@ pub(super) async fn answer<B>(
         Task::Promote => {
             let query = request.uri().query().unwrap_or_default().to_owned();
             let reloader = Arc::clone(&desk.subject.reloader);
+            let what = query.clone();
             let promoted = tokio::task::spawn_blocking(move || candidates::promote(&reloader, &query)).await;
-            let is_done = promoted.as_ref().is_ok_and(|(status, _)| *status == StatusCode::OK);
-            desk.changes.note("promote", peer, if is_done { "success" } else { "failed" });
-            match promoted {
+            let answer = match promoted {
                 Ok((status, said)) => reply::json_with(status, &said),
                 Err(_) => reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"),
-            }
+            };
+            let result = if answer.status() == StatusCode::OK { "success" } else { "failed" };
+            note("promote", result, what, known(), answer.status());
+            answer
         }
         Task::Bans => reply::json(&bans::list(&desk.subject.admission, SystemTime::now())),
         Task::Lift => {
             let query = request.uri().query().unwrap_or_default();
             let lifted = bans::lift(&desk.subject.admission, &generation.config, query, SystemTime::now());
-            desk.changes.note("lift bans", peer, if lifted.is_ok() { "success" } else { "failed" });
-            match lifted {
-                Ok(lifted) => {
-                    tracing::info!(clients = lifted.join(" "), "bans lifted through the admin listener");
-                    reply::json(&json!({ "lifted": lifted }))
-                }
-                Err(what) => reply::problem(StatusCode::BAD_REQUEST, &what),
-            }
+            let (result, what, answer) = match lifted {
+                Ok(lifted) => ("success", lifted_names(&lifted), reply::json(&json!({ "lifted": lifted }))),
+                Err(what) => ("failed", String::new(), reply::problem(StatusCode::BAD_REQUEST, &what)),
+            };
+            note("lift bans", result, what, known(), answer.status());
+            answer
         }
     }
 }
@@ -275,7 +294,13 @@ fn not_allowed(methods: &[&Method]) -> Answer {
     answer
 }
 
-async fn reload(desk: &Arc<Desk>, peer: IpAddr) -> Answer {
+/// Whose bans were lifted.
+fn lifted_names(lifted: &[String]) -> String {
+    if lifted.is_empty() { "nobody".to_owned() } else { lifted.join(" ") }
+}
+
+/// Loads anew; what came of it, which generation is at work, and what is answered.
+async fn reload(desk: &Arc<Desk>) -> (&'static str, String, Answer) {
     let reloader = Arc::clone(&desk.subject.reloader);
     let attempt = tokio::task::spawn_blocking(move || {
         let attempt = reloader.reload();
@@ -296,8 +321,8 @@ async fn reload(desk: &Arc<Desk>, peer: IpAddr) -> Answer {
             ("failed", reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"))
         }
     };
-    desk.changes.note("reload", peer, result);
-    answer
+    let number = desk.subject.reloader.current().load().number;
+    (result, format!("generation {number}"), answer)
 }
 
 #[cfg(test)]

@@ -88,7 +88,16 @@ fn serve(args: &RunArgs) -> Result<(), String> {
         .map_err(|e| format!("error: {e}\n"))?;
     let mut handed_on = server.sockets().map_err(|e| error("the listeners", e))?;
     let ready = AtomicBool::new(true);
-    let subject = Subject { reloader: Arc::clone(&reloader), metrics, store, admission, traffic, ready };
+    let audit_sink = Arc::<AuditLog>::clone(&audit);
+    let subject = Subject {
+        reloader: Arc::clone(&reloader),
+        metrics,
+        store,
+        admission,
+        traffic,
+        audit: audit_sink,
+        ready,
+    };
     let subject = Arc::new(subject);
     let admin = match &config.admin {
         None => None,

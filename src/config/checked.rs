@@ -407,7 +407,7 @@ pub struct Overload {
 
 impl Default for Overload {
     fn default() -> Self {
-        Self { wait: Duration::from_secs(1), queue: 256, retry_after: 2 }
+        Self { wait: Duration::from_secs(2), queue: 256, retry_after: 2 }
     }
 }
 

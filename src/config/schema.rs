@@ -501,7 +501,7 @@ pub const OVERLOAD: Table = Table {
         key(
             "wait",
             "duration",
-            "1s",
+            "2s",
             "The longest wait: of a request for a worker thread, and of a long inspection for one of its threads; at most \
              a minute.",
         ),

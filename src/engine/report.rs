@@ -220,11 +220,13 @@ pub enum EventKind {
     Banned,
     /// There was more to inspect than could be, so that it was refused or let pass without inspection.
     Overloaded,
+    /// Somebody changed something through the admin listener, or tried to; it is no request of a site's.
+    AdminChange,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 18] = [
+    pub const ALL: [EventKind; 19] = [
         EventKind::MalformedRequest,
         EventKind::NormalisedRequest,
         EventKind::RequestBodyError,
@@ -243,6 +245,7 @@ impl EventKind {
         EventKind::RateLimited,
         EventKind::Banned,
         EventKind::Overloaded,
+        EventKind::AdminChange,
     ];
 
     /// Whether it tells of a refusal that is no rule's, carried out or not: an operator looks for it in the audit log.
@@ -271,6 +274,7 @@ impl EventKind {
             EventKind::RateLimited => "rate_limited",
             EventKind::Banned => "banned",
             EventKind::Overloaded => "overloaded",
+            EventKind::AdminChange => "admin_change",
         }
     }
 }

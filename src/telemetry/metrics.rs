@@ -125,6 +125,11 @@ impl Metrics {
         self.series.overloads.with_label_values(&[site, cause, outcome]).inc();
     }
 
+    /// A change through the admin listener, or an attempt at one; both are fixed names.
+    pub fn admin_change(&self, action: &'static str, result: &'static str) {
+        self.series.admin_changes.with_label_values(&[action, result]).inc();
+    }
+
     /// Long inspections that wait.
     pub fn inspections_wait(&self, number: usize) {
         self.series.inspections_waiting.with_label_values::<&str>(&[]).set(gauge(number));
@@ -385,6 +390,7 @@ mod tests {
         m.of("shop").failure("internal", true);
         m.overload("shop", "processors", false);
         m.inspections_wait(3);
+        m.admin_change("reload", "success");
         m.workers_late(Duration::from_millis(250));
         m.malformed("smuggling");
         m.of("shop").turned_away("rate_limited", "login", true);

@@ -254,6 +254,7 @@ fn leaves_uninspected(kind: EventKind) -> bool {
         | EventKind::AccessDenied
         | EventKind::RateLimited
         | EventKind::Banned
-        | EventKind::Overloaded => false,
+        | EventKind::Overloaded
+        | EventKind::AdminChange => false,
     }
 }

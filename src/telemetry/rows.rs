@@ -234,6 +234,11 @@ metrics! {
         "What the shared store failed to do.";
     shared_fallbacks: IntCounterVec = Kind::Counter, "portcullis_shared_store_fallbacks_total", [],
         "Requests whose rate limits were decided by this instance alone, since the shared store gave no answer in time.";
+    admin_changes: IntCounterVec = Kind::Counter, "portcullis_admin_changes_total",
+        [("action", "`sign in`, `sign out`, `reload`, `promote`, `lift bans`, or `access` for a call with a wrong token"),
+         ("result", "`success`, `unchanged`, `failed`, `refused`, or `limited` when it came too fast")],
+        "Changes through the admin listener, and attempts at them.",
+        "sum by (action) (increase(portcullis_admin_changes_total{result=\"refused\"}[1h]))";
     build: IntGaugeVec = Kind::Gauge, "portcullis_build_info", [("version", "the version")], "1.";
 }
 
