@@ -5,8 +5,8 @@ use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case, class_of, mask_of_
 use crate::ruleset::plan::{Length, Plans};
 use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
-    Chain, Compare, Flow, Gate, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule,
-    RuleIndex, Scan, Slot, Step, Target,
+    Chain, Comparison, Flow, Gate, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule,
+    RuleIndex, Scan, Step, Target,
 };
 use crate::transform::TransformId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,24 +26,27 @@ pub(super) struct Sieves<'a> {
 }
 
 /// A comparison whose rule jumps over others.
-type JumpKind = (Slot, bool, Compare, i64, bool);
+type JumpKind = (Comparison, bool);
+
+/// Which comparisons jump over a rule, and which one its chain begins with. Rules that agree in both are sieved together.
+type Circumstance = (BTreeSet<usize>, Option<Comparison>);
 
 impl Sieves<'_> {
     /// Phase `number`, of these rules.
     pub(super) fn phase(&self, number: u8, rules: Vec<RuleIndex>) -> Phase {
-        let mut members: BTreeMap<BTreeSet<usize>, Vec<usize>> = BTreeMap::new();
+        let mut members: BTreeMap<Circumstance, Vec<usize>> = BTreeMap::new();
         let gates = self.gates(&rules);
         for (position, index) in rules.iter().enumerate() {
             if self.guarded(*index).is_some() {
                 let over: BTreeSet<usize> =
                     gates.iter().filter(|g| g.over.contains(&position)).map(|g| g.kind).collect();
-                members.entry(over).or_default().push(position);
+                members.entry((over, self.begins_with(*index))).or_default().push(position);
             }
         }
         let mut guards = vec![None; rules.len()];
         let mut groups = Vec::new();
         // Rules beyond what numbers can tell are evaluated whatever the values are.
-        for positions in members.into_values().take(MAX_GROUPS) {
+        for ((_, only), positions) in members.into_iter().take(MAX_GROUPS) {
             let positions: Vec<usize> = positions.into_iter().take(MAX_GUARDS).collect();
             for (number, position) in positions.iter().enumerate() {
                 let Some(guarded) = self.guarded(rules[*position]) else { continue };
@@ -52,7 +55,7 @@ impl Sieves<'_> {
                 guards[*position] = Some(Guard { group, number, link: guarded.link, negated });
             }
             let id = u32::from(number) << 8 | groups.len() as u32;
-            groups.push(self.group(id, &rules, &positions));
+            groups.push(Group { only, ..self.group(id, &rules, &positions) });
         }
         let gates = rules.iter().enumerate().map(|(position, index)| self.gate(position, *index)).collect();
         Phase { rules: rules.into(), gates, guards: guards.into(), groups: groups.into() }
@@ -61,16 +64,19 @@ impl Sieves<'_> {
     /// The rule at `position`, if it does nothing but jump and nobody could tell what it matched.
     fn gate(&self, position: usize, index: RuleIndex) -> Option<Gate> {
         let rule = &self.rules[index.0 as usize];
-        let Matcher::Slot { slot, count: false, compare, operand: Operand::Number(number), negated } =
-            rule.matcher
-        else {
-            return None;
-        };
+        let (asks, false) = comparison(rule)? else { return None };
         let to = match rule.flow? {
             Flow::SkipTo(to) => to,
             Flow::Skip(n) => position as u32 + 1 + n,
         };
-        (rule.is_quiet() && !self.looks_back).then_some(Gate { slot, compare, number, negated, to })
+        (rule.is_quiet() && !self.looks_back).then_some(Gate { asks, to })
+    }
+
+    /// The comparison that a chain begins with, if the chain is guarded by a later link: a paranoia level as a rule.
+    /// Where it does not hold, the rule matches nothing, whatever the values are.
+    fn begins_with(&self, index: RuleIndex) -> Option<Comparison> {
+        let (asks, false) = comparison(&self.rules[index.0 as usize])? else { return None };
+        Some(asks)
     }
 
     /// The comparisons that jump over rules, each kind numbered.
@@ -84,14 +90,10 @@ impl Sieves<'_> {
                 Some(Flow::Skip(n)) => position + 1 + n as usize,
                 None => continue,
             };
-            let Matcher::Slot { slot, count, compare, operand: Operand::Number(number), negated } =
-                &rule.matcher
-            else {
-                continue;
-            };
+            let Some(asked) = comparison(rule) else { continue };
             if rule.next.is_none() {
                 let new = kinds.len();
-                let kind = *kinds.entry((*slot, *count, *compare, *number, *negated)).or_insert(new);
+                let kind = *kinds.entry(asked).or_insert(new);
                 jumps.push(Jump { kind, over: position + 1..to });
             }
         }
@@ -188,6 +190,7 @@ impl Sieves<'_> {
         tree.bound(0);
         Group {
             id,
+            only: None,
             prefilters: std::array::from_fn(|alphabet| {
                 let of_alphabet: Vec<&Condition> =
                     conditions.iter().map(|c| c.map_or(&Condition::ALWAYS, |c| &c[alphabet])).collect();
@@ -357,6 +360,16 @@ const MAX_LINKS: u8 = 8;
 
 /// The class of upper-case letters.
 const UPPER_CASE: ClassMask = 1 << class_of(b'A');
+
+/// The comparison that is the whole of a link, and whether it is one of counts.
+fn comparison(rule: &Rule) -> Option<JumpKind> {
+    match rule.matcher {
+        Matcher::Slot { slot, count, compare, operand: Operand::Number(number), negated } => {
+            Some((Comparison { slot, compare, number, negated }, count))
+        }
+        _ => None,
+    }
+}
 
 /// A jump: which comparison, over which positions.
 struct Jump {

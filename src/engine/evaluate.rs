@@ -8,7 +8,7 @@ use super::{Decision, EventKind};
 use crate::limits;
 use crate::operator::{Capture, Lookup, Outcome};
 use crate::ruleset::{
-    Allow, Flow, Guard, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot, Template,
+    Allow, Comparison, Flow, Guard, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot, Template,
 };
 use crate::variable::Variable;
 use std::sync::Arc;
@@ -73,8 +73,7 @@ impl Transaction {
             if let Some(gate) = phase.gates.get(position).and_then(Option::as_ref)
                 && !self.tx_removed
             {
-                let value = self.tx.get(gate.slot);
-                if value.is_set() && gate.compare.holds(value.number(), gate.number) != gate.negated {
+                if self.holds(gate.asks) {
                     at = gate.to as usize;
                 }
                 continue;
@@ -112,6 +111,12 @@ impl Transaction {
                 break;
             }
         }
+    }
+
+    /// Whether a member of `TX` is there and compares so.
+    pub(super) fn holds(&self, asks: Comparison) -> bool {
+        let value = self.tx.get(asks.slot);
+        value.is_set() && asks.compare.holds(value.number(), asks.number) != asks.negated
     }
 
     fn is_removed(&self, index: RuleIndex) -> bool {

@@ -94,6 +94,14 @@ impl Transaction {
         guard: Guard,
     ) -> bool {
         if self.sieve.epoch(guard) == 0 {
+            // Values are not sieved for rules of a paranoia level that is off. The level is asked for each rule, since a
+            // rule may change it.
+            if let Some(only) = phase.groups.get(usize::from(guard.group)).and_then(|group| group.only)
+                && !self.tx_removed
+                && !self.holds(only)
+            {
+                return false;
+            }
             self.sieve_group(ruleset, phase, guard.group);
         }
         self.sieve.is_left(position)

@@ -21,7 +21,7 @@ pub use action::{
     Allow, AuditMode, CollectionRef, Ctl, Disruptive, Flow, PartsChange, RuleAction, RuleBits, Sanitise,
     SetOperation, SetTarget, SetVar, TxName,
 };
-pub use program::{Gate, Phase, RuleIndex, Ruleset, ScoreSlots};
+pub use program::{Comparison, Gate, Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
 pub use sieve::{Group, GroupTarget, Guard, Node};

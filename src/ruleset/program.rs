@@ -27,6 +27,15 @@ pub struct Phase {
 /// for its paranoia levels.
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {
+    /// What is compared.
+    pub asks: Comparison,
+    /// The position in the phase to go on at.
+    pub to: u32,
+}
+
+/// A member of `TX` beside a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Comparison {
     /// The member.
     pub slot: Slot,
     /// How it is compared.
@@ -35,8 +44,6 @@ pub struct Gate {
     pub number: i64,
     /// `!`
     pub negated: bool,
-    /// The position in the phase to go on at.
-    pub to: u32,
 }
 
 /// A compiled ruleset. Immutable; share it in an `Arc`.

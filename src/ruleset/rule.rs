@@ -93,7 +93,7 @@ pub enum Operand {
 }
 
 /// A numeric comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Compare {
     /// `@eq`
     Eq,

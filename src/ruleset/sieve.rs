@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub struct Group {
     /// Its number in the ruleset.
     pub id: u32,
+    /// The comparison that all of the rules begin with. While it does not hold, none of them can match.
+    pub only: Option<super::Comparison>,
     /// What the rules' patterns need, in values of each of [`ALPHABETS`].
     pub prefilters: [Prefilter; ALPHABETS.len()],
     /// For each guard the rule's position in the phase.

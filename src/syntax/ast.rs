@@ -113,6 +113,8 @@ pub struct TestRequest {
     pub method: String,
     /// The target, with what cannot stand in a request line percent-encoded.
     pub uri: String,
+    /// The version of HTTP; 1.1 if the test names none.
+    pub protocol: Option<String>,
     /// Names and values, in order. Nothing is added to what was written but a `Content-Type` for a body.
     pub headers: Vec<(String, String)>,
     /// The body.

@@ -48,11 +48,12 @@ fn rule_matches(engine: &InProcess, test: &RuleTest) -> bool {
 /// Passes the request of `test`, and the answer to it, through the rules of `engine`.
 pub fn transact_native(engine: &InProcess, test: &RuleTest) -> Report {
     let bytes = |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());
+    let protocol = test.request.protocol.as_deref().unwrap_or("HTTP/1.1");
     let head = RequestHead {
-        line: format!("{} {} HTTP/1.1", test.request.method, test.request.uri).into_bytes(),
+        line: format!("{} {} {protocol}", test.request.method, test.request.uri).into_bytes(),
         method: test.request.method.clone().into_bytes(),
         target: test.request.uri.clone().into_bytes(),
-        protocol: b"HTTP/1.1".to_vec(),
+        protocol: protocol.as_bytes().to_vec(),
         headers: test.request.headers.iter().map(bytes).collect(),
         ..RequestHead::default()
     };

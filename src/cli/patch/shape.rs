@@ -216,7 +216,13 @@ impl Finder {
     pub(super) fn find(&self, value: &[u8]) -> Vec<usize> {
         let body = format!("v={}", encode(value)).into_bytes();
         let headers = vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
-        let request = TestRequest { method: "POST".to_owned(), uri: "/".to_owned(), headers, body };
+        let request = TestRequest {
+            method: "POST".to_owned(),
+            uri: "/".to_owned(),
+            headers,
+            body,
+            ..TestRequest::default()
+        };
         let span = Span::new(SourceMap::new().add("", ""), 0, 0);
         let test = RuleTest { rule: 0, also: Vec::new(), request, response: None, matches: true, span };
         let hits = transact_native(&self.0, &test).rules;

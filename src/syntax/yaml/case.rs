@@ -120,7 +120,10 @@ fn from_text(text: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Te
         diagnostics.push(fault.help("begin it with method and target, as in 'GET /search?q=x'"));
         return None;
     };
-    let uri = uri.strip_suffix("HTTP/1.1").map_or(uri, str::trim_end);
+    let (uri, protocol) = match uri.rsplit_once(' ') {
+        Some((uri, protocol)) if protocol.starts_with("HTTP/") => (uri.trim_end(), Some(protocol.to_owned())),
+        _ => (uri, None),
+    };
     let mut headers = Vec::new();
     while let Some(line) = next_line(&mut rest).filter(|line| !line.is_empty()) {
         match line.split_once(':').filter(|(name, _)| is_token(name)) {
@@ -134,7 +137,13 @@ fn from_text(text: &Spanned<String>, diagnostics: &mut Diagnostics) -> Option<Te
     }
     // The newline which ends a YAML block is none of the body's.
     let body = rest.strip_suffix('\n').unwrap_or(rest).to_owned();
-    Some(TestRequest { method: method.to_owned(), uri: sendable(uri), headers, body: body.into_bytes() })
+    Some(TestRequest {
+        method: method.to_owned(),
+        uri: sendable(uri),
+        protocol: protocol.filter(|p| p != "HTTP/1.1"),
+        headers,
+        body: body.into_bytes(),
+    })
 }
 
 fn next_line<'a>(rest: &mut &'a str) -> Option<&'a str> {
