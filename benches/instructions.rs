@@ -1,18 +1,20 @@
 //! One workload, over and over, for a profiler that counts: `valgrind --tool=callgrind`, `perf stat`, `perf record`.
 //!
 //! `cargo bench --bench instructions -- W1 2000` runs 2,000 transactions of W1 with CRS at paranoia level 1 (a third
-//! argument names another level, or `core` for the embedded ruleset) and prints nanoseconds of this thread's CPU for each. Two runs with different counts tell a
-//! transaction's instructions without those of start-up.
+//! argument names another level, `core` for the embedded ruleset, or a rule file by its path) and prints nanoseconds of
+//! this thread's CPU for each. Two runs with different counts tell a transaction's instructions without those of
+//! start-up.
 
 #![allow(clippy::print_stdout)]
 
 mod support;
 
+use portcullis::compile::Input;
 use portcullis::engine::NoWorld;
 use std::sync::Arc;
 use std::time::Instant;
 
-use support::{core, crs, ruleset, transact, workload};
+use support::{core, crs, load, ruleset, transact, workload};
 
 fn main() {
     if !crs().is_dir() {
@@ -26,6 +28,7 @@ fn main() {
     let level = arguments.get(2).map_or("1", String::as_str);
     let ruleset = match level {
         "core" => core(),
+        path if path.contains('/') => load(&[Input::File(path.to_owned())]),
         _ => ruleset(level.parse().unwrap_or(1)),
     };
     let (requests, world) = (workload(name), Arc::new(NoWorld));

@@ -95,8 +95,9 @@ pub const LOGDATA_BYTES: usize = 4_096;
 pub const LOCATION_BYTES: usize = 8_192;
 /// Names that rules may make up in `TX` (and `ENV`) by macros within one transaction.
 pub const TX_DYNAMIC_NAMES: usize = 4_096;
-/// Bytes kept of each uploaded file when a rule looks at `FILES_TMP_CONTENT`.
-pub const FILE_CONTENT_BYTES: usize = 128 << 10;
+/// Bytes kept of each uploaded file when a rule looks at `FILES_TMP_CONTENT`: what a file is stands in its first bytes, and
+/// what is hidden in a picture in the comments before its points. The embedded ruleset reads them in each upload.
+pub const FILE_CONTENT_BYTES: usize = 16 << 10;
 /// Transformations of one rule. CRS's longest chain has nine.
 pub const TRANSFORMATIONS_PER_RULE: usize = 32;
 /// Bytes of an operator's argument that reports show.

@@ -233,7 +233,8 @@ fn send(engine: &InProcess, request: &Request) -> Report {
         headers.push(("Content-Length".to_owned(), body.len().to_string()));
     }
     let uri = request.uri.bytes().map(escaped).collect();
-    let request = TestRequest { method: request.method.clone(), uri, headers, body, ..TestRequest::default() };
+    let request =
+        TestRequest { method: request.method.clone(), uri, headers, body, ..TestRequest::default() };
     let span = Span::new(SourceMap::new().add("", ""), 0, 0);
     transact_native(
         engine,

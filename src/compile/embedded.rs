@@ -77,6 +77,7 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/63-markup.yaml", core!("63-markup.yaml")),
     ("@portcullis-core/70-artefacts.yaml", core!("70-artefacts.yaml")),
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
+    ("@portcullis-core/81-unreadable.yaml", core!("81-unreadable.yaml")),
     ("@portcullis-core/90-responses.yaml", core!("90-responses.yaml")),
     ("@portcullis-core/91-leaks.yaml", core!("91-leaks.yaml")),
     ("@portcullis-core/95-decide-response.conf", core!("95-decide-response.conf")),

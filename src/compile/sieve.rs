@@ -9,6 +9,7 @@ use crate::ruleset::{
     RuleIndex, Scan, Step, Target,
 };
 use crate::transform::TransformId;
+use crate::variable::Variable;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -139,7 +140,9 @@ impl Sieves<'_> {
 
     fn is_decidable(&self, scan: &Scan) -> bool {
         let lane = &self.lanes[usize::from(scan.lane.0)];
-        let known = lane.targets.included.iter().all(|t| t.id.is_some() && !t.count);
+        // Files are long and no text: patterns that begin at their first byte give up sooner than a sieve does.
+        let is_value = |t: &Target| t.id.is_some() && !t.count && t.variable != Variable::FilesTmpContent;
+        let known = lane.targets.included.iter().all(is_value);
         known && !lane.volatile && scan.argument.is_none() && scan.operator.is_pure()
     }
 

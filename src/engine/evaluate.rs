@@ -8,7 +8,8 @@ use super::{Decision, EventKind};
 use crate::limits;
 use crate::operator::{Capture, Lookup, Outcome};
 use crate::ruleset::{
-    Allow, Comparison, Flow, Guard, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot, Template,
+    Allow, Comparison, Flow, Guard, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot,
+    Template,
 };
 use crate::variable::Variable;
 use std::sync::Arc;
