@@ -21,6 +21,11 @@ struct Shop {
 }
 
 fn start(admin: &str) -> Shop {
+    start_with(admin, "", "")
+}
+
+/// With more settings at the top, and of the site `shop`.
+fn start_with(admin: &str, top: &str, shop: &str) -> Shop {
     let origin = Origin::echo();
     let url = origin.url();
     let text = format!(
@@ -29,12 +34,14 @@ admin: {admin}
 audit: {{log: 'off'}}
 reload: {{watch: false}}
 trusted_proxies: [127.0.0.1]
+{top}
 sites:
-  - {{name: shop, hosts: [shop.test], upstreams: '{url}', rules: ['@portcullis-core'], patches: ['*']}}
+  - {{name: shop, hosts: [shop.test], upstreams: '{url}', rules: ['@portcullis-core'], patches: ['*']{shop}}}
   - {{name: wiki, hosts: [wiki.test], upstreams: '{url}', rules: ['@portcullis-core'], mode: DetectionOnly}}
 "
     );
-    let running = Running::start(&[("portcullis.yaml", &text)]);
+    let odd = "SecRule ARGS:odd \"@streq 7\" \"id:77,phase:2,deny,status:406,log,auditlog,msg:'Odd'\"\n";
+    let running = Running::start(&[("portcullis.yaml", &text), ("odd.conf", odd)]);
     let console = format!("http://{}/", running.admin);
     Shop { running, console, _origin: origin }
 }
@@ -164,6 +171,28 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
             browser.picture(&place(&format!("console-{width}-{theme}.png")));
         }
     }
+
+    // One site of several.
+    let total = "[...document.querySelectorAll('.legend .key b')].map((b) => b.innerText)[0]";
+    let of_all = browser.run(&format!("return {total}"));
+    browser.run(
+        "const sites = document.querySelector('.overview select'); sites.value = 'wiki'; sites.dispatchEvent(new Event('change'))",
+    );
+    browser.until(&format!("{total} !== {of_all}"));
+    browser.until("document.querySelector('.overview h2').innerText === 'Detections by category'");
+    browser.until("document.querySelector('.at-work').innerText.includes('Detecting')");
+    browser.until("!document.querySelector('.overview .rows').innerText.includes('203.0.113.')");
+    assert_eq!(server.get("shop.test", "192.0.2.99", "/of-the-shop"), 200);
+    assert_eq!(server.get("wiki.test", "192.0.2.99", "/of-the-wiki"), 200);
+    browser.until("document.querySelector('.live').innerText.includes('/of-the-wiki')");
+    assert_eq!(
+        browser.run("return document.querySelector('.live').innerText.includes('/of-the-shop')"),
+        json!(false)
+    );
+    browser.run(
+        "const sites = document.querySelector('.overview select'); sites.value = ''; sites.dispatchEvent(new Event('change'))",
+    );
+    browser.until("document.querySelector('.overview h2').innerText === 'Blocks by category'");
 
     // By keyboard alone.
     browser.look(1280, 900, "dark");
@@ -306,4 +335,89 @@ fn without_a_token_it_shows_and_changes_nothing() {
     browser.run("location.hash = '#/t/01ARZ3NDEKTSV4RRFFQ69G5FAV'");
     browser.until("document.querySelector('#sheet')?.innerText.includes('portcullis explain 01ARZ3NDEKTSV4RRFFQ69G5FAV')");
     assert!(browser.said().iter().all(|line| line.contains("404")));
+}
+
+/// Bans and a candidate ruleset: seen by whoever may look, changed with a token only.
+#[test]
+fn bans_are_lifted_and_candidates_promoted() {
+    if !has("chromedriver") || !has("chromium") {
+        return;
+    }
+    let bans = "bans: {count: blocks, threshold: 3, period: 10m, duration: 15m}";
+    let shadow = ", shadow: {sample: 100%, rules: ['@portcullis-core', odd.conf]}";
+    let server = start_with(&format!("{{address: '127.0.0.1:0', token: {TOKEN}}}"), bans, shadow);
+    let attack = ATTACKS[1];
+    for _ in 0..4 {
+        server.get("shop.test", "198.51.100.66", attack);
+        server.get("shop.test", "2001:db8:7::66", attack);
+    }
+    for n in 0..20 {
+        assert_eq!(server.get("shop.test", "203.0.113.5", &format!("/?page={n}&odd={}", n % 10)), 200);
+    }
+    assert_eq!(server.get("shop.test", "198.51.100.66", "/"), 403, "banned");
+
+    let browser = Browser::start();
+    browser.look(1280, 900, "dark");
+    browser.go(&server.console);
+    browser.until("document.activeElement?.id === 'token'");
+    browser.press(&format!("{TOKEN}{ENTER}"));
+    browser.until("document.querySelector('.tile')");
+    browser.press("5");
+    browser.until("document.querySelectorAll('.bans tbody tr').length === 2");
+    fits(&browser, "bans");
+    browser.picture(&place("console-bans.png"));
+    browser.run("document.querySelector('[aria-label=\"Lift the ban of 198.51.100.66\"]').click()");
+    browser.until("document.querySelectorAll('.bans tbody tr').length === 1");
+    browser.until("document.querySelector('#toast').innerText === '198.51.100.66 may come back'");
+    assert_eq!(server.get("shop.test", "198.51.100.66", "/"), 200);
+
+    browser.press("3");
+    browser.until("document.querySelector('.candidate')?.innerText.includes('Newly blocked\\n2')");
+    fits(&browser, "posture");
+    browser.run("document.querySelector('.candidate').scrollIntoView({block: 'center'})");
+    browser.run(
+        "[...document.querySelectorAll('.candidate button')].find((b) => b.innerText === 'Promote…').click()",
+    );
+    browser.until("document.querySelector('.ask').open");
+    browser
+        .run("[...document.querySelectorAll('.ask button')].find((b) => b.innerText === 'Promote').click()");
+    browser.until("document.querySelector('.ask .problem').innerText.includes('too little evidence')");
+    browser.picture(&place("console-promote.png"));
+    assert_eq!(server.get("shop.test", "203.0.113.5", "/?odd=7"), 200, "nothing has changed");
+    assert_eq!(browser.run("return document.activeElement.innerText"), json!("Promote all the same"));
+    browser.press(ENTER);
+    browser.until("!document.querySelector('.ask')");
+    browser.until("!document.querySelector('.candidate')");
+    assert_eq!(server.get("shop.test", "203.0.113.5", "/?odd=7"), 406);
+    for width in [400, 1280] {
+        browser.look(width, 900, "light");
+        for (key, shown) in [("3", ".posture"), ("5", ".bans table")] {
+            browser.press(key);
+            browser.until(&format!("document.querySelector('{shown}')"));
+            fits(&browser, shown);
+        }
+    }
+    browser.look(1280, 900, "dark");
+    browser.press("3");
+    browser.until("document.querySelector('.posture').innerText.includes('lift bans')");
+    browser.until("document.querySelector('.posture').innerText.includes('promote')");
+    assert!(
+        browser.said().iter().all(|line| line.contains("401") || line.contains("409")),
+        "{:?}",
+        browser.said()
+    );
+
+    // Another page of this browser can do neither: it has no session, and cannot give itself one.
+    let other = Origin::echo();
+    browser.go(&format!("http://127.0.0.1:{}/", other.address.port()));
+    for path in ["/api/bans/lift?all", "/api/promote?site=shop&force=true", "/api/reload"] {
+        browser.run(&format!(
+            "window.answered = null; fetch('{}{path}', {{method: 'POST', mode: 'no-cors', credentials: 'include'}})
+                .then(() => window.answered = 'sent', () => window.answered = 'failed')",
+            server.console.trim_end_matches('/')
+        ));
+        browser.until("window.answered !== null");
+    }
+    let listed = server.running.json(&["bans", "list", "--json"]);
+    assert!(listed.to_string().contains("2001:db8:7::"), "still banned: {listed}");
 }

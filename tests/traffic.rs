@@ -209,7 +209,7 @@ fn the_history_adds_up() {
     bench.traffic.sample(&bench.metrics, now);
     let sqli = Traffic::CATEGORIES.iter().position(|c| *c == "sqli").expect("a category");
     for (_, range) in Range::ALL {
-        let last = bench.traffic.history(range, now).pop().expect("a bucket").counts;
+        let last = bench.traffic.history(None, range, now).pop().expect("a bucket").counts;
         assert_eq!(last.blocked[sqli], 3);
         assert_eq!(last.outcomes[Outcome::Blocked as usize], 3);
         assert_eq!(last.outcomes[Outcome::Passed as usize], 1);

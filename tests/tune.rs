@@ -53,9 +53,13 @@ fn post(client: u8, agent: &str, path: &str, body: &str) -> Exchange {
 
 /// The line of an audit log that a server would have written.
 fn line(rules: &Workbench, exchange: &Exchange) -> Vec<u8> {
+    line_as(rules, exchange, Format::Native)
+}
+
+fn line_as(rules: &Workbench, exchange: &Exchange, format: Format) -> Vec<u8> {
     let done = evaluate(exchange, &rules.ruleset, None, "01TEST", &world(), &TraceOptions::default());
     let facts = Facts { site: "shop".to_owned(), status: 403, ..Facts::default() };
-    Auditor::new(&Redaction::default(), Format::Native, "").line(&done.report, &facts)
+    Auditor::new(&Redaction::default(), format, "").line(&done.report, &facts)
 }
 
 /// What visitors of a shop about databases write.
@@ -99,6 +103,43 @@ fn false_alarms_become_exclusions() {
     let of = |target: &'static str| suggestion.attacks.iter().filter(move |a| a.target == target && a.before);
     assert!(of("ARGS:comment").count() >= 6 && of("ARGS:comment").any(|attack| attack.after));
     assert!(of("ARGS:zz_other").count() >= 6 && of("ARGS:zz_other").all(|attack| attack.after));
+}
+
+/// Logs in the schemas of other engines, and lines that libmodsecurity 3.0.9 wrote under CRS.
+#[test]
+fn records_of_other_engines_will_do() {
+    // Coraza's schema has no variable but what a rule's `logdata` names, as CRS's rules do.
+    let saying = text(
+        "SecRuleEngine On\nSecRequestBodyAccess On\nSecAuditLogParts ABCIJDEFHZ\n\
+         SecRule ARGS \"@detectSQLi\" \"id:7,phase:2,deny,log,auditlog,capture,msg:'SQL',\
+           logdata:'Matched Data: %{TX.0} found within %{MATCHED_VAR_NAME}: %{MATCHED_VAR}'\"\n",
+    );
+    let attack = |rules, client, format| {
+        line_as(rules, &post(client, BROWSER, "/guestbook", &format!("{COMMENT}1")), format)
+    };
+    let real = std::fs::read_to_string("tests/suite/records/modsecurity3.json").expect("there");
+    let real = |client: u8| real.replace("\"192.0.2.1\"", &format!("\"192.0.2.{client}\"")).into_bytes();
+    let logs: [(&str, Vec<u8>); 3] = [
+        ("modsecurity", (1..=8).flat_map(|client| attack(&CORE, client, Format::ModSecurity)).collect()),
+        ("coraza", (1..=8).flat_map(|client| attack(&saying, client, Format::Coraza)).collect()),
+        ("libmodsecurity", (1..=8).flat_map(real).collect()),
+    ];
+    for (name, log) in logs {
+        let found = candidates(&log, Bounds::default());
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert_eq!((found[0].place.told().as_str(), found[0].requests), ("POST /guestbook", 8), "{name}");
+        assert!(found[0].found.keys().any(|(_, target)| target == "ARGS:comment"), "{name}: {found:?}");
+        assert!(
+            found[0].between.0.starts_with("20") || found[0].between.0.starts_with("1970"),
+            "{name}: {found:?}"
+        );
+        // The others' rules are not those of the embedded ruleset.
+        if name == "modsecurity" {
+            let suggestion = suggest(&CORE, &found[0]);
+            assert_eq!(suggestion.refused, None, "{name}");
+            assert!(suggestion.proven >= 5, "{name}");
+        }
+    }
 }
 
 #[test]

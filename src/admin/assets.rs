@@ -35,6 +35,8 @@ assets! {
     "/console/mono.woff2" WOFF2 "fonts/mono.woff2";
     "/console/main.js" JS "main.js";
     "/console/api.js" JS "api.js";
+    "/console/bans.js" JS "bans.js";
+    "/console/candidate.js" JS "candidate.js";
     "/console/chart.js" JS "chart.js";
     "/console/dom.js" JS "dom.js";
     "/console/overview.js" JS "overview.js";

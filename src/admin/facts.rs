@@ -153,7 +153,7 @@ fn rule_facts(generation: &Generation, id: u64, count: u64) -> Value {
     })
 }
 
-/// Counts over time. `range` is one of `15m`, `1h` (if it is none) and `24h`.
+/// Counts over time, of all sites or of the one in `site`. `range` is one of `15m`, `1h` (if it is none) and `24h`.
 pub(super) fn history(desk: &Desk, query: &Query) -> Value {
     let traffic = &desk.subject.traffic;
     let now = SystemTime::now();
@@ -161,7 +161,8 @@ pub(super) fn history(desk: &Desk, query: &Query) -> Value {
     let asked = query.text("range").unwrap_or_default();
     let (name, range) =
         Range::ALL.into_iter().find(|(name, _)| *name == asked).unwrap_or(("1h", Range::Hour));
-    let buckets = traffic.history(range, now);
+    let site = query.text("site");
+    let buckets = traffic.history(site.as_deref(), range, now);
     let bucket = |b: &crate::telemetry::Bucket| {
         let mut facts = totals(&b.counts);
         facts["at"] = b.at.into();
@@ -169,6 +170,7 @@ pub(super) fn history(desk: &Desk, query: &Query) -> Value {
     };
     json!({
         "range": name,
+        "site": site,
         "seconds": range.shape().0,
         "buckets": buckets.iter().map(bucket).collect::<Vec<_>>(),
     })

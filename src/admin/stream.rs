@@ -6,12 +6,14 @@
 use super::desk::Desk;
 use super::facts;
 use super::reply::{self, Answer};
+use crate::telemetry::Totals;
 use futures::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,6 +39,7 @@ pub(super) async fn tick(desk: Arc<Desk>) -> Infallible {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let traffic = &desk.subject.traffic;
     let (mut turn, mut last, mut totals) = (0_u32, traffic.last(), traffic.totals());
+    let mut by_site = traffic.totals_by_site();
     loop {
         interval.tick().await;
         turn = (turn + 1) % SAMPLE;
@@ -46,6 +49,7 @@ pub(super) async fn tick(desk: Arc<Desk>) -> Infallible {
         }
         if !is_watched {
             (last, totals) = (traffic.last(), traffic.totals());
+            by_site = traffic.totals_by_site();
             continue;
         }
         let now = traffic.totals();
@@ -57,10 +61,22 @@ pub(super) async fn tick(desk: Arc<Desk>) -> Infallible {
         told["at"] = facts::stamp(SystemTime::now()).into();
         told["generation"] = generation.number.into();
         told["rows"] = facts::headlines(&desk, &kept).into();
-        (last, totals) = (newest, now);
+        let sites = traffic.totals_by_site();
+        told["sites"] = changes(&by_site, &sites).into();
+        (last, totals, by_site) = (newest, now, sites);
         // Nobody may be there any more.
         let _ = desk.feed.send(Bytes::from(format!("event: tick\ndata: {told}\n\n")));
     }
+}
+
+/// What happened by site, those left out where nothing did.
+fn changes(before: &BTreeMap<String, Totals>, now: &BTreeMap<String, Totals>) -> Map<String, Value> {
+    let none = Totals::default();
+    let change = |(site, totals): (&String, &Totals)| {
+        let change = totals.since(before.get(site).unwrap_or(&none));
+        (!change.is_zero()).then(|| (site.clone(), facts::totals(&change)))
+    };
+    now.iter().filter_map(change).collect()
 }
 
 /// A new stream, unless there are too many.

@@ -56,12 +56,41 @@ impl Remote {
         Ok(Self { host: host.unwrap_or_else(|| config::DEFAULT_ADMIN.to_string()), token })
     }
 
+    /// The one at `address`, with or without `http://`.
+    pub(super) fn at(address: &str, token: Option<String>) -> Self {
+        Self { host: address.trim_start_matches("http://").trim_end_matches('/').to_owned(), token }
+    }
+
     /// Asks for `path` by `method`. The status and what was said.
     ///
     /// # Errors
     ///
     /// When nobody answers, or what answers is no admin listener, or does not let us in.
     pub(super) fn ask(&self, method: &str, path: &str) -> Result<(u16, Value), String> {
+        let (status, body) = self.fetch(method, path)?;
+        let body: Value = serde_json::from_slice(&body).map_err(|_| self.strange())?;
+        match (status, body["error"].as_str()) {
+            (401 | 403 | 404 | 405 | 421 | 429, Some(error)) => Err(format!("{}: {error}", self.host)),
+            _ => Ok((status, body)),
+        }
+    }
+
+    /// The text at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::ask`], and whatever else it says than the text.
+    pub(super) fn text(&self, path: &str) -> Result<String, String> {
+        let (status, body) = self.fetch("GET", path)?;
+        if status == 200 {
+            return Ok(String::from_utf8_lossy(&body).into_owned());
+        }
+        let error = serde_json::from_slice::<Value>(&body).ok();
+        let error = error.and_then(|value| value["error"].as_str().map(str::to_owned));
+        Err(format!("{}: {}", self.host, error.unwrap_or_else(|| format!("status {status}"))))
+    }
+
+    fn fetch(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), String> {
         let host = &self.host;
         let told = |error: std::io::Error| format!("{host}: {error}");
         let peer =
@@ -76,16 +105,15 @@ impl Remote {
         stream.write_all(request.as_bytes()).map_err(told)?;
         let mut answer = Vec::new();
         stream.take(MOST).read_to_end(&mut answer).map_err(told)?;
-        let strange = || format!("{host} does not answer as an admin listener");
-        let end = crate::http::find_head_end(&answer).ok_or_else(strange)?;
-        let (head, body) = answer.split_at(end);
-        let head = String::from_utf8_lossy(head);
-        let status: u16 = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(strange)?;
-        let body: Value = serde_json::from_slice(body).map_err(|_| strange())?;
-        match (status, body["error"].as_str()) {
-            (401 | 403 | 404 | 405 | 421 | 429, Some(error)) => Err(format!("{host}: {error}")),
-            _ => Ok((status, body)),
-        }
+        let end = crate::http::find_head_end(&answer).ok_or_else(|| self.strange())?;
+        let body = answer.split_off(end);
+        let head = String::from_utf8_lossy(&answer);
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| self.strange())?;
+        Ok((status, body))
+    }
+
+    fn strange(&self) -> String {
+        format!("{} does not answer as an admin listener", self.host)
     }
 }
 

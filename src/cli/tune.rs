@@ -2,6 +2,8 @@
 
 use super::ModeArg;
 use super::console::{complain, say};
+use super::progress::Progress;
+use super::records::{next_line, open};
 use super::subject::Subject;
 use crate::engine::NoWorld;
 use crate::explain::escaped;
@@ -10,7 +12,7 @@ use crate::tune::{Bounds, Counted, Gathering, Suggestion, Tuning, tests, tune as
 use clap::{Args, ValueHint};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 /// `portcullis tune`.
 #[derive(Debug, Args)]
 pub struct TuneArgs {
-    /// Audit logs of the native schema, in any order; - is standard input.
+    /// Audit logs, in any order: of the native schema, or ModSecurity's or Coraza's in JSON; as they are or compressed by
+    /// gzip or zstd; - is standard input.
     #[arg(value_name = "AUDIT-LOG", required = true, value_hint = ValueHint::FilePath)]
     pub logs: Vec<PathBuf>,
     /// Only what began since then: a time (2026-11-01, 2026-11-01T08:00:00Z) or how long ago (90m, 24h, 7d).
@@ -65,13 +68,14 @@ refused, and so is one that could not be proven. A rule that only adds up or com
 rule as a whole.
 
 The log should have requests with headers and bodies (SecAuditLogParts with B, and C or I). Any length will do: what is
-kept of it is bounded.
+kept of it is bounded. Logs of ModSecurity and Coraza tell less: of each match one variable, no site (the only one, or
+that of --site, counts), and of what was only detected no more than that a rule of CRS judged by the score.
 
 Examples:
   portcullis tune -c portcullis.yaml audit.log --since 7d
   portcullis tune -c portcullis.yaml --site shop audit.log audit.log.1 --write exclusions.yaml
   portcullis test --rules exclusions.yaml --rules @portcullis-core exclusions-tests.yaml
-  zcat audit.log.*.gz | portcullis tune --rules crs-setup.conf --rules 'rules/*.conf' - --json
+  portcullis tune --rules crs-setup.conf --rules 'rules/*.conf' modsec_audit.json.gz --json
 
 Exit codes:
   0  done, with or without suggestions
@@ -100,18 +104,23 @@ fn run(args: &TuneArgs) -> Result<String, String> {
         since: since.unwrap_or_default().trim_end_matches('Z').to_owned(),
         ..Bounds::default()
     });
-    for log in &args.logs {
-        read(log, &mut gathering).map_err(|error| format!("{}: {error}", log.display()))?;
-    }
+    let progress = Progress::new(&args.logs);
+    let done = args.logs.iter().try_for_each(|log| read(log, &mut gathering, &progress));
+    progress.finish();
+    done?;
     let counted = gathering.counted();
     if counted.lines > 0 && counted.unreadable == counted.lines {
-        return Err("no line is a record of the native schema (audit.format: native)".to_owned());
+        return Err("no line is a record of the native schema (audit.format: native), nor of ModSecurity or Coraza in JSON".to_owned());
     }
     let mut suggestions = Vec::new();
     let mut candidates = gathering.candidates();
+    // Logs of other engines name no site.
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.site.is_empty()) {
+        candidate.site = args.site.clone().unwrap_or_default();
+    }
     candidates.retain(|candidate| args.site.as_ref().is_none_or(|site| *site == candidate.site));
     for candidate in candidates.iter().take(args.most.get()) {
-        let site = subject.site(Some(&candidate.site))?;
+        let site = subject.site(Some(candidate.site.as_str()).filter(|site| !site.is_empty()))?;
         let tuning = Tuning {
             rules: &site.rules,
             mode: site.mode,
@@ -132,24 +141,15 @@ fn run(args: &TuneArgs) -> Result<String, String> {
     Ok(format!("{}{told}", describe(&counted, &suggestions)))
 }
 
-/// Bytes of a line beyond which the rest of it is passed over.
-const LINE: u64 = 16 << 20;
-
-fn read(path: &Path, gathering: &mut Gathering) -> std::io::Result<()> {
-    let input: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(path)?)
-    };
+fn read(path: &Path, gathering: &mut Gathering, progress: &Progress) -> Result<(), String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let input = open(path, progress).map_err(|error| told(&error))?;
     let mut input = BufReader::with_capacity(1 << 20, input);
     let mut line = Vec::new();
-    loop {
-        line.clear();
-        if input.by_ref().take(LINE).read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
+    while next_line(&mut input, &mut line).map_err(|error| told(&error))? {
         gathering.add(&line);
     }
+    Ok(())
 }
 
 /// Writes exclusions and tests, and tells where.

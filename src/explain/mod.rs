@@ -12,6 +12,7 @@ mod evaluate;
 mod exchange;
 mod exclusion;
 mod explanation;
+mod foreign;
 mod proof;
 mod quote;
 mod recorded;
@@ -27,6 +28,7 @@ pub use explanation::{
     Almost, Basis, Decision, Explanation, MatchedValue, Near, Proof, Proposal, Request, Rule, Score, Scores,
     Step,
 };
+pub use foreign::Foreign;
 pub use proof::{Need, Rules, needed, propose};
 pub use quote::{escaped, literal_pattern};
 pub use recorded::{Recorded, RecordedHit, RecordedVerdict};

@@ -1,5 +1,6 @@
 //! Reading audit records of the native schema.
 
+use super::foreign::Foreign;
 use serde::Deserialize;
 
 /// A record, as far as explanations and tuning need it. Members that are not known are passed over, since later
@@ -218,6 +219,19 @@ impl Recorded {
             return Err("it has no id".to_owned());
         }
         Ok(record)
+    }
+
+    /// Reads a line of an audit log of our own schema, or of one that [`Foreign`] knows.
+    ///
+    /// # Errors
+    ///
+    /// Why it is no record.
+    pub fn read_any(line: &[u8]) -> Result<Self, String> {
+        let foreign = || Foreign::read(line).map(|foreign| foreign.record);
+        if Foreign::is_likely(line) {
+            return foreign();
+        }
+        Self::read(line).or_else(|error| foreign().map_err(|_| error))
     }
 
     /// What stopped the request, or would have but for the mode.

@@ -77,7 +77,7 @@ impl Page {
                 (", site ", &explanation.site),
                 (", client ", &explanation.client),
             ] {
-                if let Some(value) = value {
+                if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
                     let _ = write!(about, "{word}{}", escaped(value));
                 }
             }

@@ -10,7 +10,7 @@ use crate::ruleset::Mode;
 use arc_swap::ArcSwap;
 use prometheus::core::Collector;
 use prometheus::{Histogram, Registry, TextEncoder};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -65,20 +65,21 @@ impl Metrics {
         text
     }
 
-    /// Finished requests of all sites by outcome, in the order of [`Outcome::ALL`].
-    pub fn outcomes(&self) -> [u64; Outcome::ALL.len()] {
-        let mut counts = [0; Outcome::ALL.len()];
-        for metric in
-            self.series.requests.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric)
-        {
-            let label = metric.get_label().iter().find(|pair| pair.name() == "outcome");
-            let place = label.and_then(|pair| Outcome::ALL.iter().position(|o| o.name() == pair.value()));
+    /// Finished requests by site and outcome, in the order of [`Outcome::ALL`].
+    pub fn outcomes(&self) -> BTreeMap<String, [u64; Outcome::ALL.len()]> {
+        let mut all = BTreeMap::<String, [u64; Outcome::ALL.len()]>::new();
+        let families = self.series.requests.collect();
+        for metric in families.iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
+            let label = |name| metric.get_label().iter().find(|pair| pair.name() == name);
+            let (Some(site), Some(outcome)) = (label("site"), label("outcome")) else { continue };
+            let place = Outcome::ALL.iter().position(|one| one.name() == outcome.value());
+            let counts = all.entry(site.value().to_owned()).or_default();
             if let Some(count) = place.and_then(|at| counts.get_mut(at)) {
                 // Counted as whole numbers; a float shows them exactly up to 2^53.
                 *count += metric.get_counter().get_value() as u64;
             }
         }
-        counts
+        all
     }
 
     /// The series of a site.

@@ -4,10 +4,12 @@ use super::ordinary::{is_ordinary, is_scanner};
 use super::place;
 use crate::audit::restore;
 use crate::explain::{Place, Recorded};
+use memchr::memmem::Finder;
 use serde::Serialize;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
 
 /// What counts, and how much is kept.
 #[derive(Clone, Debug)]
@@ -40,6 +42,10 @@ const SAMPLE_BYTES: usize = 64 << 10;
 const ALL_SAMPLES: usize = 4_000;
 /// Places at which a client may have been stopped before it counts as one that tries things out.
 const PLACES_OF_CLIENT: usize = 3;
+
+/// What stands in the record of a transaction that met no rule.
+static NOTHING: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new(b"\"rules\":[]"), Finder::new(b"\"messages\":[]")]);
 
 /// How many records were read, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -146,10 +152,10 @@ impl Gathering {
         }
         self.counted.lines += 1;
         // Most transactions meet no rule. Within a string of JSON these bytes cannot stand.
-        if memchr::memmem::find(line, b"\"rules\":[]").is_some() {
+        if NOTHING.iter().any(|nothing| nothing.find(line).is_some()) {
             return;
         }
-        let Ok(record) = Recorded::read(line) else {
+        let Ok(record) = Recorded::read_any(line) else {
             self.counted.unreadable += 1;
             return;
         };
@@ -267,7 +273,7 @@ impl Gathering {
                 .samples
                 .iter()
                 .filter(|(client, _)| is_good(client))
-                .filter_map(|(_, line)| Recorded::read(line).ok())
+                .filter_map(|(_, line)| Recorded::read_any(line).ok())
                 .collect();
             if !found.is_empty() && !samples.is_empty() {
                 let between = (gathered.first, gathered.last);

@@ -20,7 +20,8 @@ function headers(bearer) {
 async function call(path, options = {}, bearer = session) {
   const answer = await fetch(path, { ...options, headers: headers(bearer), credentials: "omit", cache: "no-store" });
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok && answer.status !== 422) {
+  // A refused configuration (422) or promotion (409) is an answer.
+  if (!answer.ok && answer.status !== 422 && answer.status !== 409) {
     throw new Refused(answer.status, body.error ?? `status ${answer.status}`, answer.headers.get("retry-after"));
   }
   return body;
@@ -45,7 +46,8 @@ export async function signOut() {
 
 export function forget() {
   session = null;
-  sessionStorage.removeItem(KEY);
+  // With what was chosen: names of sites are nobody else's business.
+  sessionStorage.clear();
 }
 
 export const hasSession = () => session !== null;

@@ -1,6 +1,7 @@
 // The page's frame: which view is shown, live updates, theme, keys, signing in.
 
 import * as api from "./api.js";
+import { Bans } from "./bans.js";
 import { el, icon, ICONS, replace } from "./dom.js";
 import { Overview } from "./overview.js";
 import { Patches } from "./patches.js";
@@ -19,7 +20,7 @@ const frame = {
   sites: [],
   failed,
 };
-const views = { overview: Overview, transactions: Transactions, posture: Posture, patches: Patches };
+const views = { overview: Overview, transactions: Transactions, posture: Posture, patches: Patches, bans: Bans };
 let view = null, viewName = null, stop = null, paused = false, generation = null;
 
 function tell(text, kind = "") {
@@ -134,7 +135,7 @@ function turn() {
 
 // Keys. Not while something is written, and none with a modifier, which are the browser's.
 
-const NAMES = ["overview", "transactions", "posture", "patches"];
+const NAMES = Object.keys(views);
 
 function step(by) {
   const scope = sheet.open ? sheet : main;

@@ -14,6 +14,7 @@ export class Overview {
   constructor(frame) {
     this.frame = frame;
     this.range = sessionStorage.getItem("portcullis-range");
+    this.site = sessionStorage.getItem("portcullis-site") ?? "";
     this.rates = [];
     this.live = [];
     this.chart = new Chart();
@@ -28,10 +29,11 @@ export class Overview {
       el("label", {}, el("input", {
         type: "radio", name: "range", value: name, checked: name === this.range, onchange: () => this.choose(name),
       }), el("span", {}, words)));
+    this.sites = el("select", { "aria-label": "Site", hidden: true, onchange: (event) => this.chooseSite(event.target.value) });
     this.node = el("div", { class: "overview" },
       el("h1", { class: "unseen" }, "Overview"), this.alarms, this.tiles,
       el("section", { class: "card" },
-        el("header", {}, this.title, el("fieldset", { class: "segments" }, el("legend", { class: "unseen" }, "Time"), ranges)),
+        el("header", {}, this.title, this.sites, el("fieldset", { class: "segments" }, el("legend", { class: "unseen" }, "Time"), ranges)),
         this.chart.node, this.legend),
       el("div", { class: "halves" },
         el("section", { class: "card" },
@@ -46,6 +48,27 @@ export class Overview {
     this.load();
   }
 
+  chooseSite(site) {
+    this.site = site;
+    sessionStorage.setItem("portcullis-site", site);
+    this.rates = [];
+    this.live = this.live.filter((row) => this.isShown(row));
+    this.load();
+  }
+
+  isShown(row) {
+    return !this.site || row.site === this.site;
+  }
+
+  // The sites to choose among, once there are several. One that is gone is not chosen any more.
+  offerSites(names) {
+    if (this.site && !names.includes(this.site)) this.chooseSite("");
+    this.sites.hidden = names.length < 2;
+    if (this.sites.options.length === names.length + 1) return;
+    replace(this.sites, el("option", { value: "" }, "All sites"),
+      names.map((name) => el("option", { value: name, selected: name === this.site }, name)));
+  }
+
   async load() {
     try {
       if (!this.range) {
@@ -53,12 +76,14 @@ export class Overview {
         this.range = new Date(now) - new Date(started) < 1_500_000 ? "15m" : "1h";
         this.node.querySelector(`input[value="${this.range}"]`).checked = true;
       }
+      const of = this.site && `&site=${encodeURIComponent(this.site)}`;
       const [overview, history, recent] = await Promise.all([
-        get("/api/overview"), get(`/api/history?range=${this.range}`), get(`/api/transactions?limit=${BLOCK_ROWS * 4}`),
+        get("/api/overview"), get(`/api/history?range=${this.range}${of}`), get(`/api/transactions?limit=${BLOCK_ROWS * 4}${of}`),
       ]);
       this.overview = overview;
       this.history = history;
       this.loaded = Date.now();
+      this.offerSites(overview.sites.map((s) => s.site));
       this.recent = recent.transactions.filter((t) => t.outcome === "blocked" || t.outcome === "detected");
       this.draw();
     } catch (error) {
@@ -67,11 +92,13 @@ export class Overview {
   }
 
   tick(tick) {
-    this.rates = [...this.rates, sum(tick.outcomes)].slice(-5);
-    const decided = tick.rows.filter((row) => row.outcome === "blocked" || row.outcome === "detected");
-    this.live = [...tick.rows, ...this.live].slice(0, LIVE_ROWS);
+    const counts = this.site ? tick.sites[this.site] ?? { outcomes: {}, blocked: {}, detected: {} } : tick;
+    const rows = tick.rows.filter((row) => this.isShown(row));
+    this.rates = [...this.rates, sum(counts.outcomes)].slice(-5);
+    const decided = rows.filter((row) => row.outcome === "blocked" || row.outcome === "detected");
+    this.live = [...rows, ...this.live].slice(0, LIVE_ROWS);
     if (!this.history) return;
-    if (tick.rows.length > 0) this.drawLive(new Set(tick.rows.map((row) => row.id)));
+    if (rows.length > 0) this.drawLive(new Set(rows.map((row) => row.id)));
     if (decided.length > 0) {
       this.recent = [...decided, ...this.recent].slice(0, BLOCK_ROWS);
       this.drawBlocks(new Set(decided.map((row) => row.id)));
@@ -79,7 +106,7 @@ export class Overview {
     // The newest bucket is counted on here; everything is asked for anew now and then.
     const last = this.history.buckets.at(-1);
     for (const kind of ["outcomes", "blocked", "detected"]) {
-      for (const [name, n] of Object.entries(tick[kind])) last[kind][name] = (last[kind][name] ?? 0) + n;
+      for (const [name, n] of Object.entries(counts[kind])) last[kind][name] = (last[kind][name] ?? 0) + n;
     }
     if (Date.now() - this.loaded > 10_000) this.load();
     else this.drawNumbers();
@@ -128,8 +155,9 @@ export class Overview {
     const tile = (name, value, below, mark, values) => el("div", { class: `tile ${mark ?? ""}` },
       el("dt", {}, name), el("dd", {}, el("b", {}, value), el("small", {}, below)), values?.some((v) => v > 0) && sparkline(values));
     const generation = overview.generation;
-    const modes = [...new Set(overview.sites.map((s) => s.mode))];
-    const rules = overview.sites.reduce((n, s) => Math.max(n, s.rules), 0);
+    const sites = overview.sites.filter((s) => !this.site || s.site === this.site);
+    const modes = [...new Set(sites.map((s) => s.mode))];
+    const rules = sites.reduce((n, s) => Math.max(n, s.rules), 0);
     replace(this.tiles,
       tile("Requests", [rate(now), el("span", { class: "unit" }, "/s")], `${number(all)} in the ${span}`, "", line()),
       tile("Blocked", number(count("blocked")), `${share(count("blocked"), all)} of requests`, "is-blocked", line("blocked")),
@@ -138,7 +166,7 @@ export class Overview {
       tile("Failed", number(count("failed")), "inside or upstream", "is-failed", line("failed")),
       el("div", { class: "tile at-work" }, el("dt", {}, "At work"),
         el("dd", {}, el("b", {}, modes.length === 1 ? { On: "Blocking", DetectionOnly: "Detecting", Off: "Off" }[modes[0]] ?? modes[0] : "Mixed"),
-          el("small", {}, `${plural(overview.sites.length, "site")}, ${plural(rules, "rule")}`),
+          el("small", {}, `${this.site || plural(sites.length, "site")}, ${plural(rules, "rule")}`),
           el("small", {}, `Generation ${generation.number}, `, ago(generation.loaded_at, "loaded ")))));
     const counted = count("blocked") === 0 && count("detected") > 0 ? "detected" : "blocked";
     this.title.textContent = counted === "blocked" ? "Blocks by category" : "Detections by category";

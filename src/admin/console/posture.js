@@ -1,6 +1,7 @@
 // Whether the sites are protected, by what, and since when; what was changed through the admin listener.
 
 import { get, post } from "./api.js";
+import { candidate } from "./candidate.js";
 import { el, replace } from "./dom.js";
 import { absolute, ago, exact } from "./words.js";
 
@@ -20,10 +21,10 @@ export class Posture {
 
   async load() {
     try {
-      const [generation, posture, changes, upstreams] = await Promise.all([
-        get("/api/generation"), get("/api/posture"), get("/api/changes"), get("/api/upstreams"),
+      const [generation, posture, changes, upstreams, shadow] = await Promise.all([
+        get("/api/generation"), get("/api/posture"), get("/api/changes"), get("/api/upstreams"), get("/api/shadow"),
       ]);
-      this.draw(generation, posture.sites, changes.changes, upstreams.upstreams);
+      this.draw(generation, posture.sites, changes.changes, upstreams.upstreams, shadow.sites);
     } catch (error) {
       this.frame.failed(error);
     }
@@ -45,7 +46,7 @@ export class Posture {
     this.load();
   }
 
-  draw(generation, sites, changes, upstreams) {
+  draw(generation, sites, changes, upstreams, shadows) {
     const attempt = generation.last_attempt;
     const may = this.frame.access === "change";
     const button = may && el("button", { type: "button", class: "button", onclick: (event) => this.reload(event.currentTarget) }, "Reload");
@@ -59,7 +60,7 @@ export class Posture {
         fact("Version", generation.version)),
       attempt.refusal && el("div", { class: "alarm" }, el("strong", {}, "The last configuration was refused; this generation stays"),
         el("pre", { class: "code" }, attempt.refusal)));
-    replace(this.sites, sites.map(({ site, posture }) => this.site(site, posture, upstreams.filter((u) => u.site === site))));
+    replace(this.sites, sites.map(({ site, posture }) => this.site(site, posture, upstreams.filter((u) => u.site === site), shadows.find((s) => s.site === site))));
     replace(this.changes, el("header", {}, el("h2", {}, "Changes"), el("span", { class: "hint" }, "through this listener, since the start")),
       changes.length === 0 ? el("p", { class: "empty" }, "Nothing was changed, and no attempt refused.")
         : el("table", {}, el("thead", {}, el("tr", {}, ["When", "What", "By", "Result"].map((h) => el("th", { scope: "col" }, h)))),
@@ -67,7 +68,7 @@ export class Posture {
             el("td", { class: c.result }, RESULTS[c.result] ?? c.result))))));
   }
 
-  site(name, p, upstreams) {
+  site(name, p, upstreams, shadow) {
     const [words, kind] = MODES[p.mode ?? "On"] ?? [p.mode, ""];
     const levels = Object.entries(p.rules_by_paranoia);
     const most = Math.max(1, ...levels.map(([, n]) => n));
@@ -88,6 +89,7 @@ export class Posture {
       upstreams.length > 0 && el("table", {}, el("thead", {}, el("tr", {}, ["Upstream", "State", "Active", "Requests", "Failures"].map((h, i) => el("th", { scope: "col", class: i > 1 ? "n" : "" }, h)))),
         el("tbody", {}, upstreams.map((u) => el("tr", {}, el("td", { class: "mono" }, u.url), el("td", {}, el("span", { class: u.up ? "up" : "down" }, u.up ? "up" : "down")),
           el("td", { class: "n" }, exact(u.active)), el("td", { class: "n" }, exact(u.requests)), el("td", { class: "n" }, exact(u.failures)))))),
+      shadow && candidate(this.frame, shadow, () => this.load()),
       p.components.length > 0 && el("p", { class: "hint" }, p.components.join(" · ")),
       ids("Removed rules", p.removed), ids("Changed rules", p.updated), ids("Rules that may backtrack", p.backtracking));
   }

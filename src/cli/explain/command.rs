@@ -1,8 +1,9 @@
 //! The command: find or read, evaluate, tell.
 
+use super::ExplainArgs;
 use super::log::find;
-use super::{ExplainArgs, remote};
 use crate::cli::console::{complain, say};
+use crate::cli::remote::Remote;
 use crate::cli::source::{self, SourceRequest};
 use crate::cli::subject::{SiteRules, Subject};
 use crate::config::{AuditTarget, DEFAULT_ADMIN};
@@ -59,7 +60,8 @@ fn recorded(args: &ExplainArgs, id: &str) -> Result<String, String> {
     };
     let record =
         find(&path, id)?.ok_or_else(|| format!("{} has no transaction {}", path.display(), escaped(id)))?;
-    let site = subject.site(args.site.as_deref().or(Some(record.site.as_str())))?;
+    let recorded = Some(record.site.as_str()).filter(|site| !site.is_empty());
+    let site = subject.site(args.site.as_deref().or(recorded))?;
     let exchange = Exchange::of_record(&record);
     let explanation = make(args, &subject, site, &exchange, Some(&record));
     Ok(if args.json { json(&explanation) } else { render(&explanation, colour()) })
@@ -77,7 +79,7 @@ fn ask(args: &ExplainArgs, address: &str, token: Option<String>, id: &str) -> Re
         flag(args.no_exclusion, "no_exclusion"),
         flag(!args.json && colour(), "colour"),
     );
-    remote::get(address, &path, token.as_deref())
+    Remote::at(address, token).text(&path)
 }
 
 /// Requests that have not been sent.

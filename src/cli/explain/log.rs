@@ -18,7 +18,8 @@ pub(in crate::cli) fn find(path: &Path, id: &str) -> Result<Option<Recorded>, St
     }
     if has_other_schema(&mut file) {
         return Err(format!(
-            "{} is not of the native schema, which explanations need (audit.format: native)",
+            "{} is neither of the native schema (audit.format: native) nor ModSecurity's or Coraza's in JSON, which explanations \
+             need",
             path.display()
         ));
     }
@@ -76,7 +77,7 @@ fn find_in(file: &mut (impl Read + Seek), id: &str) -> io::Result<Option<Recorde
         for line in lines.rsplit(|b| *b == b'\n') {
             // The id may stand elsewhere too, in a header that a client made up.
             if wanted.find(line).is_some()
-                && let Ok(record) = Recorded::read(line)
+                && let Ok(record) = Recorded::read_any(line)
                 && record.id == id
             {
                 return Ok(Some(record));
@@ -92,7 +93,8 @@ fn has_other_schema(file: &mut (impl Read + Seek)) -> bool {
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read(&mut start)).unwrap_or(0);
     start.truncate(read);
     let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    serde_json::from_slice::<serde_json::Value>(line).is_ok_and(|value| value["id"].is_null())
+    serde_json::from_slice::<serde_json::Value>(line)
+        .is_ok_and(|value| value["id"].is_null() && value["transaction"].is_null())
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 mod args;
 mod command;
 mod log;
-mod remote;
 
 pub use args::ExplainArgs;
 pub(super) use args::HELP;

@@ -1,12 +1,12 @@
 //! Reading, sharing out, adding up.
 
-use super::progress::Progress;
 use super::read::{self, Batch};
 use super::record::{Recorded, Verdict};
 use super::side::Side;
 use super::tally::Tally;
 use super::{ReplayArgs, tell};
 use crate::cli::console::{complain, say};
+use crate::cli::progress::Progress;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

@@ -8,7 +8,6 @@ mod command;
 mod har;
 mod modsecurity;
 mod native;
-mod progress;
 mod raw;
 mod read;
 mod record;

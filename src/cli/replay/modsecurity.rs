@@ -1,138 +1,59 @@
 //! Audit logs in JSON of ModSecurity 3, Coraza, and ModSecurity 2.
 
 use super::record::{Answered, Flaw, Recorded, Unusable, Verdict, is_bookkeeping};
-use serde_json::Value;
-use std::net::{IpAddr, SocketAddr};
+use crate::audit::restore;
+use crate::explain::Foreign;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The transaction of a line.
 pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
-    let value: Value = serde_json::from_slice(line).map_err(|_| Unusable::Unreadable)?;
-    let transaction = &value["transaction"];
-    if !transaction.is_object() {
-        return Err(Unusable::Unreadable);
-    }
-    // ModSecurity 2 has them beside the transaction.
-    let is_v2 = value["request"].is_object();
-    let owner = if is_v2 { &value } else { transaction };
-    let (request, response) = (&owner["request"], &owner["response"]);
-    let mut recorded = Recorded::default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    recorded.id = ["unique_id", "id", "transaction_id"].map(|key| text(&transaction[key])).concat();
-    let address =
-        ["client_ip", "remote_address"].iter().find_map(|key| transaction[*key].as_str()?.parse().ok());
-    let port = ["client_port", "remote_port"].iter().find_map(|key| transaction[*key].as_u64());
-    let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
-    recorded.client = address.map(|ip: IpAddr| SocketAddr::new(ip, port));
-    if let Some(line) = request["request_line"].as_str() {
-        let (method, rest) = line.split_once(' ').ok_or(Unusable::Unreadable)?;
-        let (target, protocol) = rest.rsplit_once(' ').ok_or(Unusable::Unreadable)?;
-        recorded.method = method.into();
-        recorded.target = target.into();
-        recorded.protocol = protocol.into();
-    } else {
-        recorded.method = text(&request["method"]).into_bytes();
-        recorded.target = text(&request["uri"]).into_bytes();
-        recorded.protocol = protocol(request);
-    }
+    let Foreign { record, score } = Foreign::read(line).map_err(|_| Unusable::Unreadable)?;
+    let verdict = Verdict {
+        is_stopped: record.stopped_by().is_some(),
+        score,
+        rules: record.rules.iter().map(|hit| hit.id).filter(|id| !is_bookkeeping(*id)).collect(),
+    };
+    let pairs = |list: Vec<(String, String)>| list.iter().map(|(n, v)| (restore(n), restore(v))).collect();
+    let client = record.client.as_ref();
+    let mut recorded = Recorded {
+        id: record.id,
+        time: OffsetDateTime::parse(&record.time, &Rfc3339).ok().map(SystemTime::from),
+        client: client.and_then(|end| Some(SocketAddr::new(end.ip.parse().ok()?, end.port))),
+        method: restore(&record.request.method),
+        target: restore(&record.request.uri),
+        protocol: restore(&record.request.protocol),
+        body: record.request.body.map(|body| restore(&body.text)).unwrap_or_default(),
+        response: record.response.upstream_status.map(|status| Answered {
+            status,
+            protocol: b"HTTP/1.1".to_vec(),
+            headers: record.response.headers.map(pairs).unwrap_or_default(),
+            body: None,
+        }),
+        verdict: Some(verdict),
+        ..Recorded::default()
+    };
     if recorded.method.is_empty() || recorded.target.is_empty() {
         return Err(Unusable::Refused);
     }
-    match headers(&request["headers"]) {
-        Some(headers) => recorded.headers = headers,
+    match record.request.headers {
+        Some(headers) => recorded.headers = pairs(headers),
         None => recorded.flaws.add(Flaw::HeadersMissing),
     }
-    recorded.body = match &request["body"] {
-        Value::String(body) => body.clone().into_bytes(),
-        Value::Array(parts) => parts.iter().filter_map(Value::as_str).collect::<String>().into_bytes(),
-        _ => Vec::new(),
-    };
     if recorded.body.is_empty() {
         recorded.miss_body();
     } else {
         recorded.decode_body();
     }
-    let status = ["http_code", "status"].iter().find_map(|key| response[*key].as_u64());
-    let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(0);
-    let verdict = verdict(&value, transaction, status);
-    // Its status may be that of the refusal, and then there was no response.
-    if !verdict.is_stopped && status > 0 {
-        recorded.response = Some(Answered {
-            status,
-            protocol: b"HTTP/1.1".to_vec(),
-            headers: headers(&response["headers"]).unwrap_or_default(),
-            body: None,
-        });
-    }
-    recorded.verdict = Some(verdict);
     Ok(recorded)
-}
-
-fn protocol(request: &Value) -> Vec<u8> {
-    let version = match (&request["http_version"], &request["protocol"]) {
-        (Value::Number(version), _) => version.to_string(),
-        (Value::String(version), _) | (_, Value::String(version)) => version.clone(),
-        _ => "1.1".to_owned(),
-    };
-    if version.starts_with("HTTP/") { version.into() } else { format!("HTTP/{version}").into() }
-}
-
-/// Headers of an object, or of lists of names and values.
-fn headers(value: &Value) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut out = Vec::new();
-    for (name, value) in value.as_object()? {
-        match value {
-            Value::String(value) => out.push((name.clone().into(), value.clone().into())),
-            Value::Array(values) => {
-                let values = values.iter().filter_map(Value::as_str);
-                out.extend(values.map(|value| (name.clone().into(), value.into())));
-            }
-            _ => {}
-        }
-    }
-    Some(out)
-}
-
-fn verdict(value: &Value, transaction: &Value, status: u16) -> Verdict {
-    let mut out = Verdict::default();
-    let mut judged = false;
-    let mut each = |id: Option<u64>, text: &str| {
-        let Some(id) = id else { return };
-        judged |= matches!(id, 949_110 | 949_111 | 959_100 | 959_101);
-        let score = text.split_once("Total Score: ").map(|(_, rest)| rest);
-        let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
-        out.score = out.score.or_else(|| digits(score?).parse().ok());
-        if !is_bookkeeping(id) {
-            out.rules.insert(id);
-        }
-    };
-    let messages = [&transaction["messages"], &value["messages"]].into_iter().find_map(Value::as_array);
-    for message in messages.into_iter().flatten() {
-        let id =
-            [&message["details"]["ruleId"], &message["data"]["id"]].into_iter().find_map(|id| match id {
-                Value::String(id) => id.parse().ok(),
-                id => id.as_u64(),
-            });
-        let text = [&message["message"], &message["data"]["msg"]].into_iter().filter_map(Value::as_str);
-        each(id, &text.collect::<String>());
-    }
-    for message in value["audit_data"]["messages"].as_array().into_iter().flatten().filter_map(Value::as_str)
-    {
-        let id = message.split_once("[id \"").and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
-        each(id, message);
-    }
-    let said = [&transaction["is_interrupted"], &value["audit_data"]["action"]["intercepted"]];
-    out.is_stopped = match said.into_iter().find_map(Value::as_bool) {
-        // A rule of CRS that judges has spoken, and the mode has let it pass.
-        Some(stopped) => stopped || judged,
-        None => judged || status == 403 && !out.rules.is_empty(),
-    };
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn found(value: &Value) -> Recorded {
         read(value.to_string().as_bytes()).expect("it is read")

@@ -1,12 +1,12 @@
 //! Files → batches of records, whose text is taken apart by others.
 
-use super::progress::Progress;
 use super::record::{Recorded, Unusable};
 use super::{har, modsecurity, native, raw};
-use flate2::read::MultiGzDecoder;
+use crate::cli::progress::Progress;
+use crate::cli::records::{RECORD_BYTES, next_line, open};
+use crate::explain::Foreign;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -61,15 +61,12 @@ impl Batch {
 
 const BATCH_BYTES: usize = 256 << 10;
 const BATCH_RECORDS: usize = 256;
-/// Bytes of one record; an audit record has a fifth of it at most.
-const RECORD_BYTES: usize = 64 << 20;
 /// Bytes from which it is told what a file is.
 const PEEK: u64 = 256 << 10;
 
 /// Ours has a decision, which the others have not.
 fn line(text: &[u8]) -> Result<Recorded, Unusable> {
-    let is_other = memchr::memmem::find(text, b"\"transaction\"").is_some_and(|at| at < 64);
-    if is_other {
+    if Foreign::is_likely(text) {
         return modsecurity::read(text);
     }
     native::read(text).or_else(|why| match why {
@@ -120,11 +117,7 @@ pub(super) fn read(
     take: &mut dyn FnMut(Batch) -> bool,
 ) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let file: Box<dyn Read + '_> = match path == Path::new("-") {
-        true => Box::new(io::stdin()),
-        false => Box::new(progress.of(File::open(path).map_err(|e| told(&e))?)),
-    };
-    let mut input = inflated(file).map_err(|e| told(&e))?;
+    let mut input = open(path, progress).map_err(|e| told(&e))?;
     let mut start = Vec::new();
     (&mut input).take(PEEK).read_to_end(&mut start).map_err(|e| told(&e))?;
     let kind = kind(&start);
@@ -157,20 +150,6 @@ pub(super) fn read(
     }
 }
 
-/// Undoes gzip and zstd.
-fn inflated<'a>(mut file: Box<dyn Read + 'a>) -> Result<Box<dyn Read + 'a>, String> {
-    let mut magic = Vec::new();
-    (&mut file).take(4).read_to_end(&mut magic).map_err(|e| e.to_string())?;
-    let whole = Cursor::new(magic.clone()).chain(file);
-    Ok(match magic.as_slice() {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(whole)),
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            Box::new(ruzstd::decoding::StreamingDecoder::new(whole).map_err(|e| e.to_string())?)
-        }
-        _ => Box::new(whole),
-    })
-}
-
 /// What a file is that begins so.
 fn kind(start: &[u8]) -> Kind {
     #[derive(Deserialize)]
@@ -194,17 +173,7 @@ fn kind(start: &[u8]) -> Kind {
 fn lines(input: &mut impl BufRead, mut batch: Batch, take: &mut dyn FnMut(Batch) -> bool) -> io::Result<()> {
     let (index, mut number) = batch.place;
     let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = input.by_ref().take(RECORD_BYTES as u64).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            break;
-        }
-        if read == RECORD_BYTES && line.last() != Some(&b'\n') {
-            skip_line(input)?;
-            line.clear();
-            line.push(b'?');
-        }
+    while next_line(input, &mut line)? {
         number += 1;
         let record = line.trim_ascii();
         if !record.is_empty() {
@@ -216,20 +185,6 @@ fn lines(input: &mut impl BufRead, mut batch: Batch, take: &mut dyn FnMut(Batch)
     }
     take(batch);
     Ok(())
-}
-
-fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let buffer = input.fill_buf()?;
-        let (used, done) = match memchr::memchr(b'\n', buffer) {
-            Some(at) => (at + 1, true),
-            None => (buffer.len(), buffer.is_empty()),
-        };
-        input.consume(used);
-        if done {
-            return Ok(());
-        }
-    }
 }
 
 #[cfg(test)]

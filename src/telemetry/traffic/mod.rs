@@ -4,6 +4,7 @@
 //! it one atomic read while nobody looks.
 
 mod history;
+mod ledger;
 mod recent;
 mod ring;
 mod top;

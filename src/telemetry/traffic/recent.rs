@@ -1,6 +1,7 @@
 //! The transactions that finished lately.
 
-use super::history::{Bucket, History, Range};
+use super::history::{Bucket, Range};
+use super::ledger::Ledger;
 use super::ring::Ring;
 use super::top::Lately;
 use crate::engine::{Decision, Report, RequestRecord, RuleHit, Sanitised};
@@ -8,6 +9,7 @@ use crate::telemetry::category;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sink::{AuditEntry, weight};
 use crate::telemetry::words::Outcome;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -115,10 +117,7 @@ struct State {
     rules: Lately<u64>,
     paths: Lately<(String, String)>,
     clients: Lately<IpAddr>,
-    totals: Totals,
-    /// Totals at the last sample.
-    sampled: Totals,
-    history: History,
+    counts: Ledger,
 }
 
 /// Transactions kept that were decided about; they are what people look for.
@@ -149,9 +148,7 @@ impl Default for Traffic {
                 rules: Lately::new(PLACES, PERIOD),
                 paths: Lately::new(PLACES, PERIOD),
                 clients: Lately::new(PLACES, PERIOD),
-                totals: Totals::default(),
-                sampled: Totals::default(),
-                history: History::default(),
+                counts: Ledger::default(),
             }),
         }
     }
@@ -205,14 +202,8 @@ impl Traffic {
 
         let mut state = self.state();
         if is_decided {
-            let counts = match outcome {
-                Outcome::Blocked => &mut state.totals.blocked,
-                _ => &mut state.totals.detected,
-            };
             let other = category::ALL.len() - 1;
-            if let Some(count) = counts.get_mut(category.unwrap_or(other)) {
-                *count += 1;
-            }
+            state.counts.decided(&entry.facts.site, outcome, category.unwrap_or(other));
             if let Some(path) = path {
                 state.paths.count((entry.facts.site.clone(), path), second);
             }
@@ -297,21 +288,24 @@ impl Traffic {
     /// Adds to the history what happened since the last call; to be called each few seconds.
     pub fn sample(&self, metrics: &Metrics, now: SystemTime) {
         let outcomes = metrics.outcomes();
-        let mut state = self.state();
-        state.totals.outcomes = outcomes;
-        let change = state.totals.since(&state.sampled);
-        state.sampled = state.totals.clone();
-        state.history.add(second(now), &change);
+        let outcomes = outcomes.iter().map(|(site, counts)| (site.as_str(), *counts));
+        self.state().counts.sample(outcomes, second(now));
     }
 
     /// Everything counted since the start, as of the last sample.
     pub fn totals(&self) -> Totals {
-        self.state().sampled.clone()
+        self.state().counts.totals().clone()
     }
 
-    /// Counts over time up to now.
-    pub fn history(&self, range: Range, now: SystemTime) -> Vec<Bucket> {
-        self.state().history.range(range, second(now))
+    /// The same by site, of at most 32 sites.
+    pub fn totals_by_site(&self) -> BTreeMap<String, Totals> {
+        let state = self.state();
+        state.counts.by_site().map(|(site, totals)| (site.to_owned(), totals.clone())).collect()
+    }
+
+    /// Counts over time up to now, of all sites or of one.
+    pub fn history(&self, site: Option<&str>, range: Range, now: SystemTime) -> Vec<Bucket> {
+        self.state().counts.range(site, range, second(now))
     }
 
     fn take_room(&self) -> bool {
