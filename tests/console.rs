@@ -381,7 +381,7 @@ fn bans_are_lifted_and_candidates_promoted() {
     browser.until("document.querySelector('.ask').open");
     browser
         .run("[...document.querySelectorAll('.ask button')].find((b) => b.innerText === 'Promote').click()");
-    browser.until("document.querySelector('.ask .problem').innerText.includes('too little evidence')");
+    browser.until("document.querySelector('.ask .problem').innerText.includes('Too little evidence')");
     browser.picture(&place("console-promote.png"));
     assert_eq!(server.get("shop.test", "203.0.113.5", "/?odd=7"), 200, "nothing has changed");
     assert_eq!(browser.run("return document.activeElement.innerText"), json!("Promote all the same"));

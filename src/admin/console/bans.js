@@ -51,15 +51,15 @@ export class Bans {
         el("pre", { class: "code" }, "bans:\n  count: blocks\n  threshold: 10\n  period: 10m\n  duration: 15m\n")));
       return;
     }
-    const heads = ["Client", ...(severalSites ? ["Site"] : []), "Since", "Ends", "Times", "", ...(may ? [""] : [])];
+    const heads = ["Client", "State", ...(severalSites ? ["Site"] : []), "Since", "Ends", "Times", ...(may ? [""] : [])];
     replace(this.body, el("table", {},
       el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", class: head === "Times" ? "n" : "" }, head)))),
       el("tbody", {}, bans.map((ban) => el("tr", {},
         el("td", { class: "mono" }, el("a", { href: `#/transactions?client=${encodeURIComponent(ban.client)}`, "data-row": ban.client }, ban.client)),
+        el("td", {}, el("span", { class: ban.enforced ? "mode off" : "mode detection" }, ban.enforced ? "Kept out" : "Only told")),
         severalSites && el("td", {}, ban.site),
         el("td", {}, ago(ban.since)), el("td", {}, ago(ban.until)),
         el("td", { class: "n", title: "How often it was banned lately; each ban is longer than the one before" }, exact(ban.number)),
-        el("td", {}, el("span", { class: ban.enforced ? "mode off" : "mode detection" }, ban.enforced ? "Kept out" : "Only told")),
         may && el("td", { class: "n" }, el("button", {
           type: "button", class: "button small", "aria-label": `Lift the ban of ${ban.client}`,
           onclick: (event) => this.lift(ban.client, event.currentTarget),

@@ -6,6 +6,8 @@ import { ago, exact, number, share } from "./words.js";
 
 const MIN_REQUESTS = 1_000, MAX_NEW_BLOCKS = 0.001;
 
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
 // The section of a site's card; `done` is called when something has changed.
 export function candidate(frame, shadow, done) {
   const { seen } = shadow;
@@ -50,7 +52,7 @@ function ask(frame, shadow, done) {
         done();
         return;
       }
-      replace(said, answer.error, answer.change && el("pre", { class: "code" }, answer.change));
+      replace(said, sentence(answer.error), answer.change && el("pre", { class: "code" }, answer.change));
       force.hidden = !answer.forcible;
       go.hidden = answer.forcible;
     } catch (error) {
