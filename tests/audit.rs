@@ -1,90 +1,45 @@
 //! Audit records: their schema, their bounds, and that no secret is ever in one.
 
+#[path = "support/report.rs"]
+mod report;
+
 use portcullis::audit::{ARGUMENTS, Auditor, COOKIES, Facts, Format, HEADERS, MASK, Redaction, restore};
 use portcullis::engine::{
-    AuditEngine, AuditParts, AuditSettings, BodyRecord, Decision, Difference, Disruption, Event, EventKind,
-    Interruption, MatchedValue, Report, RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores, Shadowed,
+    AuditParts, BodyRecord, Decision, Difference, Disruption, Event, EventKind, Interruption, MatchedValue,
+    Report, RuleHit, Sanitised, Shadowed,
 };
-use portcullis::ruleset::Mode;
 use portcullis::transform::Decoding;
 use proptest::prelude::*;
+use report::pair;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
-
-fn pair(name: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
-    (name.as_bytes().to_vec(), value.as_bytes().to_vec())
-}
+use std::time::Duration;
 
 fn hit(id: u64, variable: &str, value: &[u8], data: &str) -> RuleHit {
+    let matched = MatchedValue {
+        variable: variable.to_owned(),
+        value: value.to_vec(),
+        range: Some(0..2),
+        decoded: Vec::new(),
+    };
     RuleHit {
-        id,
-        phase: 2,
         message: "An attack".to_owned(),
         data: data.as_bytes().to_vec(),
-        severity: Some(2),
-        tags: vec!["attack-sqli".to_owned(), "paranoia-level/1".to_owned()].into(),
-        version: "OWASP_CRS/4.28.0".to_owned(),
-        revision: String::new(),
-        maturity: None,
-        accuracy: None,
-        matches: vec![MatchedValue {
-            variable: variable.to_owned(),
-            value: value.to_vec(),
-            range: Some(0..2),
-            decoded: Vec::new(),
-        }],
-        operator: "@rx (?i)union".into(),
-        file: "rules/a.conf".into(),
-        line: 12,
-        log: true,
-        auditlog: true,
-        disruptive: false,
+        matches: vec![matched],
+        ..report::hit(id, 2, variable, value, &["attack-sqli", "paranoia-level/1"])
     }
 }
 
 fn report() -> Report {
-    Report {
-        id: "01HX".to_owned(),
-        started: UNIX_EPOCH + Duration::from_micros(1_795_346_794_123_456),
-        client: Some("192.0.2.7:4711".parse().expect("an address")),
-        server: Some("[::ffff:10.0.0.1]:443".parse().expect("an address")),
-        request: RequestRecord {
-            method: b"POST".to_vec(),
-            uri: b"/s?q=1%27".to_vec(),
-            protocol: b"HTTP/1.1".to_vec(),
-            headers: vec![pair("Host", "shop.example"), pair("Accept", "a"), pair("Accept", "b")],
-            body: BodyRecord { bytes: b"x=\xff\\x41".to_vec(), inspected: 7, truncated: true },
-            arguments: vec![pair("q", "1'")],
-            files: vec![(b"f".to_vec(), b"a.php".to_vec(), 9, b"text/plain".to_vec())],
-        },
-        response: Some(ResponseRecord {
-            status: 200,
-            protocol: b"HTTP/1.1".to_vec(),
-            headers: vec![pair("Content-Type", "text/html")],
-            body: BodyRecord { bytes: b"<p>".to_vec(), inspected: 3, truncated: false },
-        }),
-        mode: Mode::On,
-        decision: Decision::Interrupt(Interruption {
-            disruption: Disruption::Deny,
-            status: 403,
-            rule_id: 949_110,
-            phase: 2,
-        }),
-        suppressed: None,
-        scores: Scores { inbound: 5, outbound: 0, inbound_threshold: 5, outbound_threshold: 4 },
-        rules: vec![hit(942_100, "ARGS:q", b"1'", "Matched Data: 1' found within ARGS:q")],
-        events: vec![Event { kind: EventKind::RequestBodyTruncated, phase: 2, detail: "cut".to_owned() }],
-        audit: AuditSettings {
-            engine: AuditEngine::On,
-            parts: AuditParts::of(b"ABCDEFGHIJKZ"),
-            relevant_status: false,
-        },
-        sanitised: Sanitised::default(),
-        costs: None,
-        shadow: None,
-    }
+    let mut report = report::report();
+    report.server = Some("[::ffff:10.0.0.1]:443".parse().expect("an address"));
+    report.request.headers = vec![pair("Host", "shop.example"), pair("Accept", "a"), pair("Accept", "b")];
+    report.request.body = BodyRecord { bytes: b"x=\xff\\x41".to_vec(), inspected: 7, truncated: true };
+    report.scores.inbound = 5;
+    report.rules = vec![hit(942_100, "ARGS:q", b"1'", "Matched Data: 1' found within ARGS:q")];
+    report.audit.parts = AuditParts::of(b"ABCDEFGHIJKZ");
+    report
 }
 
 fn facts() -> Facts {

@@ -3,106 +3,27 @@
 
 #![cfg(feature = "server")]
 
+#[path = "support/report.rs"]
+mod report;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portcullis::audit::{Auditor, Facts, Format, Redaction, SHORT};
 use portcullis::config::{Audit, Overrides, Sink, check};
 use portcullis::engine::{
-    AuditEngine, AuditParts, AuditSettings, BodyRecord, Decision, Difference, Disruption, Event, EventKind,
-    Interruption, MatchedValue, Report, RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores, Shadowed,
+    AuditParts, Decision, Difference, Disruption, Event, EventKind, Interruption, Report, Shadowed,
 };
-use portcullis::ruleset::Mode;
 use portcullis::telemetry::{AuditEntry, AuditLog, AuditSink, Metrics};
+use report::{hit, pair, report};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn pair(name: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
-    (name.as_bytes().to_vec(), value.as_bytes().to_vec())
-}
-
-fn hit(id: u64, severity: u8, variable: &str, value: &[u8], tags: &[&str]) -> RuleHit {
-    RuleHit {
-        id,
-        phase: 2,
-        message: format!("Rule {id}"),
-        data: [b"Matched Data: ", value].concat(),
-        severity: Some(severity),
-        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-        version: "OWASP_CRS/4.28.0".to_owned(),
-        revision: String::new(),
-        maturity: None,
-        accuracy: None,
-        matches: vec![MatchedValue {
-            variable: variable.to_owned(),
-            value: value.to_vec(),
-            range: None,
-            decoded: Vec::new(),
-        }],
-        operator: "@rx (?i)union".into(),
-        file: "rules/a.conf".into(),
-        line: 12,
-        log: true,
-        auditlog: true,
-        disruptive: false,
-    }
-}
-
-fn report() -> Report {
-    Report {
-        id: "01HX".to_owned(),
-        started: UNIX_EPOCH + Duration::from_micros(1_795_346_794_123_456),
-        client: Some("192.0.2.7:4711".parse().expect("an address")),
-        server: Some("10.0.0.1:443".parse().expect("an address")),
-        request: RequestRecord {
-            method: b"POST".to_vec(),
-            uri: b"/s?q=1%27".to_vec(),
-            protocol: b"HTTP/1.1".to_vec(),
-            headers: vec![
-                pair("Host", "shop.example:8080"),
-                pair("User-Agent", "curl/8"),
-                pair("Accept", "a"),
-                pair("Accept", "b"),
-            ],
-            body: BodyRecord { bytes: b"x=\xff".to_vec(), inspected: 3, truncated: false },
-            arguments: vec![pair("q", "1'")],
-            files: vec![(b"f".to_vec(), b"a.php".to_vec(), 9, b"text/plain".to_vec())],
-        },
-        response: Some(ResponseRecord {
-            status: 200,
-            protocol: b"HTTP/1.1".to_vec(),
-            headers: vec![pair("Content-Type", "text/html")],
-            body: BodyRecord { bytes: b"<p>".to_vec(), inspected: 3, truncated: false },
-        }),
-        mode: Mode::On,
-        decision: Decision::Interrupt(Interruption {
-            disruption: Disruption::Deny,
-            status: 403,
-            rule_id: 949_110,
-            phase: 2,
-        }),
-        suppressed: None,
-        scores: Scores { inbound: 8, outbound: 0, inbound_threshold: 5, outbound_threshold: 4 },
-        rules: vec![
-            hit(920_350, 4, "REQUEST_HEADERS:Host", b"1", &["attack-protocol"]),
-            hit(942_100, 2, "ARGS:q", b"1'", &["attack-sqli", "paranoia-level/1"]),
-            hit(949_110, 2, "TX:BLOCKING_INBOUND_ANOMALY_SCORE", b"8", &["anomaly-evaluation"]),
-        ],
-        events: vec![Event { kind: EventKind::RequestBodyTruncated, phase: 2, detail: "cut".to_owned() }],
-        audit: AuditSettings {
-            engine: AuditEngine::On,
-            parts: AuditParts::of(b"ABCDEFGHIJKZ"),
-            relevant_status: false,
-        },
-        sanitised: Sanitised::default(),
-        costs: None,
-        shadow: None,
-    }
-}
 
 fn facts() -> Facts {
     let duration = Duration::from_micros(1_634);
@@ -637,6 +558,7 @@ fn no_secret_leaves_by_any_sink() {
                 secret.replace(' ', "+"),
                 secret.replace(' ', "%20"),
                 secret.to_lowercase(),
+                STANDARD.encode(format!("joe:{secret}")),
             ] {
                 assert!(!text.contains(&form), "{form} left by {place}");
             }
@@ -653,6 +575,9 @@ fn leaky(secret: &str) -> Report {
         pair("Authorization", &format!("Bearer {secret}")),
         pair("Cookie", &format!("sid={secret}; theme=dark")),
         pair("X-Api-Key", secret),
+        pair("Proxy-Authorization", &format!("Basic {}", STANDARD.encode(format!("joe:{secret}")))),
+        pair("X-Auth-Token", secret),
+        pair("X-CSRF-Token", secret),
         pair("Referer", &format!("https://shop.example/?token={plus}")),
         pair("X-Note", &shaped(secret)),
     ];
@@ -660,10 +585,14 @@ fn leaky(secret: &str) -> Report {
         pair("user", "visible-user"),
         pair("password", secret),
         pair("json.card.cvv", secret),
+        pair("json.users.0.password", secret),
+        pair("user[password]", secret),
+        pair("client_secret", secret),
         pair("note", &shaped(secret)),
     ];
     r.request.body.bytes = format!(
-        "{{\"password\": \"{secret}\", \"iban\": \"{secret}\", \"note\": \"{}\"}}\napi_key={plus}&x=1\n\
+        "{{\"user\": {{\"credentials\": [{{\"password\": \"{secret}\"}}]}}}}\nuser%5Bpassword%5D={plus}&pass%77ord={plus}&PASSWORD={plus}\n\
+         {{\"password\": \"{secret}\", \"iban\": \"{secret}\", \"note\": \"{}\"}}\napi_key={plus}&x=1\n\
          --b\r\nContent-Disposition: form-data; name=\"passwd\"\r\n\r\n{secret}\r\n--b\r\n<token>{secret}</token>",
         shaped(secret)
     )
@@ -685,7 +614,20 @@ fn leaky(secret: &str) -> Report {
         hit(4, 2, "REQUEST_URI", &r.request.uri.clone(), &[]),
         hit(5, 2, "REQUEST_BODY", &r.request.body.bytes.clone(), &[]),
         hit(6, 2, "TX:0", secret.as_bytes(), &[]),
+        hit(7, 2, "ARGS_COMBINED_SIZE", format!("in the midst of {secret} it stands").as_bytes(), &[]),
     ];
+    // What macros make of `msg` and `logdata` quotes what matched.
+    r.rules[0].message = format!("Found {secret} in ARGS:password");
+    r.rules[0].data = format!("Matched Data: {secret} found within ARGS:password: {secret}").into_bytes();
+    r.rules[2].data = format!("Matched Data: sid found within REQUEST_COOKIES:sid: {plus}").into_bytes();
+    let mut candidate = r.clone();
+    candidate.rules.iter_mut().for_each(|rule| rule.id += 1_000);
+    r.shadow = Some(Box::new(Shadowed {
+        difference: Difference::NewlyBlocked,
+        report: candidate,
+        request_body_missing: false,
+        response_body_missing: false,
+    }));
     r.events =
         vec![Event { kind: EventKind::RequestBodyError, phase: 2, detail: format!("near \"{secret}\"") }];
     r

@@ -10,9 +10,13 @@
 mod dashboards;
 #[path = "support/picture.rs"]
 mod picture;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with other tests")]
+#[path = "support/redis.rs"]
+mod redis;
 
 use dashboards::{ALL, Dashboard};
 use picture::Series;
+use redis::Redis;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -172,11 +176,14 @@ rules:
 
 /// Sites with everything that dashboards and alerts ask for: one that blocks, with patches and a candidate; one that only
 /// detects; one that is switched off; one that nobody attacks; one whose application is away; one that holds too much.
-fn configuration(origin: SocketAddr) -> String {
+fn configuration(origin: SocketAddr, redis: Option<u16>) -> String {
+    let shared = redis.map_or(String::new(), |port| format!(", redis: {{url: 'redis://127.0.0.1:{port}'}}"));
     format!(
         "listeners:
   - 127.0.0.1:0
   - {{address: '127.0.0.2:0', proxy_protocol: true}}
+  - {{address: '127.0.0.3:0', max_connections: 1}}
+store: {{limit_keys: 1024{shared}}}
 trusted_proxies: [127.0.0.1]
 admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
 reload: {{watch: false}}
@@ -191,6 +198,7 @@ sites:
     upstreams: ['http://{origin}']
     patches: [cve-2021-44228, shop-flaw.yaml]
     access: [{{name: closed, paths: [/closed]}}]
+    balance: {{health_check: {{path: /, interval: 1s}}}}
     directives: |
       SecRequestBodyLimit 2048
       SecRequestBodyLimitAction ProcessPartial
@@ -206,7 +214,10 @@ sites:
       - text: |
           SecRule ARGS:q \"@contains evil\" \"id:10,phase:1,deny,log,tag:'attack-generic',msg:'Evil'\"
   - {{name: open, hosts: [open.test], upstreams: ['http://{origin}'], mode: 'Off'}}
-  - {{name: quiet, hosts: [quiet.test], upstreams: ['http://{origin}']}}
+  - name: quiet
+    hosts: [quiet.test]
+    upstreams: ['http://{origin}']
+    rate_limits: [{{name: keys, requests: 2, period: 1h, key: 'header:X-Key'}}]
   - {{name: away, hosts: [away.test], upstreams: ['http://{away}'], balance: {{max_fails: 0}}}}
   - name: files
     hosts: [files.test]
@@ -222,7 +233,7 @@ sites:
 /// One request on a connection of its own: what came back.
 fn ask(address: SocketAddr, request: &str) -> String {
     let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
     // A request may be refused before it was sent as a whole.
     let _ = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
@@ -284,13 +295,16 @@ fn traffic(proxy: SocketAddr, tick: usize, attacks: usize) {
     }
 }
 
-/// More than a thousand requests that nobody could object to, over one connection.
-fn quiet(proxy: SocketAddr) {
+/// More than a thousand requests that nobody could object to, over one connection; each has a key of its own, more of
+/// them than the table of rate limits holds.
+fn quiet(proxy: SocketAddr, name: &str) {
     let stream = TcpStream::connect(proxy).expect("connected");
     let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
     let mut stream = stream;
-    for _ in 0..1_200 {
-        let head = "GET / HTTP/1.1\r\nHost: quiet.test\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n";
+    for n in 0..1_500 {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: quiet.test\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nX-Key: {name}{n}\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).expect("sent");
         let (mut line, mut length) = (String::new(), 0);
         while line != "\r\n" {
@@ -346,12 +360,13 @@ fn panels(
     prometheus: SocketAddr,
     from: f64,
     to: f64,
+    is_shown: &dyn Fn(&str) -> bool,
     faults: &mut Vec<String>,
 ) -> Vec<Vec<Series>> {
     let mut all = Vec::new();
     for (panel, _) in dashboard.places() {
         let mut shown = Vec::new();
-        for (expression, legend) in panel.queries {
+        for (expression, legend) in panel.queries.iter().filter(|(expression, _)| is_shown(expression)) {
             let found = match query(prometheus, &substituted(expression), from, to) {
                 Ok(result) => series(&result, legend),
                 Err(error) => {
@@ -377,10 +392,11 @@ fn every_panel_and_alert_has_data_under_attack() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
-    let configuration = configuration(origin());
+    let mut redis = Redis::start(&[]);
+    let configuration = configuration(origin(), redis.as_ref().map(|redis| redis.port));
     fs::write(path("portcullis.yaml"), &configuration).expect("written");
     fs::write(path("shop-flaw.yaml"), PATCH).expect("written");
-    let (_portcullis, proxy, secured, admin) = portcullis(&path("portcullis.yaml"));
+    let (_portcullis, [proxy, secured, narrow], admin) = portcullis(&path("portcullis.yaml"));
     let (_prometheus, prometheus) = prometheus(directory.path(), admin);
 
     let from = now();
@@ -389,8 +405,9 @@ fn every_panel_and_alert_has_data_under_attack() {
         traffic(proxy, tick, usize::from(tick % 4 == 0));
         std::thread::sleep(Duration::from_millis(150));
     }
-    quiet(proxy);
-    assert!(reload(admin).contains("unchanged"));
+    quiet(proxy, "first");
+    let answer = reload(admin);
+    assert!(answer.contains("unchanged"), "{answer}");
     fs::write(path("portcullis.yaml"), format!("{configuration}# changed\n")).expect("written");
     assert!(reload(admin).contains("success"));
     for tick in 0..40 {
@@ -399,6 +416,14 @@ fn every_panel_and_alert_has_data_under_attack() {
         if tick == 20 {
             fs::write(path("portcullis.yaml"), format!("{configuration}nonsense: true\n")).expect("written");
             assert!(reload(admin).contains("refused"));
+            if let Some(redis) = &mut redis {
+                redis.stop();
+            }
+            quiet(proxy, "second");
+            // One connection is all that this listener may have.
+            let _held = TcpStream::connect(narrow).expect("connected");
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(ask(narrow, "GET / HTTP/1.1\r\nHost: quiet.test\r\n\r\n"), "");
         }
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -407,9 +432,10 @@ fn every_panel_and_alert_has_data_under_attack() {
     let to = now();
 
     let mut faults = Vec::new();
+    let is_shown = |expression: &str| redis.is_some() || !expression.contains("portcullis_shared_store");
     let pictures = std::env::var_os("PORTCULLIS_PICTURES").is_some();
     for dashboard in ALL {
-        let data = panels(dashboard, prometheus, from, to, &mut faults);
+        let data = panels(dashboard, prometheus, from, to, &is_shown, &mut faults);
         if pictures {
             let name = dashboard.file.replace(".json", ".svg");
             let file = root().join(format!("docs/img/dashboard-{name}"));
@@ -421,7 +447,7 @@ fn every_panel_and_alert_has_data_under_attack() {
             faults.push(format!("{name} is not recorded"));
         }
     }
-    for (name, expression) in alerts() {
+    for (name, expression) in alerts().into_iter().filter(|(_, expression)| is_shown(expression)) {
         // A minute stands for what is minutes and hours elsewhere, and no inspection takes 50 ms; everything else is
         // provoked as it is.
         let expression = expression.replace("[15m]", "[20s]").replace("[5m]", "[20s]");
@@ -442,8 +468,8 @@ fn every_panel_and_alert_has_data_under_attack() {
     promtool(&["check", "metrics"], Some(text));
 }
 
-/// Portcullis itself: its two listeners and the admin listener.
-fn portcullis(configuration: &Path) -> (Killed, SocketAddr, SocketAddr, SocketAddr) {
+/// Portcullis itself: its listeners and the admin listener.
+fn portcullis(configuration: &Path) -> (Killed, [SocketAddr; 3], SocketAddr) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(["run", "-c"])
         .arg(configuration)
@@ -465,7 +491,7 @@ fn portcullis(configuration: &Path) -> (Killed, SocketAddr, SocketAddr, SocketAd
     };
     // Read on, so that it can write on.
     std::thread::spawn(move || lines.for_each(drop));
-    (process, listeners[0], listeners[1], admin)
+    (process, listeners.try_into().expect("three listeners"), admin)
 }
 
 /// Prometheus with the rules as they are delivered, but once a second, and with a second instance that is down.
@@ -502,6 +528,24 @@ scrape_configs:
         std::thread::sleep(Duration::from_millis(200));
     }
     (process, address)
+}
+
+/// Whatever is measured is looked at: each metric is on a dashboard, in an alert or in a recording rule.
+#[test]
+fn every_metric_is_looked_at() {
+    let mut looked: String = alerts().into_iter().map(|(_, expression)| expression).collect();
+    looked.extend(
+        rules("config/prometheus/recording.yaml", "record").into_iter().map(|(_, expression)| expression),
+    );
+    for dashboard in ALL {
+        let panels = dashboard.places().into_iter().map(|(panel, _)| panel);
+        looked.extend(panels.flat_map(|panel| panel.queries).map(|(expression, _)| *expression));
+    }
+    let words: BTreeSet<&str> = looked.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for row in portcullis::telemetry::ROWS {
+        let names = ["", "_bucket", "_sum", "_count"].map(|end| format!("{}{end}", row.name));
+        assert!(names.iter().any(|name| words.contains(name.as_str())), "nobody looks at {}", row.name);
+    }
 }
 
 /// Names of recorded series and alerts are each given once.

@@ -2,6 +2,7 @@
 //! rules, what became of the request.
 
 use super::record::{Hit, Record};
+use serde_json::{Map, Value, json};
 
 /// What became of a request, for filters and for schemas that have a word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,38 @@ impl<'a> Record<'a> {
     /// The kinds of attack that rules name in tags `attack-…`, each once.
     pub(super) fn attacks(&self) -> Vec<&str> {
         each_once(self.rules.iter().flat_map(|hit| &hit.tags).filter_map(|tag| tag.strip_prefix("attack-")))
+    }
+
+    /// The target under the names that a schema has for the whole, its path, its query and the host.
+    pub(super) fn url(&self, [whole, path, query, host]: [&str; 4]) -> Map<String, Value> {
+        let (of_path, of_query) = self.path_and_query();
+        let mut url = Map::new();
+        url.insert(whole.into(), self.request.uri.clone().into());
+        url.insert(path.into(), of_path.into());
+        if let Some(of_query) = of_query {
+            url.insert(query.into(), of_query.into());
+        }
+        if let Some(of_host) = self.host() {
+            url.insert(host.into(), of_host.into());
+        }
+        url
+    }
+
+    /// What no other schema has a field for, in the shape of the native one.
+    pub(super) fn own(&self) -> Value {
+        json!({
+            "mode": self.mode,
+            "decision": self.decision,
+            "suppressed": self.suppressed,
+            "score": self.score,
+            "upstream": self.upstream,
+            "upstream_status": self.response.upstream_status,
+            "request_files": self.request.files,
+            "rules": self.rules,
+            "events": self.events,
+            "shadow": self.shadow,
+            "omitted": self.omitted,
+        })
     }
 
     /// Versions of the rulesets that matched: what `ver` says.

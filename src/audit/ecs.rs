@@ -31,7 +31,7 @@ pub(super) fn document(record: &Record<'_>) -> Value {
         put("destination", json!({ "address": server.ip, "ip": server.ip, "port": server.port }));
     }
     put("related", related(record));
-    put("url", url(record));
+    put("url", record.url(["original", "path", "query", "domain"]).into());
     put("http", http(record));
     if let Some(agent) = record.header("user-agent") {
         put("user_agent", json!({ "original": agent }));
@@ -84,20 +84,6 @@ fn related(record: &Record<'_>) -> Value {
     r.into()
 }
 
-fn url(record: &Record<'_>) -> Value {
-    let (path, query) = record.path_and_query();
-    let mut u = Map::new();
-    u.insert("original".into(), record.request.uri.clone().into());
-    u.insert("path".into(), path.into());
-    if let Some(query) = query {
-        u.insert("query".into(), query.into());
-    }
-    if let Some(host) = record.host() {
-        u.insert("domain".into(), host.into());
-    }
-    u.into()
-}
-
 fn http(record: &Record<'_>) -> Value {
     let mut request = Map::new();
     request.insert("id".into(), record.id.clone().into());
@@ -129,21 +115,10 @@ fn rule(record: &Record<'_>) -> Value {
     })
 }
 
-/// What the schema has no field for, in the shape of the native one.
+/// What the schema has no field for.
 fn own(record: &Record<'_>) -> Value {
-    json!({
-        "mode": record.mode,
-        "decision": record.decision,
-        "suppressed": record.suppressed,
-        "score": record.score,
-        "upstream": record.upstream,
-        "upstream_status": record.response.upstream_status,
-        "request_headers": record.request.headers,
-        "response_headers": record.response.headers,
-        "request_files": record.request.files,
-        "rules": record.rules,
-        "events": record.events,
-        "shadow": record.shadow,
-        "omitted": record.omitted,
-    })
+    let mut own = record.own();
+    own["request_headers"] = json!(record.request.headers);
+    own["response_headers"] = json!(record.response.headers);
+    own
 }

@@ -117,16 +117,7 @@ fn destination(record: &Record<'_>) -> Value {
 }
 
 fn request(record: &Record<'_>) -> Value {
-    let (path, query) = record.path_and_query();
-    let mut url = Map::new();
-    url.insert("url_string".into(), record.request.uri.clone().into());
-    url.insert("path".into(), path.into());
-    if let Some(query) = query {
-        url.insert("query_string".into(), query.into());
-    }
-    if let Some(host) = record.host() {
-        url.insert("hostname".into(), host.into());
-    }
+    let url = record.url(["url_string", "path", "query_string", "hostname"]);
     let mut r = Map::new();
     r.insert("uid".into(), record.id.clone().into());
     r.insert("http_method".into(), record.request.method.clone().into());
@@ -180,24 +171,13 @@ fn rule(hit: &Hit<'_>) -> Value {
     r.into()
 }
 
-/// Everything else, in the shape of the native schema.
+/// Everything else.
 fn unmapped(record: &Record<'_>) -> Value {
-    json!({
-        "site": record.site,
-        "mode": record.mode,
-        "decision": record.decision,
-        "suppressed": record.suppressed,
-        "score": record.score,
-        "upstream": record.upstream,
-        "upstream_status": record.response.upstream_status,
-        "request_body": record.request.body,
-        "request_files": record.request.files,
-        "response_body": record.response.body,
-        "rules": record.rules,
-        "events": record.events,
-        "shadow": record.shadow,
-        "omitted": record.omitted,
-    })
+    let mut own = record.own();
+    own["site"] = record.site.clone().into();
+    own["request_body"] = json!(record.request.body);
+    own["response_body"] = json!(record.response.body);
+    own
 }
 
 fn millis(nanos: i128) -> i64 {

@@ -194,6 +194,7 @@ impl Metrics {
         for result in ["success", "refused", "unchanged"] {
             let _ = self.series.reloads.with_label_values(&[result]);
         }
+        let _ = self.series.connections_failed.with_label_values(&["listener_full"]);
         self.series.generation.with_label_values(&[number.to_string().as_str(), hash]).set(1);
         self.series.reload_time.with_label_values::<&str>(&[]).set(loaded);
         self.series.reload_ok.with_label_values::<&str>(&[]).set(1);
@@ -285,6 +286,12 @@ impl Metrics {
         // All four from the start, so that a rate can be taken of the first of them.
         for difference in Difference::ALL {
             self.series.shadow_requests.with_label_values(&[site, difference.name()]);
+        }
+        for reason in ["queue_full", "bytes", "failed"] {
+            let _ = self.series.shadow_dropped.with_label_values(&[site, reason]);
+        }
+        for part in ["request_body", "response_body"] {
+            let _ = self.series.shadow_incomplete.with_label_values(&[site, part]);
         }
     }
 

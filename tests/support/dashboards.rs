@@ -229,6 +229,41 @@ pub const ATTACKS: Dashboard = Dashboard {
             ],
         ),
         (
+            "Who is turned away",
+            &[
+                panel(
+                    Kind::Stack,
+                    8,
+                    "Turned away",
+                    "Requests that access rules, rate limits and bans refused, or would have.",
+                    "reqps",
+                    &[(
+                        "sum by (site, control) (rate(portcullis_admission_refusals_total{site=~\"$site\"}[$__rate_interval])) > 0",
+                        "{{site}} {{control}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Banned clients",
+                    "",
+                    "short",
+                    &[("max by (instance) (portcullis_banned_clients)", "{{instance}}")],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Rules that turn away",
+                    "Access rules and rate limits by what they refused.",
+                    "short",
+                    &[(
+                        "topk(10, sum by (site, rule) (increase(portcullis_admission_refusals_total{site=~\"$site\"}[$__range])) > 0)",
+                        "{{site}} {{rule}}",
+                    )],
+                ),
+            ],
+        ),
+        (
             "Scores",
             &[
                 panel(
@@ -300,6 +335,42 @@ pub const ATTACKS: Dashboard = Dashboard {
                         "sum by (reason) (rate(portcullis_malformed_requests_total[$__rate_interval]))",
                         "{{reason}}",
                     )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Time that candidates take",
+                    "For one request in a hundred; beside the path of requests.",
+                    "s",
+                    &[(
+                        "histogram_quantile(0.99, sum by (site, le) (rate(portcullis_shadow_evaluation_seconds_bucket{site=~\"$site\"}[$__rate_interval])))",
+                        "{{site}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Not shown to candidates",
+                    "Requests that were chosen and not shown, and those of which a part was missing.",
+                    "reqps",
+                    &[
+                        (
+                            "sum by (site, reason) (rate(portcullis_shadow_dropped_total{site=~\"$site\"}[$__rate_interval]))",
+                            "{{site}} {{reason}}",
+                        ),
+                        (
+                            "sum by (site, part) (rate(portcullis_shadow_incomplete_total{site=~\"$site\"}[$__rate_interval]))",
+                            "{{site}} without {{part}}",
+                        ),
+                    ],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Rules of candidates",
+                    "",
+                    "short",
+                    &[("max by (site) (portcullis_site_shadow_rules{site=~\"$site\"})", "{{site}}")],
                 ),
             ],
         ),
@@ -533,6 +604,39 @@ pub const OPERATIONS: Dashboard = Dashboard {
                         "{{site}} {{cause}}",
                     )],
                 ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Requests under way",
+                    "At each upstream.",
+                    "short",
+                    &[(
+                        "sum by (site, upstream) (portcullis_upstream_active_requests{site=~\"$site\"})",
+                        "{{site}} {{upstream}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Failures",
+                    "Of each upstream, as balance.fail_on counts them.",
+                    "reqps",
+                    &[(
+                        "sum by (site, upstream) (rate(portcullis_upstream_failures_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{site}} {{upstream}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Health checks",
+                    "",
+                    "reqps",
+                    &[(
+                        "sum by (site, upstream, result) (rate(portcullis_upstream_health_checks_total{site=~\"$site\"}[$__rate_interval]))",
+                        "{{site}} {{upstream}} {{result}}",
+                    )],
+                ),
             ],
         ),
         (
@@ -564,6 +668,33 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     "Reasons why a site's rules cannot block.",
                     "short",
                     &[("max by (site) (portcullis_site_alarms{site=~\"$site\"})", "{{site}}")],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Active rules, virtual patches",
+                    "",
+                    "short",
+                    &[
+                        ("max by (site) (portcullis_site_rules{site=~\"$site\"})", "{{site}} rules"),
+                        ("max by (site) (portcullis_site_patches{site=~\"$site\"})", "{{site}} patches"),
+                    ],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Generation at work",
+                    "The number that each instance is at.",
+                    "short",
+                    &[("max by (instance, number) (portcullis_generation_info)", "{{instance}}: {{number}}")],
+                ),
+                panel(
+                    Kind::Bars,
+                    8,
+                    "Versions",
+                    "Instances of each.",
+                    "short",
+                    &[("count by (version) (portcullis_build_info)", "{{version}}")],
                 ),
             ],
         ),
@@ -630,17 +761,82 @@ pub const OPERATIONS: Dashboard = Dashboard {
                 panel(
                     Kind::Lines,
                     8,
-                    "Connections that brought no request, clients turned away",
+                    "Connections",
+                    "Of clients, by listener.",
+                    "short",
+                    &[("sum by (listener) (portcullis_client_connections)", "{{listener}}")],
+                ),
+            ],
+        ),
+        (
+            "Load and limits",
+            &[
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Connections that brought no request",
+                    "listener_full: the listener had as many as it may have.",
+                    "reqps",
+                    &[(
+                        "sum by (reason) (rate(portcullis_failed_connections_total[$__rate_interval]))",
+                        "{{reason}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Keys of rate limits that made room",
+                    "Before they were at rest: store.limit_keys is too small for a flood of new keys.",
+                    "ops",
+                    &[(
+                        "sum by (instance) (rate(portcullis_rate_limit_evictions[$__rate_interval]))",
+                        "{{instance}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Collections",
+                    "Persistent collections in memory, and those that went before their time in a second.",
+                    "short",
+                    &[
+                        ("sum by (instance) (portcullis_store_collections)", "{{instance}}"),
+                        (
+                            "sum by (instance) (rate(portcullis_store_evictions[$__rate_interval]))",
+                            "{{instance}} evicted",
+                        ),
+                    ],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Memory of collections",
                     "",
+                    "bytes",
+                    &[("sum by (instance) (portcullis_store_bytes)", "{{instance}}")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Shared store",
+                    "1 while it answers.",
+                    "short",
+                    &[("min by (instance) (portcullis_shared_store_up)", "{{instance}}")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Without the shared store",
+                    "Requests that an instance decided alone, and what the store failed to do.",
                     "reqps",
                     &[
                         (
-                            "sum by (reason) (rate(portcullis_failed_connections_total[$__rate_interval]))",
-                            "{{reason}}",
+                            "sum by (instance) (rate(portcullis_shared_store_fallbacks_total[$__rate_interval]))",
+                            "{{instance}} alone",
                         ),
                         (
-                            "sum(rate(portcullis_admission_refusals_total{site=~\"$site\"}[$__rate_interval]))",
-                            "turned away",
+                            "sum by (instance, cause) (rate(portcullis_shared_store_errors_total[$__rate_interval]))",
+                            "{{instance}} {{cause}}",
                         ),
                     ],
                 ),
@@ -701,10 +897,10 @@ impl Dashboard {
             "schemaVersion": 39, "version": 1, "editable": true, "graphTooltip": 1, "refresh": "30s",
             "time": {"from": "now-6h", "to": "now"}, "timezone": "", "annotations": {"list": [reloads()]},
             "links": [{"type": "dashboards", "tags": ["portcullis"], "title": "Portcullis", "asDropdown": false,
-                       "includeVars": true, "keepTime": true, "icon": "external link"}],
+                       "includeVars": true, "keepTime": true, "icon": "external link", "targetBlank": false, "tooltip": "", "url": ""}],
             "templating": {"list": [
                 {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus",
-                 "current": {}, "hide": 0, "refresh": 1, "regex": "", "options": []},
+                 "current": {"text": "", "value": ""}, "hide": 0, "refresh": 1, "regex": "", "options": []},
                 {"name": "site", "label": "Site", "type": "query", "datasource": source(), "includeAll": true,
                  "multi": true, "allValue": ".*", "refresh": 2, "sort": 1, "hide": 0,
                  "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
@@ -751,16 +947,26 @@ impl Panel {
             _ => json!({}),
         };
         let options = match self.kind {
-            Kind::Lines | Kind::Stack => json!({"legend": {"displayMode": "list", "placement": "bottom"},
-                                                 "tooltip": {"mode": "multi", "sort": "desc"}}),
+            Kind::Lines | Kind::Stack => {
+                json!({"legend": {"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []},
+                                                 "tooltip": {"mode": "multi", "sort": "desc"}})
+            }
             Kind::Number => {
                 json!({"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
-                                   "colorMode": "none", "graphMode": "none", "textMode": "value"})
+                                   "colorMode": "none", "graphMode": "none", "textMode": "value", "justifyMode": "auto",
+                                   "orientation": "auto", "wideLayout": true, "showPercentChange": false,
+                                   "percentChangeColorMode": "standard"})
             }
             Kind::Bars => json!({"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
-                                 "orientation": "horizontal", "displayMode": "basic", "valueMode": "text"}),
+                                 "orientation": "horizontal", "displayMode": "basic", "valueMode": "text", "namePlacement": "auto",
+                                 "showUnfilled": true, "sizing": "auto", "minVizHeight": 16, "minVizWidth": 8,
+                                 "maxVizHeight": 300, "legend": {"displayMode": "list", "placement": "bottom",
+                                 "showLegend": false, "calcs": []}}),
             Kind::Heat => json!({"calculate": false, "yAxis": {"unit": "short"}, "color": {"mode": "scheme",
-                                 "scheme": "Oranges", "steps": 64}, "legend": {"show": true}}),
+                                 "scheme": "Oranges", "steps": 64, "exponent": 0.5, "fill": "dark-orange",
+                                 "reverse": false}, "legend": {"show": true}, "showValue": "never",
+                                 "exemplars": {"color": "rgba(255,0,255,0.7)"},
+                                 "tooltip": {"mode": "single", "yHistogram": false}}),
         };
         let targets: Vec<Value> = self.queries.iter().enumerate().map(target).collect();
         json!({

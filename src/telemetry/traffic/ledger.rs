@@ -53,7 +53,7 @@ impl Ledger {
     }
 
     /// Everything counted since the start, as of the last sample.
-    pub(super) fn totals(&self) -> &Totals {
+    pub(super) fn told(&self) -> &Totals {
         &self.all.sampled
     }
 
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!((all.outcomes, shop.outcomes), (blocked(6), blocked(5)));
         assert_eq!((all.blocked[0], all.detected[1], shop.blocked[0], shop.detected[1]), (1, 1, 1, 0));
         assert!(sum(Some("nobody")).is_zero());
-        assert_eq!(ledger.totals().outcomes, blocked(6));
+        assert_eq!(ledger.told().outcomes, blocked(6));
         assert_eq!(ledger.by_site().map(|(site, _)| site).collect::<Vec<_>>(), ["shop", "wiki"]);
     }
 
@@ -139,6 +139,6 @@ mod tests {
             ledger.decided(&format!("site{n}"), Outcome::Blocked, 0);
         }
         ledger.sample(std::iter::empty(), 10);
-        assert_eq!((ledger.by_site().count(), ledger.totals().blocked[0]), (SITES, 100));
+        assert_eq!((ledger.by_site().count(), ledger.told().blocked[0]), (SITES, 100));
     }
 }

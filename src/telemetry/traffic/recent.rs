@@ -294,7 +294,7 @@ impl Traffic {
 
     /// Everything counted since the start, as of the last sample.
     pub fn totals(&self) -> Totals {
-        self.state().counts.totals().clone()
+        self.state().counts.told().clone()
     }
 
     /// The same by site, of at most 32 sites.
