@@ -787,7 +787,7 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     8,
                     "Keys of rate limits that made room",
                     "Before they were at rest: store.limit_keys is too small for a flood of new keys.",
-                    "ops",
+                    "reqps",
                     &[(
                         "sum by (instance) (rate(portcullis_rate_limit_evictions[$__rate_interval]))",
                         "{{instance}}",
