@@ -213,6 +213,7 @@ fn finished_requests_are_counted_and_recorded() {
         data: Vec::new(),
         severity: None,
         tags: vec!["attack-sqli".to_owned()].into(),
+        expanded_tags: 0,
         version: String::new(),
         revision: String::new(),
         maturity: None,

@@ -42,6 +42,7 @@ fn hit(id: u64, variable: &str, value: &[u8]) -> RuleHit {
         data: Vec::new(),
         severity: Some(2),
         tags: vec!["attack-sqli".to_owned()].into(),
+        expanded_tags: 0,
         version: String::new(),
         revision: String::new(),
         maturity: None,

@@ -482,7 +482,7 @@ pub(super) fn hit<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
             masker.text(&hit.data, bounds::DATA)
         },
         severity: hit.severity.and_then(|s| SEVERITIES.get(usize::from(s)).copied()),
-        tags: hit.tags.iter().take(bounds::TAGS).map(|t| masker.text(t.as_bytes(), bounds::NAME)).collect(),
+        tags: tags(hit, masker),
         range: first.as_ref().and_then(|m| m.range),
         variable: first.as_ref().map(|m| m.variable.clone()),
         decoded: first.as_mut().map(|m| std::mem::take(&mut m.decoded)).unwrap_or_default(),
@@ -498,6 +498,15 @@ pub(super) fn hit<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Hit<'a> {
         disruptive: hit.disruptive,
         severity_number: hit.severity,
     }
+}
+
+fn tags<'a>(hit: &'a RuleHit, masker: &Masker<'_>) -> Vec<Cow<'a, str>> {
+    let own = hit.tags.len().saturating_sub(hit.expanded_tags);
+    let show = |(index, tag): (usize, &'a String)| match index < own {
+        true => bounded(tag.as_bytes(), bounds::NAME),
+        false => masker.text(tag.as_bytes(), bounds::NAME),
+    };
+    hit.tags.iter().take(bounds::TAGS).enumerate().map(show).collect()
 }
 
 /// `severity` 0 to 7 by name, as ModSecurity calls them.

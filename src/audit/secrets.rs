@@ -14,6 +14,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "[redacted]";
@@ -250,10 +251,14 @@ const CUT: usize = 4;
 pub(super) fn named_values(text: &[u8], names: &Names) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
-    while let Some(step) =
-        text.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'=' | b':' | b'>' | b'%')))
-    {
-        let here = at + step;
+    let mut escaped = escaped_equals(text, 0);
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let plain = memchr::memchr3(b'=', b':', b'>', rest).map(|step| at + step);
+        if escaped.is_some_and(|escaped| escaped < at) {
+            escaped = escaped_equals(text, at);
+        }
+        let Some(here) = plain.into_iter().chain(escaped).min() else { break };
         let before = text.get(..here).unwrap_or_default();
         let mut next = here + 1;
         let value = match text.get(here) {
@@ -261,12 +266,8 @@ pub(super) fn named_values(text: &[u8], names: &Names) -> Vec<Range<usize>> {
                 element(before).filter(|name| names.argument(name)).map(|_| until(text, next, b"<"))
             }
             Some(b'%') => {
-                let encoded = text.get(here..here + 3).is_some_and(|e| e.eq_ignore_ascii_case(b"%3d"));
-                next = if encoded { here + 3 } else { next };
-                encoded
-                    .then(|| word(before))
-                    .filter(|name| names.argument(name))
-                    .map(|_| until(text, next, b"&\"'< \r\n"))
+                next = here + ESCAPED_EQUALS.len();
+                names.argument(&word(before)).then(|| until(text, next, b"&\"'< \r\n"))
             }
             Some(sign) => pair(text, before, here, *sign, names),
             None => None,
@@ -278,6 +279,20 @@ pub(super) fn named_values(text: &[u8], names: &Names) -> Vec<Range<usize>> {
         at = next;
     }
     ranges
+}
+
+/// `=` in a URL.
+const ESCAPED_EQUALS: &[u8] = b"%3d";
+
+/// Where the next [`ESCAPED_EQUALS`] stands, in either case, not before `from`.
+fn escaped_equals(text: &[u8], from: usize) -> Option<usize> {
+    static START: LazyLock<memchr::memmem::Finder<'static>> =
+        LazyLock::new(|| memchr::memmem::Finder::new("%3"));
+    let rest = text.get(from..)?;
+    let is_whole = |at: &usize| {
+        rest.get(*at..at + ESCAPED_EQUALS.len()).is_some_and(|e| e.eq_ignore_ascii_case(ESCAPED_EQUALS))
+    };
+    START.find_iter(rest).find(is_whole).map(|at| from + at)
 }
 
 /// The value after the sign at `here`, if the name before it is a secret's.

@@ -352,6 +352,7 @@ impl Transaction {
             data,
             severity: meta.severity,
             tags,
+            expanded_tags: meta.dynamic_tags.len(),
             version: meta.version.clone(),
             revision: meta.revision.clone(),
             maturity: meta.maturity,

@@ -133,6 +133,8 @@ pub struct RuleHit {
     pub severity: Option<u8>,
     /// `tag`s, macros expanded.
     pub tags: Arc<[String]>,
+    /// How many of `tags`, the last ones, had macros and may quote the client. The others are the rule's own words.
+    pub expanded_tags: usize,
     /// `ver`.
     pub version: String,
     /// `rev`.
