@@ -22,6 +22,7 @@ mod template;
 mod text;
 mod validate;
 mod verify;
+mod walker;
 
 pub use registry::{
     Argument, BuildError, Built, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow,

@@ -8,6 +8,7 @@ use super::BuildError;
 use super::pattern::{Dialect, Refusal, translate};
 use super::registry::Capture;
 use super::simple::Simple;
+use super::walker::Walker;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::prefilter::Prefilter;
@@ -33,6 +34,8 @@ enum Engine {
         hir: Hir,
         /// What it is when it is so simple that no automaton is needed.
         simple: Option<Simple>,
+        /// For a pattern of many states, made when it is first asked.
+        walker: Option<OnceLock<Option<Walker>>>,
         /// A match can begin only at a line's start. PCRE's `^` does not match behind a final newline and this
         /// engine's does, so that a match there is none.
         line_start: bool,
@@ -85,9 +88,11 @@ impl Program {
                 let find = build(&hir, WhichCaptures::Implicit, LINEAR_SIZE)?;
                 let line_start = hir.properties().look_set_prefix().contains(Look::StartLF);
                 let simple = Simple::of(&hir);
+                let walker = (text.len() >= LONG_PATTERN).then(OnceLock::new);
+                let captures = OnceLock::new();
                 Ok(Program {
                     text,
-                    engine: Engine::Linear { find, captures: OnceLock::new(), hir, simple, line_start },
+                    engine: Engine::Linear { find, captures, hir, simple, walker, line_start },
                 })
             }
             Err(Refusal::NeedsBacktracking) => {
@@ -141,10 +146,11 @@ impl Program {
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Exceeded> {
         match &self.engine {
             // Where a match begins is asked only where it matters.
-            Engine::Linear { find, line_start, simple: None, .. }
+            Engine::Linear { find, line_start, simple: None, walker, hir, .. }
                 if !line_start || !input.ends_with(b"\n") =>
             {
-                Ok(find.is_match(input))
+                let told = walker_of(walker, hir).map(|walker| walker.is_match(input));
+                Ok(told.and_then(Result::ok).unwrap_or_else(|| find.is_match(input)))
             }
             _ => self.find(input, 0).map(|found| found.is_some()),
         }
@@ -159,9 +165,12 @@ impl Program {
             Engine::Linear { simple: Some(simple), .. } if from == 0 && simple.tells_of(input) => {
                 Ok(simple.find(input))
             }
-            Engine::Linear { find, line_start, .. } => {
-                let found = find.search(&Input::new(input).span(from..input.len()));
-                Ok(found.map(|m| m.range()).filter(|m| {
+            Engine::Linear { find, line_start, walker, hir, .. } => {
+                let told = walker_of(walker, hir).map(|walker| walker.find(input, from));
+                let found = told.and_then(Result::ok).unwrap_or_else(|| {
+                    find.search(&Input::new(input).span(from..input.len())).map(|m| m.range())
+                });
+                Ok(found.filter(|m| {
                     !(*line_start && m.start > 0 && m.start == input.len() && input.ends_with(b"\n"))
                 }))
             }
@@ -236,6 +245,11 @@ pub(super) const MAX_CAPTURES: usize = 10;
 /// A rule's captures are compiled with room to spare: the find-only form of the same pattern fitted.
 fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, hir: &Hir) -> Option<&'a Regex> {
     lazy.get_or_init(|| build(hir, WhichCaptures::All, 4 * LINEAR_SIZE).ok()).as_ref()
+}
+
+/// The pattern's walker, if it is worth one.
+fn walker_of<'a>(lazy: &'a Option<OnceLock<Option<Walker>>>, hir: &Hir) -> Option<&'a Walker> {
+    lazy.as_ref()?.get_or_init(|| Walker::new(hir, LINEAR_SIZE)).as_ref()
 }
 
 fn parse(text: &str) -> Result<Hir, BuildError> {
@@ -345,6 +359,8 @@ const INTERNED_BEFORE_SWEEP: usize = 8192;
 const LINEAR_SIZE: usize = 10 << 20;
 /// Bytes of one lazy DFA's cache, per pattern and concurrent search.
 const LAZY_DFA_CACHE: usize = 1 << 20;
+/// Bytes of a pattern that may have enough states for a [`Walker`].
+const LONG_PATTERN: usize = 500;
 /// Deeper nesting than anybody writes; bounds the recursion of parsers.
 const NESTING: u32 = 200;
 /// Steps back of one backtracking search. One step may scan the rest of the input, so that steps times input

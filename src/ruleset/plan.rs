@@ -5,17 +5,21 @@ use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case, class_of};
 use super::sieve::{Group, Node};
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
-/// slot. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes for the
+/// set of slots. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes for the
 /// second time, and until then the plan for its whole alphabet serves, of which there are few. A value as it came gets
 /// one at once, which costs less than to take all steps that none of its bytes asks for.
-pub struct Plans(Box<[Slot]>);
+pub struct Plans(Box<[Slots]>);
 
 #[derive(Default)]
-struct Slot {
-    plan: ArcSwapOption<Plan>,
+struct Slots {
+    /// For each slot the node and the mixture whose plan stands there, or is about to; the plan itself decides.
+    keys: [AtomicU64; WAYS],
+    plans: [ArcSwapOption<Plan>; WAYS],
+    /// Which slot the next plan takes.
+    next: AtomicUsize,
     /// Which node and mixture came by last and had no plan.
     missed: AtomicU64,
 }
@@ -71,30 +75,37 @@ impl Plans {
         let mask = mask & ALL_CLASSES;
         // Classes take 44 bits.
         let key = mask | u64::from(node) << 48;
-        let slot = self.slot(key);
-        let known = slot.plan.load();
-        if known.as_ref().is_some_and(|plan| plan.mask == mask && plan.node == node) {
-            return known;
+        let slots = self.slots(key);
+        for (known, plan) in slots.keys.iter().zip(&slots.plans) {
+            if known.load(Ordering::Relaxed) == key {
+                let plan = plan.load();
+                if plan.as_ref().is_some_and(|plan| plan.mask == mask && plan.node == node) {
+                    return plan;
+                }
+            }
         }
         let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
         let is_noise = node != ROOT && alphabet != mask;
-        if is_noise && slot.missed.swap(key, Ordering::Relaxed) != key {
+        if is_noise && slots.missed.load(Ordering::Relaxed) != key {
+            slots.missed.store(key, Ordering::Relaxed);
             return self.get(group, node, alphabet);
         }
         let plan = Some(Arc::new(Plan::new(group, node, mask)));
-        slot.plan.store(plan.clone());
+        let way = slots.next.fetch_add(1, Ordering::Relaxed) % WAYS;
+        slots.plans[way].store(plan.clone());
+        slots.keys[way].store(key, Ordering::Relaxed);
         Guard::from_inner(plan)
     }
 
-    fn slot(&self, key: u64) -> &Slot {
+    fn slots(&self, key: u64) -> &Slots {
         let mixed = (key ^ key >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &self.0[(mixed >> (64 - SLOT_BITS)) as usize]
+        &self.0[(mixed >> (64 - SET_BITS)) as usize]
     }
 }
 
 impl Default for Plans {
     fn default() -> Self {
-        Self((0..1 << SLOT_BITS).map(|_| Slot::default()).collect())
+        Self((0..1 << SET_BITS).map(|_| Slots::default()).collect())
     }
 }
 
@@ -221,8 +232,10 @@ impl Node {
 
 /// The node of values as they came.
 const ROOT: u16 = 0;
-/// Plans that are kept for a group are two to the power of this: values come with few mixtures of bytes.
-const SLOT_BITS: u32 = 10;
+/// Sets of slots for the plans of a group are two to the power of this: values come with few mixtures of bytes.
+const SET_BITS: u32 = 8;
+/// Slots of a set.
+const WAYS: usize = 4;
 
 /// Adds what is in `more`.
 pub fn unite(all: &mut [u64], more: &[u64]) {
