@@ -3,16 +3,19 @@
 //! An automaton that looks for a match at all places together has a state for each mixture of beginnings that are under
 //! way. Patterns that allow for noise between letters keep many of them under way, and random text then leads to a state
 //! that has not been met with nearly every byte: it has to be made, which takes a hundred times as long as to go to one
-//! that is known. Tried from one place, the same pattern has few states, and most places are ruled out by two bytes.
+//! that is known. Tried from one place, the same pattern has few states. A walker follows each beginning by itself, rules
+//! most places out by their first two bytes, and lets go of a beginning that comes to the state of an earlier one.
 //!
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::pool::Pool;
 use regex_automata::util::start;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, Look};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// A pattern and where its matches can begin.
@@ -45,7 +48,7 @@ impl Walker {
         if nfa.states().len() < MANY_STATES {
             return None;
         }
-        let config = DFA::config().cache_capacity(CACHE).minimum_cache_clear_count(Some(CLEARINGS));
+        let config = DFA::config().cache_capacity(CACHE).minimum_cache_clear_count(None);
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
         let pairs = first_pairs(&dfa)?;
         let made = dfa.clone();
@@ -65,73 +68,169 @@ impl Walker {
         self.walk(input, 0, true).map(|found| found.is_some())
     }
 
-    /// The first match, or what is known of it when it is enough that there is one.
+    /// The first match, or any when it is enough that there is one.
     fn walk(&self, input: &[u8], from: usize, any: bool) -> Result<Option<Range<usize>>, Unknown> {
         if !self.is_choosy && !is_noise(input) {
             return Err(Unknown);
         }
         let mut cache = self.caches.get();
-        let mut steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
+        let steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
+        let mut walk =
+            Walk { dfa: &self.dfa, cache: &mut cache, input, steps, under_way: SmallVec::new(), found: None };
         let mut at = from;
-        while let Some(start) = self.next_start(input, at) {
-            match self.match_at(&mut cache, input, start, any, &mut steps) {
-                Ok(None) => at = start + 1,
-                Ok(Some(end)) => return Ok(Some(start..end)),
-                Err(Unknown) => {
-                    cache.reset(&self.dfa);
-                    return Err(Unknown);
+        while at < input.len() {
+            if walk.found.is_none() {
+                if walk.under_way.is_empty() {
+                    let Some(start) = self.next_start(input, at) else { break };
+                    at = start;
+                }
+                if self.may_begin(input, at) {
+                    walk.begin(at)?;
                 }
             }
+            walk.step(at)?;
+            at += 1;
+            if walk.found.is_some() && (any || walk.under_way.is_empty()) {
+                return Ok(walk.found);
+            }
         }
-        Ok(None)
+        walk.end()
     }
 
     /// The first place from `at` on where a match may begin.
     fn next_start(&self, input: &[u8], at: usize) -> Option<usize> {
-        let rest = input.get(at..)?;
-        if at.checked_sub(1).is_none_or(|before| input.get(before) == Some(&b'\n')) && !rest.is_empty() {
+        if self.may_begin(input, at) {
             return Some(at);
         }
-        let may_begin = |pair: &[u8]| {
-            let seconds = &self.pairs[usize::from(pair[0])];
-            seconds[usize::from(pair[1]) / 64] >> (pair[1] % 64) & 1 == 1
-        };
+        let rest = input.get(at..)?;
+        let step = rest.windows(2).position(|pair| self.has(pair[0], pair[1]));
         // What the last byte would begin is not told by pairs.
-        rest.windows(2).position(may_begin).or(rest.len().checked_sub(1)).map(|step| at + step)
+        step.or(rest.len().checked_sub(1)).map(|step| at + step)
     }
 
-    /// The end of the match that begins at `start`.
-    fn match_at(
-        &self,
-        cache: &mut Cache,
-        input: &[u8],
-        start: usize,
-        any: bool,
-        steps: &mut usize,
-    ) -> Result<Option<usize>, Unknown> {
-        let whole = Input::new(input).range(start..).anchored(Anchored::Yes);
-        let mut state = self.dfa.start_state_forward(cache, &whole).map_err(|_| Unknown)?;
-        let mut end = None;
-        for (n, byte) in input.iter().enumerate().skip(start) {
-            *steps = steps.checked_sub(1).ok_or(Unknown)?;
-            state = self.dfa.next_state(cache, state, *byte).map_err(|_| Unknown)?;
-            if !state.is_tagged() {
-                continue;
-            }
-            // A state tells of the match that ended before the byte which led to it.
-            if state.is_match() {
-                end = Some(n);
-                if any {
-                    return Ok(end);
-                }
-            } else if state.is_dead() {
-                return Ok(end);
-            } else if state.is_quit() {
+    /// Whether a match may begin at `at`.
+    fn may_begin(&self, input: &[u8], at: usize) -> bool {
+        let begins_line = at.checked_sub(1).is_none_or(|before| input.get(before) == Some(&b'\n'));
+        match (input.get(at), input.get(at + 1)) {
+            (Some(_), None) => true,
+            (Some(first), Some(second)) => begins_line || self.has(*first, *second),
+            (None, _) => false,
+        }
+    }
+
+    fn has(&self, first: u8, second: u8) -> bool {
+        self.pairs[usize::from(first)][usize::from(second) / 64] >> (second % 64) & 1 == 1
+    }
+}
+
+/// A walk through an input: all beginnings that are under way, each with a state of its own.
+struct Walk<'w> {
+    dfa: &'w DFA,
+    cache: &'w mut Cache,
+    input: &'w [u8],
+    /// Steps that may still be taken.
+    steps: usize,
+    /// The first begun comes first. No two have the same state: what the later of them would find, the earlier does.
+    under_way: SmallVec<[Begun; 8]>,
+    /// The match of the earliest beginning that has one.
+    found: Option<Range<usize>>,
+}
+
+/// A beginning that is under way.
+#[derive(Clone, Copy)]
+struct Begun {
+    start: usize,
+    state: LazyStateID,
+}
+
+impl Walk<'_> {
+    fn begin(&mut self, start: usize) -> Result<(), Unknown> {
+        let cleared = self.cache.clear_count();
+        let state = self.start(start)?;
+        if self.cache.clear_count() != cleared {
+            self.walk_again(start)?;
+        }
+        self.under_way.push(Begun { start, state });
+        Ok(())
+    }
+
+    fn start(&mut self, start: usize) -> Result<LazyStateID, Unknown> {
+        let whole = Input::new(self.input).range(start..).anchored(Anchored::Yes);
+        self.dfa.start_state_forward(self.cache, &whole).map_err(|_| Unknown)
+    }
+
+    /// Goes on by the byte at `at`.
+    fn step(&mut self, at: usize) -> Result<(), Unknown> {
+        self.steps = self.steps.checked_sub(self.under_way.len()).ok_or(Unknown)?;
+        let cleared = self.cache.clear_count();
+        if !self.try_step(at, cleared)? {
+            // States that were known had to make room for others, and those under way may have been among them.
+            self.walk_again(at)?;
+            let cleared = self.cache.clear_count();
+            if !self.try_step(at, cleared)? {
                 return Err(Unknown);
             }
         }
-        state = self.dfa.next_eoi_state(cache, state).map_err(|_| Unknown)?;
-        Ok(if state.is_match() { Some(input.len()) } else { end })
+        Ok(())
+    }
+
+    /// Goes on by the byte at `at`, unless states under way are lost by that.
+    fn try_step(&mut self, at: usize, cleared: usize) -> Result<bool, Unknown> {
+        let byte = self.input[at];
+        let mut kept = 0;
+        for n in 0..self.under_way.len() {
+            let Begun { start, state } = self.under_way[n];
+            let state = self.dfa.next_state(self.cache, state, byte).map_err(|_| Unknown)?;
+            // The state that is led to is kept in any case.
+            if self.cache.clear_count() != cleared && self.under_way.len() > 1 {
+                return Ok(false);
+            }
+            if state.is_quit() {
+                return Err(Unknown);
+            }
+            if state.is_dead() || self.under_way[..kept].iter().any(|earlier| earlier.state == state) {
+                continue;
+            }
+            self.under_way[kept] = Begun { start, state };
+            kept += 1;
+            // A state tells of the match that ended before the byte which led to it. What began later is of no interest.
+            if state.is_match() {
+                self.found = Some(start..at);
+                break;
+            }
+        }
+        self.under_way.truncate(kept);
+        Ok(true)
+    }
+
+    /// Finds the states of what is under way before the byte at `at` anew.
+    fn walk_again(&mut self, at: usize) -> Result<(), Unknown> {
+        let cleared = self.cache.clear_count();
+        for n in 0..self.under_way.len() {
+            let start = self.under_way[n].start;
+            self.steps = self.steps.checked_sub(at - start).ok_or(Unknown)?;
+            let mut state = self.start(start)?;
+            for byte in &self.input[start..at] {
+                state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
+            }
+            self.under_way[n].state = state;
+        }
+        if self.cache.clear_count() == cleared { Ok(()) } else { Err(Unknown) }
+    }
+
+    /// The first match, when there are no more bytes.
+    fn end(mut self) -> Result<Option<Range<usize>>, Unknown> {
+        let cleared = self.cache.clear_count();
+        for Begun { start, state } in std::mem::take(&mut self.under_way) {
+            let state = self.dfa.next_eoi_state(self.cache, state).map_err(|_| Unknown)?;
+            if state.is_match() {
+                return Ok(Some(start..self.input.len()));
+            }
+            if self.cache.clear_count() != cleared {
+                return Err(Unknown);
+            }
+        }
+        Ok(self.found)
     }
 }
 
@@ -243,8 +342,6 @@ const PLAIN_FOR_NOISE: usize = 8;
 const MANY_STATES: usize = 500;
 /// Bytes of states that are known, per pattern and concurrent search.
 const CACHE: usize = 1 << 20;
-/// How often the known states may be done away with before the walker does not know.
-const CLEARINGS: usize = 2;
 /// Steps that a walk may take in any case.
 const STEPS: usize = 1_000;
 /// Steps that it may take for each byte.
@@ -282,11 +379,62 @@ mod tests {
 
     #[test]
     fn it_gives_up_after_so_many_steps() {
-        let (walker, _) = both(&noisy("[^q]a[a']*", &["cat"], ""));
-        assert!(!walker.is_choosy);
-        assert_eq!(walker.find(&b"a'".repeat(20_000), 0), Err(Unknown));
-        assert_eq!(walker.find(b"aaa plain text", 0), Err(Unknown), "another way is quicker");
-        assert_eq!(walker.find(b"'aacat", 0), Ok(Some(0..6)));
+        let (walker, regex) = both("(?i)a[ab']{400}[^ab'](?:cat|dog)[^a]{100}");
+        let near = [b"a'".repeat(2_000), b";cat".to_vec(), b".".repeat(99)].concat();
+        assert_eq!(walker.find(&near, 0), Err(Unknown), "two hundred beginnings are under way at a time");
+        let short = [b"a'".repeat(200).as_slice(), b"a;cat", &b".".repeat(100)].concat();
+        assert_eq!(walker.find(&short, 0), Err(Unknown));
+        assert!(regex.is_match(&short));
+        let few = [b"a".as_slice(), &b"'".repeat(400), b";cat", &b".".repeat(100)].concat();
+        assert_eq!(walker.find(&few, 0), Ok(Some(0..few.len())));
+    }
+
+    #[test]
+    fn text_is_left_to_another_where_much_can_begin() {
+        let (walker, _) = both(&noisy("[a-z ][a-z ]", &["cat"], ""));
+        assert_eq!(walker.find(b"a plain text with a cat", 0), Err(Unknown));
+        assert_eq!(walker.find(b"'a cat;'(", 0), Ok(Some(1..6)));
+    }
+
+    #[test]
+    fn states_that_made_room_are_found_again() {
+        let pattern = noisy("[;|].{0,40}", &["cat", "cattle", "catalogue", "category"], "[ ;]x");
+        let (walker, regex) = both(&pattern);
+        let input: Vec<u8> = (0..200_usize)
+            .flat_map(|n| {
+                let word = &"cattlecategorycatalogue"[n % 16..];
+                let glue = ["'", "\"", "(", "$ab", "\\", "'(", "$d'", "\"\"$c"];
+                let letters = word.bytes().enumerate();
+                letters.map(move |(at, b)| format!("{}{}", b as char, glue[(n * at) % 8])).chain([";".into()])
+            })
+            .flat_map(String::into_bytes)
+            .chain(*b";c'a\"t x")
+            .collect();
+        let wanted = regex.find(&input).map(|m| m.range());
+        assert!(wanted.is_some());
+        let mut hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
+        let hir = hir.parse(&pattern).expect("valid");
+        let nfa = thompson::Compiler::new().build_from_hir(&hir).expect("valid");
+        let mut told_in_spite = 0;
+        for capacity in (0..40).map(|n| n * 10_000) {
+            let config = DFA::config().cache_capacity(capacity).skip_cache_capacity_check(true);
+            let dfa = DFA::builder().configure(config).build_from_nfa(nfa.clone()).expect("valid");
+            let made = dfa.clone();
+            let tight = Walker {
+                dfa,
+                pairs: walker.pairs.clone(),
+                is_choosy: true,
+                caches: Pool::new(Box::new(move || made.create_cache())),
+            };
+            match tight.find(&input, 0) {
+                Ok(found) => {
+                    assert_eq!(found, wanted, "{capacity}");
+                    told_in_spite += usize::from(tight.caches.get().clear_count() > 0);
+                }
+                Err(Unknown) => {}
+            }
+        }
+        assert!(told_in_spite > 0);
     }
 
     proptest! {
