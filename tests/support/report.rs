@@ -21,6 +21,7 @@ pub fn hit(id: u64, severity: u8, variable: &str, value: &[u8], tags: &[&str]) -
         data: [b"Matched Data: ", value].concat(),
         severity: Some(severity),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        expanded_tags: 0,
         version: "OWASP_CRS/4.28.0".to_owned(),
         revision: String::new(),
         maturity: None,
