@@ -35,7 +35,7 @@ enum Engine {
         /// What it is when it is so simple that no automaton is needed.
         simple: Option<Simple>,
         /// For a pattern of many states, made when it is first asked.
-        walker: Option<OnceLock<Option<Walker>>>,
+        walker: Option<Box<OnceLock<Option<Walker>>>>,
         /// A match can begin only at a line's start. PCRE's `^` does not match behind a final newline and this
         /// engine's does, so that a match there is none.
         line_start: bool,
@@ -88,7 +88,7 @@ impl Program {
                 let find = build(&hir, WhichCaptures::Implicit, LINEAR_SIZE)?;
                 let line_start = hir.properties().look_set_prefix().contains(Look::StartLF);
                 let simple = Simple::of(&hir);
-                let walker = (text.len() >= LONG_PATTERN).then(OnceLock::new);
+                let walker = (text.len() >= LONG_PATTERN).then(Box::default);
                 let captures = OnceLock::new();
                 Ok(Program {
                     text,
@@ -248,7 +248,7 @@ fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, hir: &Hir) -> Option<&'a
 }
 
 /// The pattern's walker, if it is worth one.
-fn walker_of<'a>(lazy: &'a Option<OnceLock<Option<Walker>>>, hir: &Hir) -> Option<&'a Walker> {
+fn walker_of<'a>(lazy: &'a Option<Box<OnceLock<Option<Walker>>>>, hir: &Hir) -> Option<&'a Walker> {
     lazy.as_ref()?.get_or_init(|| Walker::new(hir, LINEAR_SIZE)).as_ref()
 }
 

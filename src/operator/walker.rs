@@ -426,12 +426,10 @@ mod tests {
                 is_choosy: true,
                 caches: Pool::new(Box::new(move || made.create_cache())),
             };
-            match tight.find(&input, 0) {
-                Ok(found) => {
-                    assert_eq!(found, wanted, "{capacity}");
-                    told_in_spite += usize::from(tight.caches.get().clear_count() > 0);
-                }
-                Err(Unknown) => {}
+            // Or it does not know.
+            if let Ok(found) = tight.find(&input, 0) {
+                assert_eq!(found, wanted, "{capacity}");
+                told_in_spite += usize::from(tight.caches.get().clear_count() > 0);
             }
         }
         assert!(told_in_spite > 0);
