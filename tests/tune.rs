@@ -18,7 +18,7 @@ static CORE: LazyLock<Workbench> =
 fn bench(inputs: Vec<RuleInput>) -> Workbench {
     let loaded = load_rules(&inputs, &file_loader());
     let ruleset = loaded.ruleset.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-    Workbench { inputs, ruleset }
+    Workbench::new(inputs, ruleset)
 }
 
 fn text(text: &str) -> Workbench {

@@ -39,7 +39,7 @@ fn make(entry: &AuditEntry, generation: &Generation, auditor: &Auditor, query: &
     let asked = |what: &str| query.split('&').any(|part| part == what);
     let site = generation.sites.iter().find(|site| site.config.name == entry.facts.site)?;
     let record = Recorded::read(&auditor.line(&entry.report, &entry.facts)).ok()?;
-    let rules = Workbench { inputs: site.config.rules.clone(), ruleset: Arc::clone(&site.ruleset) };
+    let rules = Workbench::new(site.config.rules.clone(), Arc::clone(&site.ruleset));
     let settings = Settings {
         rules: &rules,
         mode: site.config.mode,

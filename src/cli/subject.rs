@@ -53,7 +53,7 @@ impl Subject {
         let site = |site: crate::reload::SiteRuntime| SiteRules {
             name: site.config.name.clone(),
             mode: site.config.mode,
-            rules: Workbench { inputs: site.config.rules.clone(), ruleset: site.ruleset },
+            rules: Workbench::new(site.config.rules.clone(), site.ruleset),
         };
         Ok(Self {
             auditor: Auditor::new(&config.audit.redact, Format::Native, ""),
@@ -78,7 +78,7 @@ impl Subject {
         Ok(Self {
             config: None,
             generation: String::new(),
-            sites: vec![SiteRules { name: String::new(), rules: Workbench { inputs, ruleset }, mode }],
+            sites: vec![SiteRules { name: String::new(), rules: Workbench::new(inputs, ruleset), mode }],
             auditor: Auditor::new(&Redaction::default(), Format::Native, ""),
         })
     }

@@ -27,4 +27,5 @@ pub use ctl::{CTL_OPTIONS, CtlRow};
 pub use embedded::EMBEDDED;
 pub use load::{Input, Loaded, compile_document, load};
 pub use posture::Posture;
+pub use prefilter::Memo;
 pub use survey::{Finding, Kind, Survey, Use, concerning};

@@ -9,8 +9,9 @@ use crate::ruleset::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case, class
 use crate::ruleset::prefilter::{CLASS_CLAUSES, Condition, LISTS};
 use crate::transform::ByteSet;
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// A condition among [`Conditions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Conditions {
             if let Some(known) = self.known.get(pattern) {
                 return *known;
             }
-            let id = of_pattern(pattern).and_then(|conditions| self.add(conditions));
+            let id = Memo::conditions(pattern).and_then(|conditions| self.add(conditions));
             self.known.insert(pattern.to_owned(), id);
             return id;
         }
@@ -53,6 +54,49 @@ impl Conditions {
         let id = u32::try_from(self.all.len()).ok().map(ConditionId)?;
         self.all.push(condition);
         Some(id)
+    }
+}
+
+/// What was read off patterns, for who compiles nearly the same rules again and again: most of the time goes there.
+///
+/// It holds at most 8192 patterns, and lives as long as its owner.
+#[derive(Clone, Default)]
+pub struct Memo(Arc<Mutex<HashMap<String, Option<Conditioned>>>>);
+
+thread_local! {
+    static MEMO: RefCell<Option<Memo>> = const { RefCell::new(None) };
+}
+
+/// Patterns in a [`Memo`].
+const MEMO_PATTERNS: usize = 8_192;
+
+impl Memo {
+    /// Lets what is compiled by `compile`, on this thread, use it.
+    pub fn during<T>(&self, compile: impl FnOnce() -> T) -> T {
+        let before = MEMO.replace(Some(self.clone()));
+        let out = compile();
+        MEMO.set(before);
+        out
+    }
+
+    fn conditions(pattern: &str) -> Option<Conditioned> {
+        let Some(memo) = MEMO.with_borrow(Clone::clone) else { return of_pattern(pattern) };
+        let known = || memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(conditions) = known().get(pattern) {
+            return conditions.clone();
+        }
+        let conditions = of_pattern(pattern);
+        let mut known = known();
+        if known.len() < MEMO_PATTERNS {
+            known.insert(pattern.to_owned(), conditions.clone());
+        }
+        conditions
+    }
+}
+
+impl std::fmt::Debug for Memo {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Memo")
     }
 }
 

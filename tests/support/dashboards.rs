@@ -696,6 +696,17 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     "short",
                     &[("count by (version) (portcullis_build_info)", "{{version}}")],
                 ),
+                panel(
+                    Kind::Lines,
+                    24,
+                    "Changes through the admin listener",
+                    "And attempts at them.",
+                    "reqps",
+                    &[(
+                        "sum by (action, result) (rate(portcullis_admin_changes_total[$__rate_interval]))",
+                        "{{action}} {{result}}",
+                    )],
+                ),
             ],
         ),
         (
@@ -771,6 +782,33 @@ pub const OPERATIONS: Dashboard = Dashboard {
         (
             "Load and limits",
             &[
+                panel(
+                    Kind::Stack,
+                    8,
+                    "Overload",
+                    "Requests that were not inspected because there was more to inspect than could be: answered 503, or let through.",
+                    "reqps",
+                    &[(
+                        "sum by (site, cause, outcome) (rate(portcullis_overload_total{site=~\"$site\"}[$__rate_interval])) > 0",
+                        "{{site}} {{cause}} {{outcome}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Long inspections that wait",
+                    "",
+                    "short",
+                    &[("sum by (instance) (portcullis_inspection_queue_length)", "{{instance}}")],
+                ),
+                panel(
+                    Kind::Lines,
+                    8,
+                    "Lag of worker threads",
+                    "How late they come to what is due.",
+                    "s",
+                    &[("max by (instance) (portcullis_worker_lag_seconds)", "{{instance}}")],
+                ),
                 panel(
                     Kind::Lines,
                     8,
