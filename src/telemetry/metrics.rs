@@ -195,6 +195,7 @@ impl Metrics {
             let _ = self.series.reloads.with_label_values(&[result]);
         }
         let _ = self.series.connections_failed.with_label_values(&["listener_full"]);
+        let _ = self.series.inspections_waiting.with_label_values::<&str>(&[]);
         self.series.generation.with_label_values(&[number.to_string().as_str(), hash]).set(1);
         self.series.reload_time.with_label_values::<&str>(&[]).set(loaded);
         self.series.reload_ok.with_label_values::<&str>(&[]).set(1);
