@@ -79,9 +79,8 @@ fn look(
         for part in parts(request) {
             // What ordinary requests hold there too is not what is hostile.
             let usual = normal.iter().flat_map(parts).any(|known| known == part);
-            let is_name = matches!(part.place, Place::FileName(_));
             let mut shapes = finder.find(&part.value).into_iter();
-            let shape = shapes.find(|shape| is_name || !SHAPES[*shape].of_names).filter(|_| !usual);
+            let shape = shapes.find(|shape| SHAPES[*shape].is_hostile_in(&part.place)).filter(|_| !usual);
             found.extend(shape.map(|shape| (shape, at, part)));
         }
     }
@@ -513,6 +512,12 @@ mod tests {
         // Which ordinary requests have too.
         let (draft, _) = drafted(exploit, "GET /a HTTP/1.1\nX-Original-URL: /a\n\n");
         assert!(draft.part.is_none());
+    }
+
+    #[test]
+    fn line_breaks_in_a_body_are_none() {
+        let (draft, _) = drafted("POST /api HTTP/1.1\nContent-Type: application/x-protobuf\n\na\nb\n", "");
+        assert!(draft.part.is_none() && draft.open.iter().any(|line| line.contains("altogether")));
     }
 
     #[test]

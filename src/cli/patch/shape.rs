@@ -1,5 +1,6 @@
 //! Shapes of hostile values: what finds them is what the patch will look for.
 
+use super::part::Place;
 use crate::cli::ftw::{InProcess, transact_native};
 use crate::cli::source::encode;
 use crate::compile::{EMBEDDED, Input, load};
@@ -73,6 +74,15 @@ pub(super) const SHAPES: &[Shape] = &[
         cwe: "CWE-1336",
         of_names: false,
         any_case: true,
+    },
+    Shape {
+        name: "an expression that does something",
+        operator: "@detectTemplate",
+        transformations: &["urlDecodeUni", "urlDecodeUni"],
+        tag: "attack-ssti",
+        cwe: "CWE-1336",
+        of_names: false,
+        any_case: false,
     },
     Shape {
         name: "a serialised object",
@@ -184,6 +194,18 @@ pub(super) const SHAPES: &[Shape] = &[
     },
 ];
 
+impl Shape {
+    /// Whether the shape is hostile in `place`: bodies and files have line breaks, and any field may hold the name of a
+    /// script.
+    pub(super) fn is_hostile_in(&self, place: &Place) -> bool {
+        match place {
+            Place::FileName(_) => true,
+            Place::Body | Place::Content(_) => !self.of_names && self.cwe != "CWE-93",
+            _ => !self.of_names,
+        }
+    }
+}
+
 /// Finds shapes by the very rules that a patch would have.
 pub(super) struct Finder(InProcess);
 
@@ -246,6 +268,7 @@ mod tests {
             ("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>", "an external entity"),
             ("%{(#a=@b@c)}", "an expression"),
             ("{{7*7}}", "a template"),
+            ("${7*7}", "an expression that does something"),
             ("O:4:\"Evil\":0:{}", "a serialised object"),
             ("shell.PHP;.jpg", "a file that a server would run"),
             ("../../etc/passwd", "a step out of the directory"),
@@ -254,6 +277,7 @@ mod tests {
             ("127.0.0.1;cat /etc/passwd", "a shell command"),
             ("1' or 1=1--", "SQL"),
             ("<script>alert(1)</script>", "script"),
+            ("<a href=\"&Tab;javascript:alert(1)\">", "markup that runs script"),
             ("php://filter/x", "a stream or a remote file"),
             ("/etc/passwd", "a file of the system"),
             ("a\r\nSet-Cookie: b", "a line break"),

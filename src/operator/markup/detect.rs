@@ -39,11 +39,14 @@ fn detect(value: &[u8]) -> Option<Range<usize>> {
     let mut lines = None;
     let mut is_document =
         || *lines.get_or_insert_with(|| value.iter().filter(|b| **b == b'\n').take(LINES).count() == LINES);
-    for at in memchr::memchr_iter(b'<', value) {
+    let mut from = 0;
+    while let Some(at) = value.get(from..).and_then(|rest| memchr::memchr(b'<', rest)).map(|at| from + at) {
+        from = at + 1;
         let Some(tag) = open(value, at) else { continue };
         let before = at.checked_sub(1).and_then(|at| value.get(at)).copied();
-        if let Some(end) = runs(value, &tag, before, &mut is_document) {
-            return Some(at..end);
+        match runs(value, &tag, before, &mut is_document) {
+            Read::Runs(end) => return Some(at..end),
+            Read::Ordinary(resume) => from = resume.max(from),
         }
     }
     if is_document() { None } else { escape::find(value) }
@@ -54,25 +57,32 @@ const LINES: usize = 3;
 /// Bytes behind a tag that are looked at.
 const CONTENT: usize = 512;
 
-/// Where the tag ends, if it runs script.
-fn runs(
-    value: &[u8],
-    tag: &Tag<'_>,
-    before: Option<u8>,
-    is_document: &mut impl FnMut() -> bool,
-) -> Option<usize> {
+/// What came of a tag.
+enum Read {
+    /// It runs script; where it ends.
+    Runs(usize),
+    /// It does not; where to go on: at its end, or in a quoted value that may be markup for whoever reads it otherwise.
+    Ordinary(usize),
+}
+
+/// Reads a tag.
+fn runs(value: &[u8], tag: &Tag<'_>, before: Option<u8>, is_document: &mut impl FnMut() -> bool) -> Read {
     let mut buffer = [0; 16];
     let name = lower(tag.name, &mut buffer).unwrap_or_default();
     let mut attributes = Attributes::of(value, tag);
+    let mut inner = None;
     let (mut animates, mut moves, mut source, mut data, mut loads) = (false, false, false, false, false);
     while let Some(one) = attributes.next() {
         match judge(tag, &one) {
             Says::Nothing => {}
-            Says::Runs => return Some(attributes.end()),
+            Says::Runs => return Read::Runs(attributes.end()),
             Says::RunsOrCode if is_document() => {}
-            Says::RunsOrCode => return Some(attributes.end()),
+            Says::RunsOrCode => return Read::Runs(attributes.end()),
             Says::Loads => loads = true,
             Says::Animates => animates = true,
+        }
+        if one.quoted && inner.is_none() && memchr::memchr(b'<', one.value).is_some() {
+            inner = Some(attributes.end().saturating_sub(one.value.len() + 1));
         }
         let is = |text: &[u8]| one.name.eq_ignore_ascii_case(text);
         moves |= is(b"to") || is(b"values") || is(b"from") || is(b"by");
@@ -91,7 +101,7 @@ fn runs(
             }),
             _ => false,
         };
-    found.then_some(end)
+    if found { Read::Runs(end) } else { Read::Ordinary(inner.unwrap_or(end)) }
 }
 
 /// Whether what stands in a `<script>` is one, and not a text about it.
