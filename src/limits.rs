@@ -89,6 +89,9 @@ pub const MATCH_VALUE_BYTES: usize = 1_024;
 pub const TRACED_RULES: usize = 4_096;
 /// Bytes that a trace keeps of a value, and of what each transformation made of it.
 pub const TRACED_VALUE_BYTES: usize = 4_096;
+/// Bytes of a matched value whose layers of encoding are told. Each is read once more for every layer and every rule that
+/// matched, which a flood of attacks must not make dear.
+pub const DECODED_VALUE_BYTES: usize = 4_096;
 /// Bytes of an expanded `logdata`; ModSecurity cuts at 512.
 pub const LOGDATA_BYTES: usize = 4_096;
 /// Bytes of a redirect's location.

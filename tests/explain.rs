@@ -523,6 +523,8 @@ fn the_layers_that_showed_an_attack_are_told() {
     assert_eq!(told("/?u=%25u003cb", 2).0, [vec!["url-unicode".to_owned()]]);
     // multiMatch stops where it matched.
     assert_eq!(told("/?m=a%2527b", 3).0, [vec!["url".to_owned()]]);
+    // Long values are not taken apart.
+    assert_eq!(told(&format!("/?u={}%253Cb", "a".repeat(5_000)), 2).0, [Vec::<String>::new()]);
     // Of a negated operator nobody can say: all that was undone.
     assert_eq!(told("/?u=%2541", 4).0, [vec!["url".to_owned()]]);
 }

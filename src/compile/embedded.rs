@@ -75,6 +75,7 @@ pub const EMBEDDED: &[(&str, &[u8])] = &[
     ("@portcullis-core/61-encoded.yaml", core!("61-encoded.yaml")),
     ("@portcullis-core/62-expressions.yaml", core!("62-expressions.yaml")),
     ("@portcullis-core/63-markup.yaml", core!("63-markup.yaml")),
+    ("@portcullis-core/64-base64.yaml", core!("64-base64.yaml")),
     ("@portcullis-core/70-artefacts.yaml", core!("70-artefacts.yaml")),
     ("@portcullis-core/80-decide-request.conf", core!("80-decide-request.conf")),
     ("@portcullis-core/81-unreadable.yaml", core!("81-unreadable.yaml")),

@@ -10,7 +10,8 @@ use crate::transform::{Decodes, Decoding};
 
 impl Transaction {
     /// The layers of encoding that the transformations of `link` undid, until its operator matched what was left, or as
-    /// far as they went where that cannot be asked. Empty when the value matched as it came.
+    /// far as they went where that cannot be asked. Empty when the value matched as it came, or is longer than
+    /// [`limits::DECODED_VALUE_BYTES`].
     pub(super) fn decoded(
         &mut self,
         ruleset: &Ruleset,
@@ -24,7 +25,8 @@ impl Transaction {
             let step = ruleset.steps.get(usize::from(*column));
             step.map_or(Decodes::Nothing, |step| step.transform.row().decodes)
         };
-        if at.count || chain.iter().all(|column| matches!(decodes(column), Decodes::Nothing)) {
+        let is_long = self.values.get(at.raw).len() > limits::DECODED_VALUE_BYTES;
+        if at.count || is_long || chain.iter().all(|column| matches!(decodes(column), Decodes::Nothing)) {
             return Vec::new();
         }
         let seen = self.values.get(value).to_vec();
@@ -74,13 +76,9 @@ impl Transaction {
 /// Layers that are told.
 const LAYERS: usize = 12;
 
-/// Whether the operator matches `value`. `false` where its answer is not a matter of the value alone, or the value is long.
+/// Whether the operator matches `value`. `false` where its answer is not a matter of the value alone.
 fn shows(scan: &Scan, value: &[u8]) -> bool {
-    if scan.negated
-        || scan.argument.is_some()
-        || !scan.operator.is_pure()
-        || value.len() > limits::TRACED_VALUE_BYTES
-    {
+    if scan.negated || scan.argument.is_some() || !scan.operator.is_pure() {
         return false;
     }
     let mut found = Found { only_answer: true, ..Found::default() };
