@@ -85,7 +85,7 @@ fn packs_let_applications_work_and_attacks_fail() {
 fn a_configuration_enables_packs_by_name_by_path_and_from_files() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
-    let own = "exclusions:\n  - {id: own/notes, when: {variables: REQUEST_FILENAME, operator: '@streq /notes'}, rules: 9150000-9159999, targets: ARGS:text}\n";
+    let own = "exclusions:\n  - {id: own/notes, when: {variables: REQUEST_FILENAME, operator: '@streq /notes'}, rules: 9150000-9169999, targets: ARGS:text}\n";
     std::fs::write(at("own.yaml"), own).expect("it is writable");
     let config = "sites:\n  - name: a\n    upstreams: ['http://127.0.0.1:9']\n    exclusions:\n      - '@dokuwiki'\n      - ./own.yaml\n      - {pack: [wordpress, phpbb], paths: [/blog, /forum/]}\n";
     std::fs::write(at("c.yaml"), config).expect("it is writable");
