@@ -150,6 +150,57 @@ fn ordinary_requests_pass() {
     assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
 }
 
+/// `tests/suite/kind`: what people and programs send on an ordinary day, each text in all the places where it may stand.
+#[test]
+fn an_ordinary_day_passes() {
+    #[derive(serde::Deserialize)]
+    struct Texts {
+        name: String,
+        /// Whether they stand in queries too.
+        #[serde(default)]
+        short: bool,
+        texts: Vec<String>,
+    }
+    let mut refused = Vec::new();
+    let mut sent = 0;
+    let files = std::fs::read_dir("tests/suite/kind").expect("the suite is there");
+    for file in files.map(|entry| entry.expect("readable").path()) {
+        let groups: Vec<Texts> =
+            serde_yaml::from_slice(&std::fs::read(&file).expect("readable")).expect("texts");
+        for group in groups {
+            for text in &group.texts {
+                let escaped: String = text.bytes().map(|b| format!("%{b:02X}")).collect();
+                let json = serde_json::json!({"author": "Ann", "notes": [{"id": 7, "text": text}]});
+                let part = text.replace('\n', "\r\n");
+                let mut requests = vec![
+                    Request::form("/notes", &format!("author=Ann&text={escaped}&send=1")),
+                    Request::json("/api/notes", &json.to_string()),
+                    Request::post(
+                        "/notes",
+                        "multipart/form-data; boundary=xyz",
+                        format!(
+                            "--xyz\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\n{part}\r\n--xyz--\r\n"
+                        ),
+                    ),
+                ];
+                if group.short {
+                    requests.push(Request::get(&format!("/search?lang=en&q={escaped}")));
+                }
+                sent += requests.len();
+                for request in requests {
+                    let report = run(&CORE, &request);
+                    if report.decision != Decision::Pass {
+                        let hits: Vec<_> = report.rules.iter().map(|hit| hit.id).collect();
+                        refused.push(format!("{}: {} {text:?}: {hits:?}", group.name, request.target));
+                    }
+                }
+            }
+        }
+    }
+    assert!(sent > 450, "{sent} requests");
+    assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
+}
+
 #[test]
 fn responses_that_give_something_away_are_withheld() {
     for (tag, body) in LEAKS {
