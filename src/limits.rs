@@ -113,3 +113,6 @@ pub const SHADOW_BYTES: u64 = 64 << 20;
 pub const RESOLVED_NAMES: usize = 10_000;
 /// Names that wait to be asked of the resolver. More come only from a flood of new addresses.
 pub const RESOLVER_QUEUE: usize = 256;
+/// How far ahead of the clock the beginning of something may be: clocks of instances differ, and are set. What began later
+/// than that was noted before the clock was set back by more than a day, and would hold for that much too long.
+pub const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(86_400);

@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use support::authority::{Authority, has};
-use support::origin::Origin;
+use support::binary::{Binary, TOKEN};
+use support::http2::{self, Identity};
+use support::origin::{Origin, digest};
 
 /// `portcullis run` as a service manager starts it. All processes that it has become are killed when this is dropped.
 struct Service {
@@ -224,6 +226,104 @@ fn a_successor_takes_over_under_load_and_no_request_is_lost() {
     assert!(!service.path("pid").exists() && TcpStream::connect(address).is_err());
 }
 
+/// Sends streams over HTTP/2, several at once, until `is_over`. What the server says it has not begun is sent again over
+/// another connection (RFC 9113, section 6.8); anything else that goes wrong is a lost request.
+async fn load_http2(address: SocketAddr, identity: &Identity, is_over: &AtomicBool, served: &AtomicUsize) {
+    let mut client = http2::connect(address, identity).await;
+    let mut number = 0;
+    while !is_over.load(Ordering::Acquire) {
+        number += 1;
+        let mut left: Vec<Vec<u8>> =
+            (0..4).map(|n| vec![b'a'; 1 + (number * 331 + n * 97) % 3_000]).collect();
+        while !left.is_empty() {
+            let streams = left.iter().map(|body| {
+                let mut client = client.clone();
+                async move {
+                    // Nothing has been sent when a connection is not ready any more.
+                    if client.clone().ready().await.is_err() {
+                        return Ok(false);
+                    }
+                    let request = http::Request::post("https://a.test/a").body(()).expect("a request");
+                    let response = http2::send(&mut client, request, body, 1_000).await?;
+                    let expected = format!("{} {:016x}", body.len(), digest(body));
+                    assert_eq!(
+                        (response.status().as_u16(), &response.body()[..]),
+                        (200, expected.as_bytes())
+                    );
+                    Ok::<bool, h2::Error>(true)
+                }
+            });
+            let streams: Vec<_> = streams.collect();
+            let done = futures::future::join_all(streams).await;
+            let mut done = done.into_iter();
+            left.retain(|_| match done.next().expect("one for each") {
+                Ok(is_done) => {
+                    served.fetch_add(usize::from(is_done), Ordering::AcqRel);
+                    !is_done
+                }
+                Err(error) => {
+                    let reason = error.reason();
+                    let is_untouched = error.is_go_away() && reason == Some(h2::Reason::NO_ERROR)
+                        || reason == Some(h2::Reason::REFUSED_STREAM);
+                    assert!(is_untouched, "a request is lost: {error:?}");
+                    true
+                }
+            });
+            if !left.is_empty() {
+                client = http2::connect(address, identity).await;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_successor_takes_over_streams_of_http2_under_load() {
+    let origin = Origin::echo();
+    let identity = Arc::new(Identity::new(&["a.test"]));
+    let file = |name: &str| identity.files.path().join(name).display().to_string();
+    let listener = format!(
+        "{{address: '127.0.0.1:0', tls: {{certificate: {}, key: {}}}}}",
+        file("cert.pem"),
+        file("key.pem")
+    );
+    let service = Service::start(&configuration(&origin, &listener));
+    let address = service.address();
+    let mut current = service.ready();
+    let (is_over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (identity, is_over, served) =
+                (Arc::clone(&identity), Arc::clone(&is_over), Arc::clone(&served));
+            runtime.spawn(async move { load_http2(address, &identity, &is_over, &served).await })
+        })
+        .collect();
+    let more = |count: usize| {
+        let (before, until) = (served.load(Ordering::Acquire), Instant::now() + Duration::from_secs(30));
+        while served.load(Ordering::Acquire) < before + count {
+            assert!(Instant::now() < until && clients.iter().all(|c| !c.is_finished()), "nobody is served");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    more(100);
+    for _ in 0..3 {
+        signal(current, "-USR2");
+        let next = service.ready();
+        assert_ne!(next, current, "another process");
+        more(100);
+        current = next;
+    }
+    is_over.store(true, Ordering::Release);
+    for client in clients {
+        runtime.block_on(client).expect("no request was lost");
+    }
+    signal(current, "-TERM");
+}
+
 /// Whether a process runs; one that has ended and that nobody waits for does not.
 fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -321,6 +421,34 @@ fn connections_beyond_the_bound_are_turned_away_and_counted() {
     while !ask(&mut connect()) {
         assert!(Instant::now() < until, "no place is given back");
     }
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_like_a_full_disk() {
+    let origin = Origin::echo();
+    let text = format!(
+        "listeners: ['127.0.0.1:0']\nadmin: {{address: '127.0.0.1:0', token: {TOKEN}}}\nreload: {{watch: false}}\n\
+         audit: {{log: audit.log, rotate_size: 0}}\n\
+         sites: [{{name: main, upstreams: '{}', rules: [{{text: \"SecRuleEngine On\\nSecAuditEngine On\\n\"}}]}}]\n",
+        origin.url()
+    );
+    let mut binary = Binary::start_with(&[], &text, |command| {
+        let mut limited = Command::new("bash");
+        limited.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]).arg(command.get_program());
+        limited.args(command.get_args()).stderr(Stdio::piped());
+        *command = limited;
+        command
+    });
+    for _ in 0..60 {
+        let response = support::client::exchange(binary.address(), support::client::get("/a"));
+        assert_eq!(response.status, 200);
+    }
+    let retries = "portcullis_audit_retries_total{sink=\"log\"}";
+    binary.wait("a failed write", |binary| binary.metric(retries) > 0.5);
+    binary.says("audit records cannot be delivered");
+    assert!(fs::metadata(binary.path("audit.log")).expect("a log").len() <= 8_192);
+    let response = support::client::exchange(binary.address(), support::client::get("/a"));
+    assert_eq!(response.status, 200, "and all goes on");
 }
 
 #[test]

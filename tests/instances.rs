@@ -20,6 +20,15 @@ const SITE: &str = "    rate_limits:
       - {name: budget, paths: [/budget], requests: 30, period: 1h, key: 'header:X-Who'}
 ";
 
+/// What is counted for `/visit` is who has been there how often, by a header.
+const RULES: &str = r#"
+SecRuleEngine On
+SecRule ARGS:q "@contains attack" "id:1,phase:1,deny,status:403,log"
+SecRule REQUEST_FILENAME "@streq /visit" "id:2,phase:1,pass,nolog,initcol:ip=%{REQUEST_HEADERS.X-Who},setvar:ip.visits=+1,expirevar:ip.visits=3600"
+SecRule IP:VISITS "@gt 20" "id:3,phase:1,deny,status:410,log,msg:'too often'"
+SecRule REQUEST_FILENAME "@streq /forget" "id:4,phase:1,pass,nolog,initcol:ip=%{REQUEST_HEADERS.X-Who},setvar:!ip.visits"
+"#;
+
 /// `portcullis run`; it is killed when this is dropped.
 struct Instance {
     process: Child,
@@ -31,11 +40,7 @@ struct Instance {
 impl Instance {
     /// `store` is a mapping's inside.
     fn start(directory: &tempfile::TempDir, origin: &Origin, store: &str) -> Self {
-        fs::write(
-            directory.path().join("rules.conf"),
-            "SecRuleEngine On\nSecRule ARGS:q \"@contains attack\" \"id:1,phase:1,deny,status:403,log\"\n",
-        )
-        .unwrap();
+        fs::write(directory.path().join("rules.conf"), RULES).unwrap();
         let text = format!(
             "listeners: ['127.0.0.1:0']
 admin: {{address: '127.0.0.1:0', token: 0123456789abcdef}}
@@ -197,6 +202,71 @@ fn three_instances_count_together_and_go_on_alone() {
         );
         assert!(!log.contains("hunter2"), "{log}");
     }
+}
+
+/// How many of `count` visits are let in; the others are answered 410.
+fn visits(address: SocketAddr, who: &str, count: usize) -> usize {
+    static SERIAL: AtomicUsize = AtomicUsize::new(0);
+    // From an address of its own each, so that nobody is banned.
+    let one = |_| {
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let headers =
+            format!("X-Who: {who}\r\nX-Forwarded-For: 198.18.{}.{}\r\n", serial / 250, serial % 250);
+        ask(address, "GET /visit", &headers).0
+    };
+    let statuses: Vec<u16> = (0..count).map(one).collect();
+    assert!(statuses.iter().all(|s| matches!(s, 200 | 410)), "{statuses:?}");
+    statuses.iter().filter(|s| **s == 200).count()
+}
+
+#[test]
+fn persistent_collections_are_joint_as_well() {
+    let Some(mut redis) = Redis::start(&[]) else { return };
+    let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
+    let directory = tempfile::tempdir().unwrap();
+    let store = format!("url: 'redis://127.0.0.1:{}', timeout: 500ms, collections: true", redis.port);
+    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
+    let front = balance(instances.iter().map(|i| i.proxy).collect());
+    instances.iter().for_each(|i| i.wait_for_store(true));
+    let fallbacks = |i: &Instance| i.metric("portcullis_shared_store_fallbacks_total");
+
+    // One count for all of them. A change goes there behind its request, so that the next one may just miss it.
+    let let_in = visits(front, "ann", 45);
+    assert!((20..=22).contains(&let_in), "{let_in}");
+    assert_eq!(visits(front, "bob", 6), 6, "another one has a count of his own");
+    assert!(instances.iter().all(|i| fallbacks(i) == 0.0));
+    // What one takes back is taken back for all.
+    assert_eq!(ask(instances[2].proxy, "GET /forget", "X-Who: ann\r\n").0, 200);
+    wait(|| visits(instances[0].proxy, "ann", 1) == 1);
+
+    // Without it, each goes on with what it knows, at once, and says so.
+    visits(front, "cid", 45);
+    redis.stop();
+    instances.iter().for_each(|i| i.wait_for_store(false));
+    let begun = Instant::now();
+    assert_eq!(visits(front, "cid", 9), 0, "who came too often still does");
+    assert_eq!(visits(front, "dan", 90), 60, "twenty at each");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(instances.iter().all(|i| fallbacks(i) >= 33.0));
+
+    // It comes back with nothing, and learns what they know.
+    redis.go();
+    instances.iter().for_each(|i| i.wait_for_store(true));
+    assert_eq!(visits(instances[0].proxy, "cid", 3), 0);
+    let fresh = Instance::start(&directory, &origin, &store);
+    fresh.wait_for_store(true);
+    wait(|| visits(fresh.proxy, "cid", 1) == 0);
+
+    // One that is there and does not answer costs what the time-out says, three times.
+    redis.freeze(true);
+    let begun = Instant::now();
+    assert_eq!(visits(fresh.proxy, "cid", 30), 0);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    fresh.wait_for_store(false);
+    redis.freeze(false);
+    fresh.wait_for_store(true);
+    let log = fresh.log();
+    assert!(log.contains("the shared store is gone") && log.contains("the shared store is there"), "{log}");
 }
 
 #[test]

@@ -560,7 +560,7 @@ fn a_shutdown_waits_for_what_is_under_way_and_closes_what_idles() {
 fn an_address_in_use_is_an_error_at_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let setup = Setup::new(address, RULES).config(|c| c.listeners[0].address = address);
+    let setup = Setup::new(address, RULES).config(|c| c.listeners[0].address = address.into());
     let current = Arc::new(arc_swap::ArcSwap::from_pointee(setup.generation(1)));
     let Err(error) = Server::bind(current, Arc::new(NoWorld), Arc::new(Deaf)) else { panic!("it is taken") };
     assert!(error.to_string().contains(&address.to_string()), "{error}");

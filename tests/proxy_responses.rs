@@ -197,6 +197,57 @@ fn websockets_pass_in_both_directions() {
     assert_eq!(server.seen.finished(1)[0].status, 101);
 }
 
+/// A WebSocket's handshake.
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn an_upstream_that_agrees_at_once_keeps_its_tunnel() {
+    let origin = Origin::start(|_, stream| {
+        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        let mut buffer = [0; 64];
+        while let Ok(n) = std::io::Read::read(stream, &mut buffer) {
+            if n == 0 || stream.write_all(&buffer[..n]).is_err() {
+                break;
+            }
+        }
+        false
+    });
+    let server = Portcullis::start(origin.address, RULES);
+    // Several at a time, so that answers are there before anybody has looked.
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for round in 0..120 {
+                    let mut client = server.client();
+                    client.send(UPGRADE);
+                    assert_eq!(client.read().expect("a response").status, 101);
+                    client.send("hello");
+                    client.read_until(b"hello").unwrap_or_else(|error| panic!("round {round}: {error}"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_upgrade_that_is_not_agreed_to_is_a_request_like_any_other() {
+    let origin = Origin::start(|request, stream| {
+        assert!(request.all("transfer-encoding").is_empty() && request.body.is_empty());
+        respond(stream, "200 OK", &TEXT, b"no")
+    });
+    let server = Portcullis::start(origin.address, RULES);
+    let mut client = server.client();
+    for _ in 0..3 {
+        client.send(UPGRADE);
+        assert_eq!(client.read().expect("a response").text(), "no");
+        client.send(get("/"));
+        assert_eq!(client.read().expect("a response on the same connection").text(), "no");
+    }
+    assert_eq!(origin.heads(), 6);
+}
+
 #[test]
 fn interim_responses_pass() {
     let origin = Origin::start(|_, stream| {

@@ -73,7 +73,7 @@ impl Bench {
         let auditor = Auditor::new(&Redaction::default(), Format::Native, "");
         let sink = Arc::new(MemorySink::new(auditor));
         let store = Arc::new(MemoryStore::new(1_000, 1 << 20));
-        let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
+        let world = Arc::new(ServerWorld::new(Arc::<MemoryStore>::clone(&store)));
         let recorder = Recorder::new(Arc::clone(&metrics), Arc::<MemorySink>::clone(&sink));
         let server = Server::bind(reloader.current(), world, Arc::new(recorder)).expect("bound");
         let address = server.addresses()[0];

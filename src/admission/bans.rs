@@ -1,6 +1,7 @@
 //! Clients that are refused for a while.
 
 use crate::config::Bans;
+use crate::limits::CLOCK_SKEW;
 use ip_network::IpNetwork;
 use lru::LruCache;
 use std::collections::HashMap;
@@ -26,6 +27,14 @@ pub struct Ban {
     pub site: String,
     /// Whether it is carried out, or only told because of the mode in which it was earned.
     pub enforced: bool,
+}
+
+impl Ban {
+    /// Whether it holds at `now`. One that began far ahead of the clock does not: the clock has been set back, and it would
+    /// hold for as long.
+    pub fn holds(&self, now: SystemTime) -> bool {
+        self.until > now && self.since <= now + CLOCK_SKEW
+    }
 }
 
 /// The bans of this process, and what clients have collected towards one.
@@ -65,7 +74,7 @@ impl BanList {
         if self.length.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.read().get(client).filter(|ban| ban.until > now).cloned()
+        self.read().get(client).filter(|ban| ban.holds(now)).cloned()
     }
 
     /// Whether anybody is banned at all, or was.
@@ -75,7 +84,7 @@ impl BanList {
 
     /// The bans that hold at `now`; those that end first come first.
     pub fn list(&self, now: SystemTime) -> Vec<Ban> {
-        let mut all: Vec<Ban> = self.read().values().filter(|ban| ban.until > now).cloned().collect();
+        let mut all: Vec<Ban> = self.read().values().filter(|ban| ban.holds(now)).cloned().collect();
         all.sort_by_key(|ban| (ban.until, ban.client));
         all
     }
@@ -114,7 +123,7 @@ impl BanList {
     ) -> Option<Ban> {
         let mut bans = self.write();
         let earlier = bans.get(&client).filter(|ban| ban.forgotten > now);
-        if earlier.is_some_and(|ban| ban.until > now && ban.enforced >= enforced) {
+        if earlier.is_some_and(|ban| ban.holds(now) && ban.enforced >= enforced) {
             return None;
         }
         // What was only told does not make the first real one longer.
@@ -258,6 +267,24 @@ mod tests {
         assert_eq!(length(ban(true, 750 + 351)), Some((1, 100)));
         assert!(bans.lift(&client(1), at(1_102)).is_some() && bans.lift(&client(1), at(1_102)).is_none());
         assert_eq!(length(ban(true, 1_103)), Some((1, 100)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_no_ban_longer() {
+        let bans = BanList::default();
+        let ban = |seconds| bans.ban(client(1), "shop", true, &settings(), at(seconds)).map(|b| b.number);
+        let year = 365 * 86_400;
+        assert_eq!(ban(year), Some(1));
+        assert!(bans.find(&client(1), at(year - 200)).is_some(), "another instance may be a little behind");
+        // Set back by a year: the ban is over, nothing else is lost, and who goes on is banned anew.
+        assert!(bans.find(&client(1), at(0)).is_none() && bans.list(at(0)).is_empty());
+        assert!(
+            !bans.score(client(1), 1, &settings(), at(year)) && !bans.score(client(1), 1, &settings(), at(0))
+        );
+        assert_eq!(ban(1), Some(2));
+        assert_eq!(bans.find(&client(1), at(2)).map(|b| b.since), Some(at(1)));
+        // Set ahead: it ends early.
+        assert!(bans.find(&client(1), at(year)).is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can be said on the command line. The help texts here are the documentation: `docs/cli.md` repeats them.
 
+use super::RemoteArgs;
 use super::score::Part;
 use crate::config::Overrides;
 use crate::dialect::Engine;
@@ -333,7 +334,7 @@ pub enum BansCommand {
     List {
         /// Whom to ask.
         #[command(flatten)]
-        admin: AdminArgs,
+        admin: RemoteArgs,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -342,7 +343,7 @@ pub enum BansCommand {
     Lift {
         /// Whom to tell.
         #[command(flatten)]
-        admin: AdminArgs,
+        admin: RemoteArgs,
         /// Addresses, or networks as the list has them.
         #[arg(value_name = "CLIENT", required_unless_present = "all")]
         client: Vec<String>,
@@ -350,17 +351,6 @@ pub enum BansCommand {
         #[arg(long, conflicts_with = "client")]
         all: bool,
     },
-}
-
-/// Where a running instance is asked.
-#[derive(Debug, Args)]
-pub struct AdminArgs {
-    /// Configuration of the instance, which says where its admin listener is and what its token is.
-    #[arg(short, long, value_name = "FILE", env = "PORTCULLIS_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-    /// Address of the admin listener [default: that of the configuration, or 127.0.0.1:9180].
-    #[arg(long, value_name = "ADDR", env = "PORTCULLIS_ADMIN", hide_env_values = true, value_parser = address)]
-    pub admin: Option<SocketAddr>,
 }
 
 /// `portcullis convert`.

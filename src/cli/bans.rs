@@ -1,19 +1,18 @@
 //! `portcullis bans`: asks the admin listener of a running instance.
 
+use super::BansCommand;
 use super::console::{complain, say};
-use super::{AdminArgs, BansCommand};
-use crate::config::{self, DEFAULT_ADMIN, Overrides};
+use super::remote::Remote;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 /// Lists or lifts bans. False when the instance did not do as it was told.
 pub(super) fn bans(command: &BansCommand) -> bool {
     let result = match command {
-        BansCommand::List { admin, json } => list(admin, *json),
-        BansCommand::Lift { admin, client, all } => lift(admin, client, *all),
+        BansCommand::List { admin, json } => Remote::new(admin).and_then(|remote| list(&remote, *json)),
+        BansCommand::Lift { admin, client, all } => {
+            Remote::new(admin).and_then(|remote| lift(&remote, client, *all))
+        }
     };
     match result {
         Ok(good) => good,
@@ -24,8 +23,8 @@ pub(super) fn bans(command: &BansCommand) -> bool {
     }
 }
 
-fn list(admin: &AdminArgs, json: bool) -> Result<bool, String> {
-    let answer = ask(admin, "GET", "/api/bans")?;
+fn list(remote: &Remote, json: bool) -> Result<bool, String> {
+    let answer = ask(remote, "GET", "/api/bans")?;
     if json {
         say(&format!("{answer}\n"));
         return Ok(true);
@@ -50,9 +49,9 @@ fn list(admin: &AdminArgs, json: bool) -> Result<bool, String> {
     Ok(true)
 }
 
-fn lift(admin: &AdminArgs, clients: &[String], all: bool) -> Result<bool, String> {
+fn lift(remote: &Remote, clients: &[String], all: bool) -> Result<bool, String> {
     if all {
-        let answer = ask(admin, "POST", "/api/bans/lift?all")?;
+        let answer = ask(remote, "POST", "/api/bans/lift?all")?;
         say(&format!("{} lifted\n", lifted(&answer).len()));
         return Ok(true);
     }
@@ -61,7 +60,7 @@ fn lift(admin: &AdminArgs, clients: &[String], all: bool) -> Result<bool, String
         if !client.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'/')) {
             return Err(format!("`{client}` is no address"));
         }
-        let answer = ask(admin, "POST", &format!("/api/bans/lift?client={client}"))?;
+        let answer = ask(remote, "POST", &format!("/api/bans/lift?client={client}"))?;
         match lifted(&answer).first() {
             Some(client) => say(&format!("lifted {client}\n")),
             None => {
@@ -79,59 +78,10 @@ fn lifted(answer: &Value) -> Vec<String> {
 }
 
 /// The admin listener's answer to a request, if it is a good one.
-fn ask(admin: &AdminArgs, method: &str, target: &str) -> Result<Value, String> {
-    let (address, token) = destination(admin)?;
-    let about = |error: std::io::Error| format!("the admin listener at {address}: {error}");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(about)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(about)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(about)?;
-    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
-    let head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: {address}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).map_err(about)?;
-    let mut bytes = Vec::new();
-    stream.take(MOST).read_to_end(&mut bytes).map_err(about)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let no_http = || format!("what answers at {address} is no admin listener of Portcullis");
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(no_http)?;
-    let status: u16 = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(no_http)?;
-    let answer: Value = serde_json::from_str(body).map_err(|_| no_http())?;
-    if status == 200 {
-        return Ok(answer);
+fn ask(remote: &Remote, method: &str, target: &str) -> Result<Value, String> {
+    let (status, answer) = remote.ask(method, target)?;
+    match status {
+        200 => Ok(answer),
+        _ => Err(answer["error"].as_str().map_or_else(|| format!("it answers {status}"), str::to_owned)),
     }
-    let why = answer.get("error").and_then(Value::as_str).unwrap_or("it gives no reason");
-    let help = match status {
-        401 => "; give it by --config or PORTCULLIS_ADMIN_TOKEN",
-        _ => "",
-    };
-    Err(format!("the admin listener at {address} answers {status}: {why}{help}"))
 }
-
-/// Where the instance listens, and its token: as flags and environment say, else as the configuration does.
-fn destination(admin: &AdminArgs) -> Result<(SocketAddr, Option<String>), String> {
-    let (mut address, mut token) = (DEFAULT_ADMIN, None);
-    if let Some(path) = &admin.config {
-        let loaded = config::load(Some(path), &Overrides::default());
-        let config = loaded
-            .config
-            .ok_or_else(|| format!("{} is not usable; `portcullis check -c` says why", path.display()))?;
-        let own = config.admin.ok_or("the configuration switches the admin listener off")?;
-        address = own.address;
-        token = own.token.map(|token| token.expose().to_owned());
-    }
-    address = admin.admin.unwrap_or(address);
-    // A listener on all addresses is asked on this machine's own.
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.is_ipv4() {
-            true => std::net::Ipv4Addr::LOCALHOST.into(),
-            false => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    Ok((address, std::env::var("PORTCULLIS_ADMIN_TOKEN").ok().or(token)))
-}
-
-/// How long the listener may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer: the longest list of bans has some 12 MB.
-const MOST: u64 = 64 << 20;

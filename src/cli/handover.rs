@@ -5,20 +5,22 @@
 //! the successor has read its configuration and is about to serve, it tells the predecessor by SIGQUIT to finish what is
 //! under way. The sockets are never closed, so no connection is refused; a successor that fails changes nothing.
 
+use crate::config::ListenAddress;
+use crate::proxy::Bound;
 use command_fds::{CommandFdExt, FdMapping};
 use listenfd::ListenFd;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 use std::ffi::OsString;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, RawFd};
+use std::path::Path;
 use std::process::{Child, Command};
 
 /// Sockets that this process was started with.
 #[derive(Default)]
 pub(super) struct Inherited {
-    sockets: Vec<(SocketAddr, TcpListener)>,
+    sockets: Vec<(ListenAddress, Bound)>,
     predecessor: Option<Pid>,
 }
 
@@ -31,28 +33,31 @@ impl Inherited {
         let predecessor = predecessor.filter(|pid| *pid == getppid());
         // As they were configured, since a port 0 has become another one.
         let names = std::env::var(LISTENERS).ok().filter(|_| predecessor.is_some()).unwrap_or_default();
-        let mut names = names.split(',').map(|name| name.parse::<SocketAddr>().ok());
+        let mut names = names.split('\n').map(|name| ListenAddress::parse(name, Path::new("/")).ok());
         let mut sockets = Vec::new();
         for index in 0..files.len() {
             let name = names.next().flatten();
-            let Ok(Some(socket)) = files.take_tcp_listener(index) else { continue };
+            let socket = match files.take_tcp_listener(index) {
+                Ok(socket) => socket.map(Bound::Tcp),
+                Err(_) => files.take_unix_listener(index).ok().flatten().map(Bound::Unix),
+            };
             // A copy closes by itself in whatever this process may start.
-            let Ok(socket) = socket.try_clone() else { continue };
-            let Some(name) = name.or_else(|| socket.local_addr().ok()) else { continue };
+            let Some(Ok(socket)) = socket.map(|socket| socket.try_clone()) else { continue };
+            let Some(name) = name.or_else(|| socket.address()) else { continue };
             sockets.push((name, socket));
         }
         Self { sockets, predecessor }
     }
 
     /// The socket for `address`, if it is among them.
-    pub(super) fn socket(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let index = self.sockets.iter().position(|(name, _)| *name == address)?;
+    pub(super) fn socket(&mut self, address: &ListenAddress) -> Option<Bound> {
+        let index = self.sockets.iter().position(|(name, _)| name == address)?;
         Some(self.sockets.swap_remove(index).1)
     }
 
     /// Addresses of sockets that nobody has asked for.
-    pub(super) fn left(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.sockets.iter().map(|(name, _)| *name)
+    pub(super) fn left(&self) -> impl Iterator<Item = &ListenAddress> + '_ {
+        self.sockets.iter().map(|(name, _)| name)
     }
 
     /// Tells the predecessor that this process serves from now on.
@@ -69,12 +74,12 @@ impl Inherited {
 pub(super) struct Successor {
     program: OsString,
     arguments: Vec<OsString>,
-    sockets: Vec<(SocketAddr, TcpListener)>,
+    sockets: Vec<(ListenAddress, Bound)>,
 }
 
 impl Successor {
     /// One that gets `sockets`, named by the addresses in the configuration.
-    pub(super) fn new(sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
+    pub(super) fn new(sockets: Vec<(ListenAddress, Bound)>) -> Self {
         let mut arguments = std::env::args_os();
         let program = arguments.next().unwrap_or_else(|| "portcullis".into());
         Self { program, arguments: arguments.collect(), sockets }
@@ -97,7 +102,7 @@ impl Successor {
             .env("LISTEN_FDS", names.len().to_string())
             .env_remove("LISTEN_PID")
             .env_remove("LISTEN_FDNAMES")
-            .env(LISTENERS, names.join(","))
+            .env(LISTENERS, names.join("\n"))
             .env(PREDECESSOR, std::process::id().to_string());
         command.fd_mappings(mappings).map_err(io::Error::other)?;
         command.spawn()

@@ -36,8 +36,8 @@ use crate::config::posture;
 
 pub use app::main;
 pub use args::{
-    AdminArgs, BansCommand, CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs,
-    RunArgs, SchemaOf, ScoreArgs, Settings, Syntax, TestArgs,
+    BansCommand, CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs, RunArgs,
+    SchemaOf, ScoreArgs, Settings, Syntax, TestArgs,
 };
 pub use explain::ExplainArgs;
 pub use origin::{Origin, OriginReply, OriginRequest};

@@ -48,17 +48,26 @@ impl Remote {
             let config = loaded
                 .config
                 .ok_or_else(|| format!("{} has faults; see `portcullis check -c`", path.display()))?;
-            if let Some(admin) = config.admin {
-                host.get_or_insert_with(|| reachable(admin.address).to_string());
-                token = token.or_else(|| admin.token.map(|token| token.expose().to_owned()));
+            match config.admin {
+                Some(admin) => {
+                    host.get_or_insert_with(|| reachable(admin.address).to_string());
+                    token = token.or_else(|| admin.token.map(|token| token.expose().to_owned()));
+                }
+                None if host.is_none() => {
+                    return Err(format!("{} switches the admin listener off", path.display()));
+                }
+                None => {}
             }
         }
         Ok(Self { host: host.unwrap_or_else(|| config::DEFAULT_ADMIN.to_string()), token })
     }
 
-    /// The one at `address`, with or without `http://`.
+    /// The one at `address` (`127.0.0.1:9180`, with or without `http://`); `token` where the environment has none.
     pub(super) fn at(address: &str, token: Option<String>) -> Self {
-        Self { host: address.trim_start_matches("http://").trim_end_matches('/').to_owned(), token }
+        let args = RemoteArgs { admin: Some(address.to_owned()), token_file: None, config: None };
+        // Without files, nothing can fail.
+        let found = Self::new(&args).unwrap_or_else(|_| Self { host: address.to_owned(), token: None });
+        Self { token: found.token.or(token), ..found }
     }
 
     /// Asks for `path` by `method`. The status and what was said.
@@ -67,30 +76,42 @@ impl Remote {
     ///
     /// When nobody answers, or what answers is no admin listener, or does not let us in.
     pub(super) fn ask(&self, method: &str, path: &str) -> Result<(u16, Value), String> {
-        let (status, body) = self.fetch(method, path)?;
+        let (status, body) = self.exchange(method, path)?;
         let body: Value = serde_json::from_slice(&body).map_err(|_| self.strange())?;
         match (status, body["error"].as_str()) {
-            (401 | 403 | 404 | 405 | 421 | 429, Some(error)) => Err(format!("{}: {error}", self.host)),
+            (401 | 403 | 404 | 405 | 421 | 429, Some(error)) => Err(self.refused(status, error)),
             _ => Ok((status, body)),
         }
     }
 
-    /// The text at `path`.
+    /// Asks for `path`, which is answered by text.
     ///
     /// # Errors
     ///
-    /// As of [`Self::ask`], and whatever else it says than the text.
+    /// As [`Self::ask`]; and when the answer is another than 200.
     pub(super) fn text(&self, path: &str) -> Result<String, String> {
-        let (status, body) = self.fetch("GET", path)?;
+        let (status, body) = self.exchange("GET", path)?;
         if status == 200 {
             return Ok(String::from_utf8_lossy(&body).into_owned());
         }
-        let error = serde_json::from_slice::<Value>(&body).ok();
-        let error = error.and_then(|value| value["error"].as_str().map(str::to_owned));
-        Err(format!("{}: {}", self.host, error.unwrap_or_else(|| format!("status {status}"))))
+        let told: Option<Value> = serde_json::from_slice(&body).ok();
+        let error = told.as_ref().and_then(|told| told["error"].as_str());
+        Err(self.refused(status, error.unwrap_or(&format!("it answers {status}"))))
     }
 
-    fn fetch(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), String> {
+    fn refused(&self, status: u16, error: &str) -> String {
+        let help = match status {
+            401 => "; give it by --config or PORTCULLIS_ADMIN_TOKEN",
+            _ => "",
+        };
+        format!("{}: {error}{help}", self.host)
+    }
+
+    fn strange(&self) -> String {
+        format!("{} does not answer as an admin listener", self.host)
+    }
+
+    fn exchange(&self, method: &str, path: &str) -> Result<(u16, Vec<u8>), String> {
         let host = &self.host;
         let told = |error: std::io::Error| format!("{host}: {error}");
         let peer =
@@ -110,10 +131,6 @@ impl Remote {
         let head = String::from_utf8_lossy(&answer);
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| self.strange())?;
         Ok((status, body))
-    }
-
-    fn strange(&self) -> String {
-        format!("{} does not answer as an admin listener", self.host)
     }
 }
 

@@ -6,10 +6,11 @@ use super::{RunArgs, demo, posture};
 use super::{notify, privileges};
 use crate::admin::{AdminServer, Subject};
 use crate::admission::Admission;
-use crate::config::{Audit, AuditTarget, Checked, LogFormat};
-use crate::proxy::Server;
+use crate::config::{Audit, AuditTarget, Checked, ListenAddress, LogFormat};
+use crate::engine::Collections;
+use crate::proxy::{Bound, Server};
 use crate::reload::{Generation, Hooks, Loaded, Origin, Reloader, StartError, file_loader, load};
-use crate::store::{MemoryStore, ServerWorld, SharedStore};
+use crate::store::{JointCollections, MemoryStore, ServerWorld, SharedStore};
 use crate::telemetry::{AuditLog, Logging, Metrics, Recorder, Traffic, init_logging};
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -73,16 +74,21 @@ fn serve(args: &RunArgs) -> Result<(), String> {
     if config.admin.is_some() {
         recorder = recorder.remembering(Arc::clone(&traffic));
     }
-    let world = Arc::new(ServerWorld::new(Arc::clone(&store)));
-    let admission = match &config.store.redis {
+    let shared =
+        config.store.redis.as_ref().map(|redis| SharedStore::start(redis.clone(), Arc::clone(&metrics)));
+    let shared = shared.transpose().map_err(|e| error("the shared store", e))?;
+    let is_joint = config.store.redis.as_ref().is_some_and(|redis| redis.collections);
+    let collections: Arc<dyn Collections> = match &shared {
+        Some(shared) if is_joint => Arc::new(JointCollections::new(Arc::clone(&store), Arc::clone(shared))),
+        _ => Arc::<MemoryStore>::clone(&store),
+    };
+    let world = Arc::new(ServerWorld::new(collections));
+    let admission = match shared {
         None => Admission::new(config.store.limit_keys),
-        Some(redis) => {
-            let shared = SharedStore::start(redis.clone(), Arc::clone(&metrics));
-            Admission::joint(config.store.limit_keys, shared.map_err(|e| error("the shared store", e))?)
-        }
+        Some(shared) => Admission::joint(config.store.limit_keys, shared),
     };
     let mut inherited = Inherited::take();
-    let bound = |address| inherited.socket(address);
+    let bound = |address: &ListenAddress| inherited.socket(address);
     let observer = Arc::new(recorder);
     let server = Server::bind_with(reloader.current(), world, observer, Arc::clone(&admission), bound)
         .map_err(|e| format!("error: {e}\n"))?;
@@ -102,13 +108,14 @@ fn serve(args: &RunArgs) -> Result<(), String> {
     let admin = match &config.admin {
         None => None,
         Some(admin) => {
-            let bound = match inherited.socket(admin.address) {
-                Some(socket) => AdminServer::on(socket, Arc::clone(&subject)),
-                None => AdminServer::bind(admin.address, Arc::clone(&subject)),
+            let place = ListenAddress::Tcp(admin.address);
+            let bound = match inherited.socket(&place) {
+                Some(Bound::Tcp(socket)) => AdminServer::on(socket, Arc::clone(&subject)),
+                Some(Bound::Unix(_)) | None => AdminServer::bind(admin.address, Arc::clone(&subject)),
             };
             let about = |e| error(&format!("the admin listener {}", admin.address), e);
             let bound = bound.map_err(about)?;
-            handed_on.push((admin.address, bound.socket().map_err(about)?));
+            handed_on.push((place, Bound::Tcp(bound.socket().map_err(about)?)));
             Some(bound)
         }
     };
@@ -121,7 +128,7 @@ fn serve(args: &RunArgs) -> Result<(), String> {
     pid_file.map_or(Ok(()), write_pid).map_err(|e| error("the pid file", e))?;
 
     let addresses = server.addresses();
-    for address in &addresses {
+    for address in server.listening() {
         complain(&format!("listening on {address}\n"));
     }
     let admin_address = admin.as_ref().and_then(|admin| admin.address().ok());
@@ -271,6 +278,9 @@ impl Listening {
             ]
             .map(|kind| signal(kind).ok());
             let [term, int, hup, usr1, usr2, quit] = &mut kinds;
+            // Unless it is heard, a file that reaches the process's limit of sizes would end the process. Heard, it is a
+            // failed write like that of a full disk.
+            let _file_too_large = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32));
             let is_starting = Arc::new(AtomicBool::new(false));
             loop {
                 tokio::select! {

@@ -1,6 +1,9 @@
 //! The configuration after checking: every name resolved, every default filled in, nothing left to refuse.
 
-use super::{AccessRule, AuditFormat, Balance, Bans, Edge, HostPattern, Maintenance, RateLimit, Router};
+use super::{
+    AccessRule, AuditFormat, Balance, Bans, Edge, HostPattern, ListenAddress, Maintenance, RateLimit, Router,
+    SocketFile,
+};
 use crate::ruleset::Mode;
 use ip_network::IpNetwork;
 use std::net::{IpAddr, SocketAddr};
@@ -57,8 +60,10 @@ impl Checked {
 /// A socket on which clients come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Address and port.
-    pub address: SocketAddr,
+    /// Where it listens.
+    pub address: ListenAddress,
+    /// Who may connect, where that is a Unix socket.
+    pub file: SocketFile,
     /// TLS; none means cleartext.
     pub tls: Option<ListenerTls>,
     /// Offer HTTP/2 by ALPN. Without effect on a cleartext listener, where only HTTP/1.1 is spoken.
@@ -75,8 +80,15 @@ pub struct Listener {
 impl Listener {
     /// In cleartext at `address`, with every default.
     pub fn plain(address: SocketAddr) -> Self {
+        Self::at(address.into())
+    }
+
+    /// The same, wherever it listens.
+    pub fn at(address: ListenAddress) -> Self {
+        let file = SocketFile::default();
         Self {
             address,
+            file,
             tls: None,
             http2: true,
             proxy_protocol: false,
@@ -268,7 +280,7 @@ pub enum RuleInput {
 pub struct Upstream {
     /// The URL as configured, for people.
     pub url: String,
-    /// Host name or IP address (IPv6 without brackets).
+    /// Host name or IP address (IPv6 without brackets), or the absolute path of a Unix socket.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -283,8 +295,16 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The path of the Unix socket that it listens on, if it is one.
+    pub fn socket(&self) -> Option<&str> {
+        Some(self.host.as_str()).filter(|host| host.starts_with('/'))
+    }
+
     /// `host:port` as an authority, IPv6 in brackets, the scheme's own port left out.
     pub fn authority(&self) -> String {
+        if self.socket().is_some() {
+            return "localhost".to_owned();
+        }
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let own = if self.tls.is_some() { 443 } else { 80 };
         if self.port == own { host } else { format!("{host}:{}", self.port) }
@@ -573,6 +593,8 @@ pub struct Redis {
     pub prefix: String,
     /// How long a request waits for an answer.
     pub timeout: Duration,
+    /// Whether persistent collections live there as well.
+    pub collections: bool,
 }
 
 /// Where a Redis server is.

@@ -4,6 +4,7 @@ use super::admission_reader;
 use super::checked::{MAX_CONNECTIONS, per_client};
 use super::document::{self, Data, Node};
 use super::edge;
+use super::listen::{self, ListenAddress};
 use super::reader::{Section, complain, scalar, word};
 use super::redis;
 use super::schema;
@@ -180,8 +181,8 @@ fn listeners(
 
 fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Listener> {
     if let Data::Scalar(text) = &node.data {
-        let address = complain(address(text), node.span, "listeners", out)?;
-        return Some(Listener::plain(address));
+        let address = ListenAddress::parse(text, place.directory);
+        return Some(Listener::at(complain(address, node.span, "listeners", out)?));
     }
     let section = Section::new(&schema::LISTENER, node, out);
     let certificates: Vec<Certificate> =
@@ -189,7 +190,12 @@ fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
     let http2 = section.boolean("http2", out).unwrap_or(true);
     let proxy_protocol = section.boolean("proxy_protocol", out).unwrap_or(false);
     let given = required(&section, "address", out);
-    let address = if given { section.value("address", out, address) } else { None };
+    let address = if given {
+        section.value("address", out, |text| ListenAddress::parse(text, place.directory))
+    } else {
+        None
+    };
+    let file = listen::file(&section, out);
     let ca = place.existing(&section, "client_ca", out);
     let required = section.word("client_certificate", &[("optional", false), ("required", true)], out);
     let version = section.word("min_tls", &[("1.2", false), ("1.3", true)], out);
@@ -215,14 +221,20 @@ fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
     let max_connections = max_connections.unwrap_or(MAX_CONNECTIONS);
     let each = section.count("max_connections_per_client", (1, 1_000_000), out).and_then(NonZeroUsize::new);
     let max_connections_per_client = each.unwrap_or_else(|| per_client(max_connections));
-    Some(Listener {
+    let listener = Listener {
         address: address?,
+        file,
         tls,
         http2,
         proxy_protocol,
         max_connections,
         max_connections_per_client,
-    })
+    };
+    if listen::is_misplaced(&listener) {
+        let what = "`mode`, `user` and `group` have a meaning for a Unix socket only";
+        out.push(Diagnostic::error("config-conflict", section.span(), what));
+    }
+    Some(listener)
 }
 
 fn certificate(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Certificate> {
@@ -480,7 +492,7 @@ pub(super) fn required(section: &Section<'_>, key: &str, out: &mut Diagnostics) 
 }
 
 /// An address and port; a bare port or host name gets advice.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let colon = text.strip_prefix(':').unwrap_or(text);
         if colon.parse::<u16>().is_ok() {

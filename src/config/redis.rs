@@ -18,6 +18,7 @@ pub(super) fn read(store: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnos
     let timeout = section.duration("timeout", (0, 1), out).unwrap_or(Duration::from_millis(10));
     let prefix = section.value("prefix", out, name).unwrap_or_else(|| "portcullis".to_owned());
     let username = section.text("username", out);
+    let collections = section.boolean("collections", out).unwrap_or(false);
     let (server, database) = url?;
     let is_tls = matches!(server, RedisServer::Tcp { tls: true, .. });
     if ca.is_some() && !is_tls {
@@ -28,7 +29,7 @@ pub(super) fn read(store: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnos
         let what = "a `username` has a `password`";
         out.push(Diagnostic::error("config-missing", section.span(), what));
     }
-    Some(Redis { server, ca, database, username, password, prefix, timeout })
+    Some(Redis { server, ca, database, username, password, prefix, timeout, collections })
 }
 
 fn password(section: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Secret> {

@@ -83,9 +83,18 @@ pub const TOP: Table = Table {
 pub const LISTENER: Table = Table {
     name: "listener",
     path: "listeners[]",
-    about: "A plain address such as `0.0.0.0:80` is short for a listener with only `address`.",
+    about: "A plain address such as `0.0.0.0:80` or `unix:/run/portcullis/http.sock` is short for a listener with only \
+            `address`.",
     keys: &[
-        key("address", "address and port", "", "Where to listen; IPv6 as `[::]:443`."),
+        key(
+            "address",
+            "address and port, or `unix:/path`",
+            "",
+            "Where to listen; IPv6 as `[::]:443`. Who connects to a Unix socket counts as 127.0.0.1.",
+        ),
+        key("mode", "permissions", "0660", "Who may connect to a Unix socket, in octal digits."),
+        key("user", "user name", "none", "Owner of a Unix socket; whoever starts the process unless given."),
+        key("group", "group name", "none", "Its group; that of the process unless given."),
         key(
             "tls",
             "list of [certificates](#certificates)",
@@ -398,7 +407,7 @@ pub const UPSTREAM: Table = Table {
     keys: &[
         key(
             "url",
-            "`http://host[:port]` or `https://host[:port]`",
+            "`http://host[:port]`, `https://host[:port]` or `unix:/path`",
             "",
             "Where it is. No path: the request's is used.",
         ),
@@ -836,6 +845,13 @@ pub const REDIS: Table = Table {
             "10ms",
             "How long a request waits for an answer, at most a second. After three late ones in a row it is not asked \
              until it answers again.",
+        ),
+        key(
+            "collections",
+            "true or false",
+            "false",
+            "Whether persistent collections (`initcol`) live there as well. Each that a transaction opens is asked for, \
+             and waited for as `timeout` says.",
         ),
     ],
 };

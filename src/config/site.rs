@@ -289,6 +289,9 @@ fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option
     Some(upstream)
 }
 
+/// Bytes of the path of a Unix socket (`sun_path`).
+const SOCKET_PATH: usize = 108;
+
 /// The parts of an upstream's URL.
 struct UpstreamUrl {
     tls: bool,
@@ -316,6 +319,15 @@ impl UpstreamUrl {
 }
 
 fn parse_url(url: &str) -> Result<UpstreamUrl, String> {
+    if let Some(path) = url.strip_prefix("unix:") {
+        let is_sound =
+            path.starts_with('/') && path.len() < SOCKET_PATH && !path.chars().any(char::is_control);
+        let host = path.to_owned();
+        return match is_sound {
+            true => Ok(UpstreamUrl { tls: false, host, port: 0 }),
+            false => Err(format!("a Unix socket is an absolute path of less than {SOCKET_PATH} bytes")),
+        };
+    }
     let (tls, rest) = match url.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),

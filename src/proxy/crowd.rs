@@ -6,8 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// The connections of a listener by client. It holds no more clients than there are connections.
@@ -60,7 +59,7 @@ fn network(client: IpAddr) -> IpAddr {
 
 /// Answers a cleartext connection for which there is no room, without reading what it wants. What the client has sent is
 /// read away for a moment, as unread bytes would take the answer back (RFC 9112 §9.6).
-pub(super) async fn turn_away(mut stream: TcpStream) {
+pub(super) async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let farewell = async {
         stream.write_all(FULL).await?;
         stream.shutdown().await?;

@@ -9,6 +9,7 @@ mod answer;
 mod aside;
 mod attempts;
 mod bare;
+mod bound;
 mod budget;
 mod client;
 mod connect;
@@ -36,5 +37,6 @@ mod tls;
 mod upstream;
 
 pub use answer::{Action, Answer, Shortage, Trouble};
+pub use bound::Bound;
 pub use observer::{Deaf, Finished, Observer};
 pub use server::Server;

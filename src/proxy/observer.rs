@@ -3,10 +3,9 @@
 
 use super::answer::Trouble;
 use crate::admission::Ruling;
-use crate::config::Site;
+use crate::config::{ListenAddress, Site};
 use crate::engine::Report;
 use crate::reload::Generation;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub trait Observer: Send + Sync {
     fn upstream_failed(&self, site: &Site, reason: &'static str);
 
     /// There is one client connection more (1) or less (-1) on the listener that is configured as `listener`.
-    fn connections(&self, listener: SocketAddr, more: i64) {
+    fn connections(&self, listener: &ListenAddress, more: i64) {
         let _ = (listener, more);
     }
 

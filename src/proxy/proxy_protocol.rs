@@ -6,8 +6,7 @@
 use ppp::{HeaderResult, v1, v2};
 use std::io;
 use std::net::SocketAddr;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Reads the header and returns the addresses that it names: the client's and the one it connected to. `None`
 /// when it names none (`UNKNOWN`, `LOCAL`: the balancer's own health checks), so that the socket's count.
@@ -16,7 +15,9 @@ use tokio::net::TcpStream;
 ///
 /// When the connection ends, or does not begin with such a header: a listener that expects one accepts nothing
 /// else, since anything else could be a client that speaks for itself.
-pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Option<(SocketAddr, SocketAddr)>> {
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<(SocketAddr, SocketAddr)>> {
     let mut header = vec![0; 8];
     stream.read_exact(&mut header).await?;
     if header == V2_SIGNATURE {
@@ -95,7 +96,7 @@ const V1_MAX: usize = 107;
 mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     async fn given(bytes: &[u8]) -> (io::Result<Option<(SocketAddr, SocketAddr)>>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");

@@ -3,10 +3,9 @@
 use super::answer::Trouble;
 use super::observer::{Finished, Observer};
 use crate::admission::Ruling;
-use crate::config::{FailureOutcome, Site};
+use crate::config::{FailureOutcome, ListenAddress, Site};
 use crate::engine::Report;
 use crate::telemetry::{Completed, Mishap, Recorder, Tally, TurnedAway};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 impl Observer for Recorder {
@@ -48,7 +47,7 @@ impl Observer for Recorder {
         self.metrics().upstream_error(&site.name, reason);
     }
 
-    fn connections(&self, listener: SocketAddr, more: i64) {
+    fn connections(&self, listener: &ListenAddress, more: i64) {
         self.metrics().connections(&listener.to_string(), more);
     }
 

@@ -22,6 +22,7 @@ use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -62,6 +63,8 @@ pub(super) struct Replay {
     slack: Slack,
     /// None in a placeholder, and everything passes.
     gate: Option<Gate>,
+    /// Whether the body's turn has come.
+    is_sending: AtomicBool,
 }
 
 impl Replay {
@@ -93,6 +96,7 @@ impl Replay {
             patience,
             slack: Slack::new(limits),
             gate: Some(Gate::new(Arc::clone(exchange))),
+            is_sending: AtomicBool::new(false),
         };
         *session = ServerSession::new_custom(Box::new(replay));
     }
@@ -119,6 +123,7 @@ impl Replay {
             patience: Patience::default(),
             slack: Slack { left: DEFAULT_READ_TIMEOUT, most: DEFAULT_READ_TIMEOUT, rate: 1 },
             gate: None,
+            is_sending: AtomicBool::new(false),
         };
         *session = ServerSession::new_custom(Box::new(placeholder));
         taken
@@ -515,6 +520,12 @@ impl Session for Replay {
     }
 
     fn is_body_empty(&mut self) -> bool {
+        // Of an empty body pingora tells the upstream's half at once that it is over. An upstream that is near enough has
+        // agreed to the upgrade by then, and the word is taken for the end of the tunnel. Nobody misses it: when there is no
+        // upgrade, the end of the response ends that half as well.
+        if self.is_sending.load(Ordering::Relaxed) && self.inner.is_upgrade_req() {
+            return false;
+        }
         match &self.stored {
             Some(stored) if stored.is_complete => stored.bytes.is_empty(),
             _ => self.inner.is_body_empty(),
@@ -573,6 +584,8 @@ impl Session for Replay {
     }
 
     fn get_retry_buffer(&self) -> Option<Bytes> {
+        // Asked once, when the request's head has gone.
+        self.is_sending.store(true, Ordering::Relaxed);
         match &self.stored {
             // For an empty one pingora ends an HTTP/2 stream with its head, and must not be given more to send.
             Some(stored) => Some(stored.bytes.clone()).filter(|bytes| !bytes.is_empty()),

@@ -5,6 +5,7 @@
 //! shutdown waits for what is under way.
 
 use super::aside::Aside;
+use super::bound::{Accepted, Accepting, Bound};
 use super::budget::Budget;
 use super::connect::Dialler;
 use super::crowd::{self, Crowd};
@@ -17,9 +18,9 @@ use super::service::Service;
 use super::shadow::Shadows;
 use super::socket::Socket as BufferedSocket;
 use super::upstream::{self, Directory};
-use super::{health, http2, proxy_protocol, tls};
+use super::{health, http2, tls};
 use crate::admission::Admission;
-use crate::config::Listener;
+use crate::config::{ListenAddress, Listener};
 use crate::engine::World;
 use crate::reload::{Current, Generation};
 use pingora_core::listeners::tls::Acceptor;
@@ -36,7 +37,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -50,14 +51,14 @@ pub struct Server {
 
 /// A bound socket and how it is spoken to.
 struct Socket {
-    listener: std::net::TcpListener,
+    listener: Bound,
     /// As many as there may be connections.
     places: Arc<Semaphore>,
     /// Who has them.
     crowd: Arc<Crowd>,
     /// Places for those that are turned away with an answer.
     porch: Arc<Semaphore>,
-    address: SocketAddr,
+    address: ListenAddress,
     config: Listener,
     tls: Option<TlsState>,
 }
@@ -87,12 +88,12 @@ impl Server {
         world: Arc<dyn World>,
         observer: Arc<dyn Observer>,
         admission: Arc<Admission>,
-        mut bound: impl FnMut(SocketAddr) -> Option<std::net::TcpListener>,
+        mut bound: impl FnMut(&ListenAddress) -> Option<Bound>,
     ) -> io::Result<Self> {
         let generation = current.load_full();
         let mut sockets = Vec::new();
         for listener in &generation.config.listeners {
-            sockets.push(Socket::bind(listener, &generation, bound(listener.address))?);
+            sockets.push(Socket::bind(listener, &generation, bound(&listener.address))?);
         }
         let shadows = Shadows::new(Arc::clone(&world), Arc::clone(&observer));
         let shared = Arc::new(Shared {
@@ -139,13 +140,22 @@ impl Server {
     /// # Errors
     ///
     /// The operating system's.
-    pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, std::net::TcpListener)>> {
-        self.sockets.iter().map(|s| Ok((s.config.address, s.listener.try_clone()?))).collect()
+    pub fn sockets(&self) -> io::Result<Vec<(ListenAddress, Bound)>> {
+        self.sockets.iter().map(|s| Ok((s.config.address.clone(), s.listener.try_clone()?))).collect()
     }
 
-    /// The bound addresses, in the order of the configuration.
+    /// What is listened on, in the order of the configuration: port 0 has become another one.
+    pub fn listening(&self) -> Vec<ListenAddress> {
+        self.sockets.iter().map(|socket| socket.address.clone()).collect()
+    }
+
+    /// Those of [`Self::listening`] that are of the network.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().map(|socket| socket.address).collect()
+        let network = |address: &ListenAddress| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        };
+        self.sockets.iter().filter_map(|socket| network(&socket.address)).collect()
     }
 
     /// Serves on threads of its own until `shutdown` says `true` or its sender is gone. Then no connection is
@@ -178,7 +188,7 @@ impl Server {
         let pulse = tokio::spawn(pulse);
         let mut loops = JoinSet::new();
         for socket in self.sockets {
-            let listener = TcpListener::from_std(socket.listener.try_clone()?)?;
+            let listener = socket.listener.accepting()?;
             let door = Door {
                 proxy: Arc::clone(&self.proxy),
                 shared: Arc::clone(&self.shared),
@@ -205,18 +215,8 @@ impl Server {
 const LAST_TAPES: Duration = Duration::from_secs(5);
 
 impl Socket {
-    fn bind(
-        config: &Listener,
-        generation: &Generation,
-        bound: Option<std::net::TcpListener>,
-    ) -> io::Result<Self> {
-        let about = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", config.address));
-        // The standard library sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
-        let listener = match bound {
-            Some(listener) => listener,
-            None => std::net::TcpListener::bind(config.address).map_err(about)?,
-        };
-        listener.set_nonblocking(true)?;
+    fn bind(config: &Listener, generation: &Generation, bound: Option<Bound>) -> io::Result<Self> {
+        let listener = bound.map_or_else(|| Bound::bind(config), Ok)?;
         let tls = match &config.tls {
             Some(tls) => {
                 let acceptor = Acceptor::from_server_config(tls::acceptor(tls, config.http2)?);
@@ -226,8 +226,13 @@ impl Socket {
         };
         let places = Arc::new(Semaphore::new(config.max_connections.get()));
         let porch = Arc::new(Semaphore::new(crowd::TURNED_AWAY));
-        let (address, config, crowd) = (listener.local_addr()?, config.clone(), Arc::default());
-        Ok(Self { address, places, crowd, porch, listener, config, tls })
+        let crowd = Arc::default();
+        let address = match (&config.address, listener.address()) {
+            (ListenAddress::Tcp(_), Some(address)) => address,
+            // It is bound under another name and moved.
+            (configured, _) => configured.clone(),
+        };
+        Ok(Self { address, places, crowd, porch, listener, config: config.clone(), tls })
     }
 }
 
@@ -258,7 +263,7 @@ struct Door {
 
 impl Door {
     /// Accepts until the shutdown, and then waits for what it accepted.
-    async fn accept_all(self, listener: TcpListener) {
+    async fn accept_all(self, listener: Accepting) {
         let door = Arc::new(self);
         let mut shutdown = door.shutdown.clone();
         let mut connections = JoinSet::new();
@@ -296,8 +301,8 @@ impl Door {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
-        let listener = self.socket.config.address;
+    async fn serve(self: Arc<Self>, stream: Accepted, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        let listener = &self.socket.config.address;
         self.shared.observer.connections(listener, 1);
         if let Err(reason) = self.connection(stream, peer).await {
             self.shared.observer.connection_failed(reason);
@@ -306,31 +311,32 @@ impl Door {
     }
 
     /// What tells a client that there is no room; none where nobody can be told. TLS would cost more than it is worth.
-    fn turn_away(&self, stream: TcpStream) -> Option<impl Future<Output = ()> + Send + 'static> {
+    fn turn_away(&self, stream: Accepted) -> Option<impl Future<Output = ()> + Send + 'static> {
         let place = Arc::clone(&self.socket.porch).try_acquire_owned().ok()?;
         let is_readable = self.socket.tls.is_none();
         is_readable.then_some(async move {
-            crowd::turn_away(stream).await;
+            match stream {
+                Accepted::Tcp(stream) => crowd::turn_away(stream).await,
+                Accepted::Unix(stream) => crowd::turn_away(stream).await,
+            }
             drop(place);
         })
     }
 
-    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) -> Result<(), &'static str> {
-        let _ = stream.set_nodelay(true);
-        unacknowledged(&stream, self.shared.current.load().config.client.write_timeout);
-        let mut ends = Ends {
-            peer,
-            server: stream.local_addr().unwrap_or(self.socket.address),
-            secure: self.socket.config.tls.is_some(),
-            tls: None,
-        };
+    async fn connection(&self, mut stream: Accepted, peer: SocketAddr) -> Result<(), &'static str> {
+        stream.hurry();
+        if let Accepted::Tcp(stream) = &stream {
+            unacknowledged(stream, self.shared.current.load().config.client.write_timeout);
+        }
+        let secure = self.socket.config.tls.is_some();
+        let mut ends = Ends { peer, server: stream.server(secure), secure, tls: None };
         let generation = self.shared.current.load_full();
         let patience = generation.config.client.head_timeout;
         if self.socket.config.proxy_protocol {
             if !generation.config.trusts(peer.ip()) {
                 return Err("proxy_protocol_untrusted");
             }
-            match timeout(patience, proxy_protocol::read(&mut stream)).await {
+            match timeout(patience, stream.proxied()).await {
                 Ok(Ok(Some((client, server)))) => (ends.peer, ends.server) = (client, server),
                 Ok(Ok(None)) => {}
                 Ok(Err(_)) => return Err("proxy_protocol"),

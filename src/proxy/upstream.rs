@@ -49,10 +49,17 @@ impl Directory {
         is_upgrade: bool,
         turn: usize,
     ) -> Result<HttpPeer, Trouble> {
-        let addresses = self.addresses(upstream).await?;
-        let address = self.one_of(&addresses, turn).ok_or(Trouble::UpstreamName)?;
         let sni = upstream.tls.as_ref().map_or_else(String::new, |tls| tls.sni.clone());
-        let mut peer = HttpPeer::new(address, upstream.tls.is_some(), sni);
+        let mut peer = match upstream.socket() {
+            Some(path) => {
+                HttpPeer::new_uds(path, upstream.tls.is_some(), sni).map_err(|_| Trouble::UpstreamName)?
+            }
+            None => {
+                let addresses = self.addresses(upstream).await?;
+                let address = self.one_of(&addresses, turn).ok_or(Trouble::UpstreamName)?;
+                HttpPeer::new(address, upstream.tls.is_some(), sni)
+            }
+        };
         if let Some(identity) = upstream.tls.as_ref().and_then(|tls| tls.identity.as_ref()) {
             peer.client_cert_key = Some(self.identity(identity)?);
         }

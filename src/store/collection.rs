@@ -1,6 +1,8 @@
 //! One persistent collection: members that expire and decay.
 
+use super::joint::Whole;
 use crate::engine::CollectionChange;
+use crate::limits::CLOCK_SKEW;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +13,10 @@ pub(super) struct Collection {
     bytes: usize,
     /// When it ends unless it is changed before.
     ends: Option<SystemTime>,
+    /// When it was changed last.
+    touched: Option<SystemTime>,
+    /// The connection over which a shared store was asked about it last; 0 before.
+    agreed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -22,8 +28,8 @@ struct Member {
     decayed: Option<SystemTime>,
 }
 
-/// Members of one collection. Names come from rule text, but macros may put anything into them.
-const MEMBERS: usize = 1_024;
+/// Members of one collection, in a shared store as well. Names come from rule text, but macros may put anything into them.
+pub(super) const MEMBERS: usize = 1_024;
 /// Bytes of a member's value; longer ones are cut.
 const VALUE_BYTES: usize = 16_384;
 /// Bytes of a member's name; longer ones are not kept.
@@ -37,9 +43,10 @@ impl Collection {
         self.bytes
     }
 
-    /// Whether it was idle for too long.
+    /// Whether it was idle for too long; or the clock has been set back so far that its members would never expire.
     pub(super) fn is_over(&self, now: SystemTime) -> bool {
         self.ends.is_some_and(|ends| ends <= now)
+            || self.touched.is_some_and(|touched| touched > now + CLOCK_SKEW)
     }
 
     /// Members with a value whose time has not passed.
@@ -48,9 +55,35 @@ impl Collection {
         live.filter_map(|(name, m)| Some((name.clone(), m.value.clone()?))).collect()
     }
 
+    /// Takes what a shared store has, as it was told over connection `epoch`, in the place of what is known here.
+    pub(super) fn replace(&mut self, whole: &Whole, epoch: u64, now: SystemTime) {
+        self.members.clear();
+        self.bytes = 0;
+        for held in &whole.members {
+            self.put(held.name.clone(), held.value.clone(), now);
+            if let Some(member) = self.members.get_mut(&held.name) {
+                member.expires = held.left.and_then(|left| now.checked_add(left));
+            }
+        }
+        self.ends = now.checked_add(whole.left);
+        self.touched = Some(now);
+        self.agreed = epoch;
+    }
+
+    /// Notes that a shared store knows what is known here; gives the connection over which it was asked last.
+    pub(super) fn agree(&mut self, epoch: u64) -> u64 {
+        std::mem::replace(&mut self.agreed, epoch)
+    }
+
+    /// How long it lives without another change.
+    pub(super) fn left(&self, now: SystemTime) -> Duration {
+        self.ends.and_then(|ends| ends.duration_since(now).ok()).unwrap_or_default()
+    }
+
     /// Applies one change. `timeout` is how long it lives without another one.
     pub(super) fn apply(&mut self, change: CollectionChange, now: SystemTime, timeout: Duration) {
         self.ends = now.checked_add(timeout);
+        self.touched = Some(now);
         let (CollectionChange::Set(name, _)
         | CollectionChange::Add(name, _)
         | CollectionChange::Unset(name)
@@ -192,6 +225,18 @@ mod tests {
         assert_eq!(shown(&c, at(10)), "stays=1");
         c.apply(CollectionChange::Add("late".into(), 1), at(11), HOUR);
         assert_eq!(shown(&c, at(1_000)), "late=1 stays=1", "a new value has no old expiry");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nothing_for_ever() {
+        let mut c = Collection::default();
+        let year = 365 * 86_400;
+        c.apply(set("blocked", "1"), at(year), HOUR);
+        c.apply(CollectionChange::Expire("blocked".into(), Duration::from_secs(60)), at(year), HOUR);
+        assert!(!c.is_over(at(year - 200)) && c.is_over(at(0)));
+        // And what decays by time does not where there was none.
+        c.apply(CollectionChange::Deprecate("blocked".into(), 1, Duration::from_secs(1)), at(0), HOUR);
+        assert_eq!(shown(&c, at(0)), "blocked=1");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! bound those go that were used longest ago. Shards keep unrelated transactions from waiting for each other.
 
 use super::collection::Collection;
+use super::joint::Whole;
 use crate::engine::{CollectionChange, Collections};
 use lru::LruCache;
 use std::collections::BTreeMap;
@@ -95,6 +96,55 @@ impl MemoryStore {
         usage
     }
 
+    /// Takes what a shared store has of a collection, as it was told over connection `epoch`.
+    pub(super) fn replace(
+        &self,
+        collection: &str,
+        app: &str,
+        key: &[u8],
+        epoch: u64,
+        whole: &Whole,
+        now: SystemTime,
+    ) {
+        let key = self.key(collection, app, key);
+        self.change(key, now, |entry| entry.replace(whole, epoch, now));
+    }
+
+    /// Notes that a shared store knows what is known here; gives the connection over which it was asked last, 0 when it
+    /// never was.
+    pub(super) fn agreed(&self, collection: &str, app: &str, key: &[u8], epoch: u64) -> u64 {
+        let key = self.key(collection, app, key);
+        self.shard(&key).entries.get_mut(&key).map_or(0, |entry| entry.agree(epoch))
+    }
+
+    /// How long a collection lives without another change.
+    pub(super) fn left(&self, collection: &str, app: &str, key: &[u8], now: SystemTime) -> Duration {
+        let key = self.key(collection, app, key);
+        self.shard(&key).entries.get(&key).map_or(Duration::ZERO, |entry| entry.left(now))
+    }
+
+    /// Changes a collection, which is made if need be, and keeps the bounds.
+    fn change(&self, key: Key, now: SystemTime, apply: impl FnOnce(&mut Collection)) {
+        let mut guard = self.shard(&key);
+        let shard = &mut *guard;
+        let weight = key.bytes();
+        let mut grown = 0;
+        if !shard.entries.contains(&key) {
+            grown = weight;
+        }
+        let entry = shard.entries.get_or_insert_mut(key, Collection::default);
+        let before = entry.bytes();
+        if entry.is_over(now) {
+            *entry = Collection::default();
+        }
+        apply(entry);
+        let after = entry.bytes();
+        shard.bytes = (shard.bytes + grown + after).saturating_sub(before);
+        let evictions = shard.trim(now);
+        drop(guard);
+        self.evictions.fetch_add(evictions, Ordering::Relaxed);
+    }
+
     fn key(&self, collection: &str, app: &str, key: &[u8]) -> Key {
         let key = match key.get(..KEY_BYTES) {
             Some(start) if start.len() < key.len() => {
@@ -163,24 +213,7 @@ impl Collections for MemoryStore {
         timeout: Duration,
     ) {
         let key = self.key(collection, app, key);
-        let mut guard = self.shard(&key);
-        let shard = &mut *guard;
-        let weight = key.bytes();
-        let mut grown = 0;
-        if !shard.entries.contains(&key) {
-            grown = weight;
-        }
-        let entry = shard.entries.get_or_insert_mut(key, Collection::default);
-        let before = entry.bytes();
-        if entry.is_over(now) {
-            *entry = Collection::default();
-        }
-        entry.apply(change, now, timeout);
-        let after = entry.bytes();
-        shard.bytes = (shard.bytes + grown + after).saturating_sub(before);
-        let evictions = shard.trim(now);
-        drop(guard);
-        self.evictions.fetch_add(evictions, Ordering::Relaxed);
+        self.change(key, now, |entry| entry.apply(change, now, timeout));
     }
 }
 

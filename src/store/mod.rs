@@ -4,6 +4,7 @@
 //! It must not know rules or requests: it is given names, keys and changes.
 
 mod collection;
+mod joint;
 mod link;
 mod memory;
 mod resolver;
@@ -11,6 +12,7 @@ mod script;
 mod shared;
 mod world;
 
+pub use joint::JointCollections;
 pub use memory::{MemoryStore, Usage};
 pub use shared::{Charge, Charged, SharedStore, digest};
 pub use world::ServerWorld;

@@ -5,13 +5,16 @@
 //! anew until that succeeds, and looks after one that nobody uses. Three answers in a row that come too late, or an
 //! error of the connection, count as gone.
 
+use super::joint::Whole;
 use super::link;
 use super::script::{self, Scripts};
 use crate::config::Redis;
+use crate::engine::CollectionChange;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -138,6 +141,39 @@ impl SharedStore {
     pub async fn score(&self, key: &str, points: u64, period: Duration, threshold: u64) -> Option<bool> {
         let script = self.scripts.score(key, points, period, threshold);
         self.ask_patiently(|mut link| async move { script.invoke_async(&mut link).await }).await
+    }
+
+    /// How long a request waits for an answer.
+    pub(super) fn patience(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    /// A persistent collection, by a name that tells nothing of its key. None when there is no answer in time.
+    pub(super) async fn collection(&self, name: &str) -> Option<Whole> {
+        let key = self.key("collection", name);
+        let script = self.scripts.open(&key);
+        let answer = self.ask(|mut link| async move { script.invoke_async(&mut link).await }).await?;
+        Some(script::whole(answer))
+    }
+
+    /// Changes a persistent collection, behind the request.
+    pub(super) fn change(self: &Arc<Self>, name: &str, change: CollectionChange, timeout: Duration) {
+        let (store, key) = (Arc::clone(self), self.key("collection", name));
+        self.aside(async move {
+            let script = store.scripts.change(&key, change, timeout);
+            let _: Option<u64> =
+                store.ask_patiently(|mut link| async move { script.invoke_async(&mut link).await }).await;
+        });
+    }
+
+    /// Tells the store a persistent collection, unless it has one of this name.
+    pub(super) fn seed(self: &Arc<Self>, name: &str, members: &BTreeMap<String, Vec<u8>>, timeout: Duration) {
+        let (store, key, members) = (Arc::clone(self), self.key("collection", name), members.clone());
+        self.aside(async move {
+            let script = store.scripts.seed(&key, &members, timeout);
+            let _: Option<u64> =
+                store.ask_patiently(|mut link| async move { script.invoke_async(&mut link).await }).await;
+        });
     }
 
     /// A request was decided without this store, since it is gone.
@@ -279,7 +315,9 @@ impl SharedStore {
             self.runtime.spawn(driver);
             // Only who answers is there: a stopped server still takes connections.
             let pong: RedisResult<String> = redis::cmd("PING").query_async(&mut connection).await;
-            pong.map(|_| connection).map_err(|error| link::describe(&error))
+            pong.map_err(|error| link::describe(&error))?;
+            self.scripts.load(&mut connection).await.map_err(|error| link::describe(&error))?;
+            Ok::<_, String>(connection)
         };
         let connection = timeout(PATIENCE, attempt).await.map_err(|_| "no answer in time".to_owned())??;
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;

@@ -1,6 +1,5 @@
 //! The engine's outside, as a server has it.
 
-use super::MemoryStore;
 use super::resolver::Resolver;
 use crate::engine::{Collections, World};
 use std::collections::hash_map::RandomState;
@@ -15,7 +14,7 @@ use std::time::{Instant, SystemTime};
 /// Names (`@rbl`) are looked up beside requests: one that has not been asked before has no answer yet. Addresses are
 /// not turned into names, so that `REMOTE_HOST` is an address.
 pub struct ServerWorld {
-    collections: Arc<MemoryStore>,
+    collections: Arc<dyn Collections>,
     /// Keyed by the operating system's random source.
     random: RandomState,
     drawn: AtomicU64,
@@ -25,7 +24,7 @@ pub struct ServerWorld {
 
 impl ServerWorld {
     /// A world over `collections`.
-    pub fn new(collections: Arc<MemoryStore>) -> Self {
+    pub fn new(collections: Arc<dyn Collections>) -> Self {
         Self {
             collections,
             random: RandomState::new(),
@@ -66,6 +65,7 @@ impl World for ServerWorld {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::MemoryStore;
     use std::collections::HashSet;
 
     #[test]

@@ -233,7 +233,8 @@ metrics! {
         [("cause", "`timeout`, `connection`, `command`, or `overflow` when too much waits for it")],
         "What the shared store failed to do.";
     shared_fallbacks: IntCounterVec = Kind::Counter, "portcullis_shared_store_fallbacks_total", [],
-        "Requests whose rate limits were decided by this instance alone, since the shared store gave no answer in time.";
+        "Times that rate limits were decided, or persistent collections opened, by this instance alone, since the shared \
+         store gave no answer in time.";
     admin_changes: IntCounterVec = Kind::Counter, "portcullis_admin_changes_total",
         [("action", "`sign in`, `sign out`, `reload`, `promote`, `lift bans`, or `access` for a call with a wrong token"),
          ("result", "`success`, `unchanged`, `failed`, `refused`, or `limited` when it came too fast")],

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's broken assumption is its failure")]
 
 pub mod authority;
+pub mod binary;
 pub mod browser;
 pub mod client;
 pub mod frames;

@@ -69,7 +69,6 @@ fn recorded(args: &ExplainArgs, id: &str) -> Result<String, String> {
 
 /// Asks the running instance.
 fn ask(args: &ExplainArgs, address: &str, token: Option<String>, id: &str) -> Result<String, String> {
-    let token = token.or_else(|| std::env::var("PORTCULLIS_ADMIN_TOKEN").ok());
     let id = source::encode(id.as_bytes());
     let flag = |on: bool, name: &str| if on { format!("&{name}=1") } else { String::new() };
     let path = format!(

@@ -1,0 +1,135 @@
+//! The real binary, with a configuration in a directory of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// What its admin listener wants to be told.
+pub const TOKEN: &str = "0123456789abcdef";
+
+/// `portcullis run`; it is killed when this is dropped.
+pub struct Binary {
+    pub directory: tempfile::TempDir,
+    process: Child,
+    said: Receiver<String>,
+    /// Lines that were read while others were looked for.
+    told: Vec<String>,
+    /// What it listens on, in the order of the configuration.
+    pub listening: Vec<String>,
+    pub admin: SocketAddr,
+}
+
+impl Binary {
+    /// Starts it with `configuration` beside `files`. There has to be an admin listener.
+    pub fn start(files: &[(&str, &str)], configuration: &str) -> Self {
+        Self::start_with(files, configuration, |command| command)
+    }
+
+    /// The same, with a `change` of the command, such as variables of its environment.
+    pub fn start_with(
+        files: &[(&str, &str)],
+        configuration: &str,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        let path = directory.path().join("portcullis.yaml");
+        fs::write(&path, configuration).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["run", "-c"]).arg(&path).stderr(Stdio::piped()).current_dir(directory.path());
+        let mut process = change(&mut command).spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (tell, said) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let any = "127.0.0.1:1".parse().unwrap();
+        let mut binary =
+            Self { directory, process, said, told: Vec::new(), listening: Vec::new(), admin: any };
+        let admin = binary.says("admin on http://");
+        binary.admin = admin.parse().unwrap();
+        let listening = binary.told.iter().filter_map(|line| line.strip_prefix("listening on "));
+        binary.listening = listening.map(str::to_owned).collect();
+        binary
+    }
+
+    /// The first listener's address.
+    pub fn address(&self) -> SocketAddr {
+        self.listening[0].parse().unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Waits for a line with `what`; gives what follows it.
+    pub fn says(&mut self, what: &str) -> String {
+        loop {
+            let line = self.said.recv_timeout(Duration::from_secs(30));
+            let line = line.unwrap_or_else(|_| panic!("{what}: {:#?}", self.told));
+            self.told.push(line.clone());
+            if let Some((_, rest)) = line.split_once(what) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// Everything it has said so far.
+    pub fn log(&mut self) -> String {
+        self.told.extend(self.said.try_iter());
+        self.told.join("\n")
+    }
+
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Asks the admin listener.
+    pub fn ask(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let admin = self.admin;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {TOKEN}\r\n");
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned()
+    }
+
+    /// The value of a series, 0 when there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.ask("/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Waits for something.
+    pub fn wait(&self, what: &str, mut is_due: impl FnMut(&Self) -> bool) {
+        let began = Instant::now();
+        while !is_due(self) {
+            assert!(began.elapsed() < Duration::from_secs(20), "{what} does not come");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it in good order.
+    pub fn end(&mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
