@@ -71,7 +71,7 @@ impl Plant {
         let site = |name: &str, settings: &str, upstreams: &str| {
             format!(
                 "  - name: {name}\n    hosts: {name}.test\n    upstreams: [{upstreams}]\n    rules: [{rules}]\n    \
-                 directives: |\n      SecRuleEngine On\n      SecRequestBodyAccess On\n      SecResponseBodyAccess On\n      \
+                 overload: {{wait: 30s}}\n    directives: |\n      SecRuleEngine On\n      SecRequestBodyAccess On\n      SecResponseBodyAccess On\n      \
                  SecResponseBodyMimeType text/html\n      SecAuditEngine RelevantOnly\n      \
                  SecAction \"id:901,phase:1,pass,nolog,msg:'VERSION',initcol:ip=%{{REMOTE_ADDR}},setvar:ip.seen=+1\"\n\
                  {settings}"
