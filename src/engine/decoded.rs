@@ -26,7 +26,7 @@ impl Transaction {
             step.map_or(Decodes::Nothing, |step| step.transform.row().decodes)
         };
         let is_long = self.values.get(at.raw).len() > limits::DECODED_VALUE_BYTES;
-        if at.count || is_long || chain.iter().all(|column| matches!(decodes(column), Decodes::Nothing)) {
+        if at.count || is_long || !self.is_decoded(ruleset, at.raw, chain, decodes) {
             return Vec::new();
         }
         let seen = self.values.get(value).to_vec();
@@ -70,6 +70,21 @@ impl Transaction {
             text = after;
         }
         layers
+    }
+
+    /// Whether a step of `chain` that decodes changes the value on its way. The results are known already.
+    fn is_decoded(
+        &mut self,
+        ruleset: &Ruleset,
+        raw: ValueId,
+        chain: &[u8],
+        decodes: impl Fn(&u8) -> Decodes,
+    ) -> bool {
+        let mut last = raw;
+        chain.iter().any(|column| {
+            last = self.values.step(ruleset, last, *column);
+            self.values.changed && !matches!(decodes(column), Decodes::Nothing)
+        })
     }
 }
 
