@@ -5,9 +5,9 @@
 mod support;
 
 use arc_swap::ArcSwap;
-use portcullis::config::{Failure, FailureOutcome, FailurePolicy};
-use portcullis::engine::{CollectionChange, Collections, EventKind, World};
-use portcullis::proxy::{Action, Observer, Server, Shortage, Trouble};
+use portcullis::config::{Failure, FailureOutcome, FailurePolicy, Listener, Site};
+use portcullis::engine::{CollectionChange, Collections, EventKind, NoWorld, World};
+use portcullis::proxy::{Action, Finished, Observer, Server, Shortage, Trouble};
 use portcullis::reload::Current;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use support::client::{Client, get, post};
+use support::http2::{self, Identity};
 use support::origin::{Origin, respond};
-use support::server::{Portcullis, Setup, Witness};
+use support::server::{Portcullis, Setup, Witness, with_tls};
 use tokio::sync::watch;
 
 /// A world whose collections panic while it is told to.
@@ -88,6 +89,64 @@ fn a_panic_ends_one_transaction_as_the_site_says() {
             thread.join().expect("no panic").expect("a good end");
         }
     }
+}
+
+/// Panics when it hears of a request for `/boom`.
+struct Fragile(Arc<Witness>);
+
+impl Observer for Fragile {
+    fn finished(&self, finished: Finished) {
+        assert!(finished.report.request.uri != b"/boom", "an observer that breaks");
+        self.0.finished(finished);
+    }
+
+    fn upstream_failed(&self, site: &Site, reason: &'static str) {
+        self.0.upstream_failed(site, reason);
+    }
+
+    fn connection_failed(&self, reason: &'static str) {
+        self.0.connection_failed(reason);
+    }
+}
+
+/// Outside of the engine, where there is no fail mode: the connection, or stream, ends, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_elsewhere_ends_one_connection_and_is_counted() {
+    let (origin, identity) = (Origin::echo(), Identity::new(&["a.test"]));
+    let setup = Setup::new(origin.address, "SecRuleEngine On\nSecAuditEngine On").config(|c| {
+        c.listeners.push(Listener {
+            address: "127.0.0.2:0".parse().expect("an address"),
+            ..with_tls(identity.listener())
+        })
+    });
+    let current: Current = Arc::new(ArcSwap::from_pointee(setup.generation(1)));
+    let witness = Arc::new(Witness::default());
+    let observer: Arc<dyn Observer> = Arc::new(Fragile(Arc::clone(&witness)));
+    let server = Server::bind(current, Arc::new(NoWorld), observer).expect("a server");
+    let [plain, tls] = server.addresses()[..] else { panic!("two listeners") };
+    let (stop, stopped) = watch::channel(false);
+    let thread = std::thread::spawn(move || server.run(NonZeroUsize::new(1), stopped));
+
+    tokio::task::block_in_place(|| {
+        let mut client = Client::connect(plain);
+        client.send([get("/boom"), get("/boom")].concat());
+        // The answer may have gone before that; the second request has none.
+        let _ = client.read();
+        assert!(client.is_closed());
+        assert_eq!(witness.connection_failures(1), ["panic"]);
+        assert_eq!(support::client::exchange(plain, get("/")).status, 200);
+    });
+
+    let mut client = http2::connect(tls, &identity).await;
+    let head = |path: &str| http::Request::get(format!("https://a.test{path}")).body(()).expect("a request");
+    let _ = http2::send(&mut client, head("/boom"), b"", 1).await;
+    tokio::task::block_in_place(|| assert_eq!(witness.connection_failures(2), ["panic"; 2]));
+    // Its other streams go on.
+    let response = http2::send(&mut client, head("/"), b"", 1).await.expect("a response");
+    assert_eq!(response.status(), 200);
+    stop.send_replace(true);
+    drop(client);
+    thread.join().expect("no panic").expect("a good end");
 }
 
 #[test]

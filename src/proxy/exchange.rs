@@ -28,6 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use tokio::task::JoinError;
 
 /// What all requests share.
 pub(super) struct Shared {
@@ -47,6 +48,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// A task of a connection or a stream has ended. One that panicked was the last of its connection, and of nothing else:
+    /// the panic hook has told what it was.
+    pub(super) fn ended(&self, task: &Result<(), JoinError>) {
+        if task.as_ref().is_err_and(JoinError::is_panic) {
+            self.observer.connection_failed("panic");
+        }
+    }
+
     /// Whether the server ends.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)

@@ -76,7 +76,10 @@ pub(super) async fn serve(
             }
             () = meter.alarmed() => continue,
             accepted = next(&mut connection, &digest, streams.len() < MAX_TASKS) => accepted,
-            Some(_) = streams.join_next(), if !streams.is_empty() => continue,
+            Some(ended) = streams.join_next(), if !streams.is_empty() => {
+                shared.ended(&ended);
+                continue;
+            }
             () = sleep_until(late.unwrap_or_else(tokio::time::Instant::now)), if late.is_some() => {
                 if meter.head_since() == head_since {
                     break Err("http2_head_timeout");
@@ -121,7 +124,9 @@ pub(super) async fn serve(
     }
     // What streams still write finds nobody, and they end.
     drop(connection);
-    while streams.join_next().await.is_some() {}
+    while let Some(ended) = streams.join_next().await {
+        shared.ended(&ended);
+    }
     end
 }
 

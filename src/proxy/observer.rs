@@ -55,7 +55,8 @@ pub trait Observer: Send + Sync {
         let _ = lag;
     }
 
-    /// A connection ended before it brought a request: TLS handshake, PROXY protocol, unreadable HTTP/2.
+    /// A connection did not begin or end in good order: TLS handshake, PROXY protocol, no room, HTTP/2 that is broken or
+    /// abused, a panic.
     fn connection_failed(&self, reason: &'static str);
 }
 

@@ -273,7 +273,10 @@ impl Door {
                 _ = shutdown.wait_for(|stop| *stop) => break,
                 accepted = listener.accept() => accepted,
                 // Collects what has ended, so that the set does not grow.
-                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                    door.shared.ended(&ended);
+                    continue;
+                }
             };
             match accepted {
                 Ok((stream, peer)) => match Arc::clone(&door.socket.places).try_acquire_owned() {
@@ -298,16 +301,16 @@ impl Door {
             }
         }
         drop(listener);
-        while connections.join_next().await.is_some() {}
+        while let Some(ended) = connections.join_next().await {
+            door.shared.ended(&ended);
+        }
     }
 
     async fn serve(self: Arc<Self>, stream: Accepted, peer: SocketAddr, _place: OwnedSemaphorePermit) {
-        let listener = &self.socket.config.address;
-        self.shared.observer.connections(listener, 1);
+        let _counted = Counted::new(&self.shared, &self.socket.config.address);
         if let Err(reason) = self.connection(stream, peer).await {
             self.shared.observer.connection_failed(reason);
         }
-        self.shared.observer.connections(listener, -1);
     }
 
     /// What tells a client that there is no room; none where nobody can be told. TLS would cost more than it is worth.
@@ -387,6 +390,25 @@ impl Door {
             front::serve(&self.proxy, &self.shared, stream, ends, &self.shutdown).await;
             Ok(())
         }
+    }
+}
+
+/// A connection among those that are open, until it is dropped.
+struct Counted<'a> {
+    shared: &'a Shared,
+    listener: &'a ListenAddress,
+}
+
+impl<'a> Counted<'a> {
+    fn new(shared: &'a Shared, listener: &'a ListenAddress) -> Self {
+        shared.observer.connections(listener, 1);
+        Self { shared, listener }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.shared.observer.connections(self.listener, -1);
     }
 }
 

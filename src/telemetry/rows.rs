@@ -165,7 +165,8 @@ metrics! {
         [("listener", "a listener's address in the configuration")], "Client connections.";
     connections_failed: IntCounterVec = Kind::Counter, "portcullis_failed_connections_total",
         [("reason", "a fixed name of the reason")],
-        "Client connections that ended before they brought a request: TLS, PROXY protocol, broken HTTP/2.";
+        "Client connections that did not begin or end in good order: TLS, PROXY protocol, no room, HTTP/2 that is broken or \
+         abused, a panic.";
     reloads: IntCounterVec = Kind::Counter, "portcullis_reloads_total",
         [("result", "`success`, `refused`, `unchanged`")],
         "Attempts at loading a new generation. A refused one leaves the old one at work.";
