@@ -97,7 +97,7 @@ struct Fragile(Arc<Witness>);
 impl Observer for Fragile {
     fn finished(&self, finished: Finished) {
         assert!(finished.report.request.uri != b"/boom", "an observer that breaks");
-        self.0.finished(finished);
+        Observer::finished(&*self.0, finished);
     }
 
     fn upstream_failed(&self, site: &Site, reason: &'static str) {
@@ -115,7 +115,7 @@ async fn a_panic_elsewhere_ends_one_connection_and_is_counted() {
     let (origin, identity) = (Origin::echo(), Identity::new(&["a.test"]));
     let setup = Setup::new(origin.address, "SecRuleEngine On\nSecAuditEngine On").config(|c| {
         c.listeners.push(Listener {
-            address: "127.0.0.2:0".parse().expect("an address"),
+            address: std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into(),
             ..with_tls(identity.listener())
         })
     });
