@@ -117,7 +117,7 @@ async fn a_panic_elsewhere_ends_one_connection_and_is_counted() {
         c.listeners.push(Listener {
             address: std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into(),
             ..with_tls(identity.listener())
-        })
+        });
     });
     let current: Current = Arc::new(ArcSwap::from_pointee(setup.generation(1)));
     let witness = Arc::new(Witness::default());
