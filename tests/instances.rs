@@ -265,8 +265,11 @@ fn persistent_collections_are_joint_as_well() {
     fresh.wait_for_store(false);
     redis.freeze(false);
     fresh.wait_for_store(true);
-    let log = fresh.log();
-    assert!(log.contains("the shared store is gone") && log.contains("the shared store is there"), "{log}");
+    let mut log = String::new();
+    wait(|| {
+        log += &fresh.log();
+        log.contains("the shared store is gone") && log.contains("the shared store is there")
+    });
 }
 
 #[test]
