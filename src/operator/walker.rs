@@ -70,7 +70,8 @@ impl Walker {
 
     /// The first match, or any when it is enough that there is one.
     fn walk(&self, input: &[u8], from: usize, any: bool) -> Result<Option<Range<usize>>, Unknown> {
-        if !(self.is_choosy && input.len() >= LONG) && !is_noise(input) {
+        let is_worth_it = self.is_choosy && input.len() >= LONG || is_noise(input);
+        if !is_worth_it {
             return Err(Unknown);
         }
         let mut cache = self.caches.get();
