@@ -8,7 +8,7 @@ use super::BuildError;
 use super::pattern::{Dialect, Refusal, translate};
 use super::registry::Capture;
 use super::simple::Simple;
-use super::walker::Walker;
+use super::walker::{self, Walker};
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::prefilter::Prefilter;
@@ -149,7 +149,7 @@ impl Program {
             Engine::Linear { find, line_start, simple: None, walker, hir, .. }
                 if !line_start || !input.ends_with(b"\n") =>
             {
-                let told = walker_of(walker, hir).map(|walker| walker.is_match(input));
+                let told = walker_of(walker, hir, input).map(|walker| walker.is_match(input));
                 Ok(told.and_then(Result::ok).unwrap_or_else(|| find.is_match(input)))
             }
             _ => self.find(input, 0).map(|found| found.is_some()),
@@ -166,7 +166,7 @@ impl Program {
                 Ok(simple.find(input))
             }
             Engine::Linear { find, line_start, walker, hir, .. } => {
-                let told = walker_of(walker, hir).map(|walker| walker.find(input, from));
+                let told = walker_of(walker, hir, input).map(|walker| walker.find(input, from));
                 let found = told.and_then(Result::ok).unwrap_or_else(|| {
                     find.search(&Input::new(input).span(from..input.len())).map(|m| m.range())
                 });
@@ -248,8 +248,16 @@ fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, hir: &Hir) -> Option<&'a
 }
 
 /// The pattern's walker, if it is worth one.
-fn walker_of<'a>(lazy: &'a Option<Box<OnceLock<Option<Walker>>>>, hir: &Hir) -> Option<&'a Walker> {
-    lazy.as_ref()?.get_or_init(|| Walker::new(hir, LINEAR_SIZE)).as_ref()
+fn walker_of<'a>(
+    lazy: &'a Option<Box<OnceLock<Option<Walker>>>>,
+    hir: &Hir,
+    input: &[u8],
+) -> Option<&'a Walker> {
+    // Made for inputs that are walked through only.
+    lazy.as_ref()
+        .filter(|_| walker::may_be_walked(input))?
+        .get_or_init(|| Walker::new(hir, LINEAR_SIZE))
+        .as_ref()
 }
 
 fn parse(text: &str) -> Result<Hir, BuildError> {
