@@ -102,17 +102,19 @@ fn what_is_admitted_is_served_in_time_while_the_rest_is_shed() {
     let wait = Duration::from_millis(100);
     let server = Setup::new(origin.address, &slow_rules("On")).site(|s| s.overload = bounds(wait, 0)).start();
     let mut all = Vec::new();
-    for _ in 0..3 {
+    // How many are shed depends on how soon clients come to connect: on a busy machine it takes more of them.
+    let mut rushes = 0;
+    while rushes < 3 || rushes < 12 && of(&all, 503).len() <= clients {
         all.extend(rush(&server, &request, clients));
+        rushes += 1;
     }
     let (served, shed) = (of(&all, 200), of(&all, 503));
-    assert_eq!(served.len() + shed.len(), 3 * clients);
-    // How many it are depends on how soon clients come to connect.
-    assert!(!served.is_empty() && shed.len() >= clients / 5, "{} served, {} shed", served.len(), shed.len());
+    assert_eq!(served.len() + shed.len(), rushes * clients);
+    assert!(!served.is_empty() && shed.len() > clients, "{} served, {} shed", served.len(), shed.len());
     are_told(&shed);
     let with = median(&served);
-    assert!(with < without, "admitted: {with:?}, all together without a policy: {without:?}");
-    let finished = server.seen.finished(3 * clients);
+    assert!(with < without / 2, "admitted: {with:?}, all together without a policy: {without:?}");
+    let finished = server.seen.finished(rushes * clients);
     assert_eq!(shortages(&finished), vec![(Shortage::Processors, false); shed.len()]);
     // It is over with the rush.
     std::thread::sleep(Duration::from_millis(500));

@@ -1,6 +1,6 @@
 //! Network addresses: `@ipMatch` and its kin, `@rbl`.
 
-use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use ip_network::IpNetwork;
 use ip_network_table::IpNetworkTable;
 use std::fmt;
@@ -186,10 +186,7 @@ impl Operator for BlockList {
         if name.len() > MAX_HOST || lookup.resolve(&name).is_none_or(|answers| answers.is_empty()) {
             return Outcome::NoMatch;
         }
-        if found.want_captures {
-            found.captures.push(Capture::Input(0..input.len()));
-        }
-        found.matched = Some(0..input.len());
+        found.whole(0..input.len());
         Outcome::Match
     }
 

@@ -51,10 +51,7 @@ impl Operator for Xss {
         if !may_be_xss(input) || !is_xss(input) && !spaced(input).is_some_and(|text| is_xss(&text)) {
             return Outcome::NoMatch;
         }
-        if found.want_captures {
-            found.captures.push(Capture::Input(0..input.len()));
-        }
-        found.matched = Some(0..input.len());
+        found.whole(0..input.len());
         Outcome::Match
     }
 

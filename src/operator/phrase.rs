@@ -3,7 +3,7 @@
 //! All phrases are sought in one pass; what ends first is the match. High bytes are compared as they are
 //! (ModSecurity v3 never finds a phrase that holds one, because it compares signed with unsigned values).
 
-use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::Arc;
 
@@ -16,10 +16,7 @@ struct Phrases {
 impl Operator for Phrases {
     fn evaluate(&self, input: &[u8], _: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {
         let Some(at) = self.automaton.find(input).map(|m| m.range()) else { return Outcome::NoMatch };
-        if found.want_captures {
-            found.captures.push(Capture::Input(at.clone()));
-        }
-        found.matched = Some(at);
+        found.whole(at);
         Outcome::Match
     }
 

@@ -147,6 +147,14 @@ pub struct Found {
 }
 
 impl Found {
+    /// Notes that `range` of the input matched, as a whole.
+    pub(super) fn whole(&mut self, range: Range<usize>) {
+        if self.want_captures {
+            self.captures.push(Capture::Input(range.clone()));
+        }
+        self.matched = Some(range);
+    }
+
     /// Forgets what was found, keeps what is wanted.
     pub fn clear(&mut self) {
         self.captures.clear();

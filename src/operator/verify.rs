@@ -5,7 +5,7 @@
 //! each search sees what stands before it, so that `^` and `\b` mean what they say.
 
 use super::program::{Exceeded, Program};
-use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -72,10 +72,7 @@ impl Operator for Verify {
             Err(Exceeded) => Outcome::Exceeded,
             Ok(None) => Outcome::NoMatch,
             Ok(Some(range)) => {
-                if found.want_captures {
-                    found.captures.push(Capture::Input(range.clone()));
-                }
-                found.matched = Some(range);
+                found.whole(range);
                 Outcome::Match
             }
         }

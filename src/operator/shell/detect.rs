@@ -1,6 +1,6 @@
 //! Where commands could begin, and whether what stands there is one.
 
-use super::super::registry::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
 use super::name::{Name, glob, lookup};
 use super::word::{Word, blank, word};
 use crate::transform::ByteSet;
@@ -21,12 +21,7 @@ struct Shell;
 
 impl Operator for Shell {
     fn evaluate(&self, input: &[u8], _: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {
-        let Some(range) = detect(input) else { return Outcome::NoMatch };
-        if found.want_captures {
-            found.captures.push(Capture::Input(range.clone()));
-        }
-        found.matched = Some(range);
-        Outcome::Match
+        detect(input).map(|range| found.whole(range)).is_some().into()
     }
 
     fn needs(&self) -> Option<ByteSet> {

@@ -1,6 +1,6 @@
 //! The walk through a value.
 
-use super::super::registry::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
 use super::delimiter::{self, Kind, OPENERS};
 use super::frame::{Frame, Verdict};
 use super::token::{Token, token};
@@ -20,12 +20,7 @@ struct Template;
 
 impl Operator for Template {
     fn evaluate(&self, input: &[u8], _: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {
-        let Some(range) = detect(input) else { return Outcome::NoMatch };
-        if found.want_captures {
-            found.captures.push(Capture::Input(range.clone()));
-        }
-        found.matched = Some(range);
-        Outcome::Match
+        detect(input).map(|range| found.whole(range)).is_some().into()
     }
 
     fn literals(&self) -> Option<Vec<Vec<u8>>> {
