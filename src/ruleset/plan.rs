@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
-/// set of slots. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes for the
-/// second time, and until then the plan for its whole alphabet serves, of which there are few. A value as it came gets
+/// set of slots. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes again
+/// and again, and until then the plan for its whole alphabet serves, of which there are few. A value as it came gets
 /// one at once, which costs less than to take all steps that none of its bytes asks for.
 pub struct Plans(Box<[Slots]>);
 
@@ -20,8 +20,9 @@ struct Slots {
     plans: [ArcSwapOption<Plan>; WAYS],
     /// Which slot the next plan takes.
     next: AtomicUsize,
-    /// Which node and mixture came by last and had no plan.
+    /// Which node and mixture came by last and had no plan, and how often one after the other.
     missed: AtomicU64,
+    times: AtomicUsize,
 }
 
 /// How to sieve a value that stands at a node of the group's tree of views.
@@ -86,8 +87,7 @@ impl Plans {
         }
         let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
         let is_noise = node != ROOT && alphabet != mask;
-        if is_noise && slots.missed.load(Ordering::Relaxed) != key {
-            slots.missed.store(key, Ordering::Relaxed);
+        if is_noise && slots.is_rare(key) {
             return self.get(group, node, alphabet);
         }
         let plan = Some(Arc::new(Plan::new(group, node, mask)));
@@ -100,6 +100,17 @@ impl Plans {
     fn slots(&self, key: u64) -> &Slots {
         let mixed = (key ^ key >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         &self.0[(mixed >> (64 - SET_BITS)) as usize]
+    }
+}
+
+impl Slots {
+    /// Whether `key`, which has no plan, has not come often. One value is asked about several times.
+    fn is_rare(&self, key: u64) -> bool {
+        if self.missed.load(Ordering::Relaxed) != key {
+            self.missed.store(key, Ordering::Relaxed);
+            self.times.store(0, Ordering::Relaxed);
+        }
+        self.times.fetch_add(1, Ordering::Relaxed) < OFTEN
     }
 }
 
@@ -234,6 +245,8 @@ impl Node {
 const ROOT: u16 = 0;
 /// Sets of slots for the plans of a group are two to the power of this: values come with few mixtures of bytes.
 const SET_BITS: u32 = 8;
+/// How often noise has to come to get a plan of its own.
+const OFTEN: usize = 8;
 /// Slots of a set.
 const WAYS: usize = 4;
 
