@@ -7,8 +7,8 @@ use super::guard::{Access, Refusal, Visit, may_use_api, may_visit};
 use super::reply::{self, Answer};
 use super::{assets, bans, candidates, changes, gate, stream};
 use crate::config::Admin;
-use crate::reload::{Attempt, Condition, Generation};
-use crate::telemetry::{Metrics, UpstreamFacts};
+use crate::reload::{Attempt, Generation};
+use crate::telemetry::Metrics;
 use http::header::{ALLOW, AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde_json::json;
@@ -258,10 +258,7 @@ fn tell_upstreams(generation: &Generation, metrics: &Metrics) {
     metrics.forget_upstreams();
     for site in &generation.sites {
         for (index, backend) in site.upstreams.all().iter().enumerate() {
-            let Condition { is_up, active, requests, failures, checks_passed, checks_failed } =
-                site.upstreams.condition(index);
-            let facts = UpstreamFacts { is_up, active, requests, failures, checks_passed, checks_failed };
-            metrics.upstream(&site.config.name, &backend.config.url, &facts);
+            metrics.upstream(&site.config.name, &backend.config.url, &site.upstreams.condition(index));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `portcullis tune`: false-alarm candidates of an audit log → exclusions.
 
 use super::ModeArg;
-use super::console::{complain, say};
+use super::console::tell;
 use super::progress::Progress;
 use super::records::{next_line, open};
 use super::subject::Subject;
@@ -84,16 +84,7 @@ Exit codes:
 
 /// Suggests and tells. `false` when it could not be done.
 pub(super) fn tune(args: &TuneArgs) -> bool {
-    match run(args) {
-        Ok(text) => {
-            say(&text);
-            true
-        }
-        Err(message) => {
-            complain(&if message.ends_with('\n') { message } else { format!("error: {message}\n") });
-            false
-        }
-    }
+    tell(run(args))
 }
 
 fn run(args: &TuneArgs) -> Result<String, String> {

@@ -4,6 +4,7 @@
 //! the next generation's balancer takes it over from the one before. Choosing takes no lock.
 
 use crate::config::{Balance, BalanceMethod, Site, Upstream};
+use crate::telemetry::UpstreamFacts;
 use sha1::{Digest, Sha1};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -48,23 +49,6 @@ struct State {
     checked_at: AtomicU64,
     checks_passed: AtomicU64,
     checks_failed: AtomicU64,
-}
-
-/// What an upstream is like at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Condition {
-    /// It is asked like the others.
-    pub is_up: bool,
-    /// Requests under way.
-    pub active: u32,
-    /// Requests that it was chosen for.
-    pub requests: u64,
-    /// Requests that failed on it, as `fail_on` counts.
-    pub failures: u64,
-    /// Health checks that were well.
-    pub checks_passed: u64,
-    /// Health checks that failed.
-    pub checks_failed: u64,
 }
 
 /// A request that is under way at an upstream, until this is dropped.
@@ -260,9 +244,9 @@ impl Balancer {
     }
 
     /// What upstream `index` is like.
-    pub fn condition(&self, index: usize) -> Condition {
-        let Some(state) = self.backends.get(index).map(|b| &b.state) else { return Condition::default() };
-        Condition {
+    pub fn condition(&self, index: usize) -> UpstreamFacts {
+        let Some(state) = self.backends.get(index).map(|b| &b.state) else { return UpstreamFacts::default() };
+        UpstreamFacts {
             is_up: self.standing(index, now()) == Some(Standing::Fit),
             active: state.active.load(Ordering::Relaxed),
             requests: state.requests.load(Ordering::Relaxed),

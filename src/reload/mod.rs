@@ -13,7 +13,7 @@ mod recording;
 mod reloader;
 mod workbench;
 
-pub use balancer::{Backend, Balancer, Condition, Lease, NoPick, Pick, Wish};
+pub use balancer::{Backend, Balancer, Lease, NoPick, Pick, Wish};
 pub use build::{Complaints, Loaded, Origin, SitePosture, file_loader, load, load_rules, today};
 pub use candidate::{Candidate, Evidence, Seen};
 pub use generation::{Current, Generation, SiteRuntime};

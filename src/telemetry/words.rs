@@ -50,7 +50,7 @@ pub struct UpstreamFacts {
     pub active: u32,
     /// Requests that it was chosen for.
     pub requests: u64,
-    /// Its failures.
+    /// Requests that failed on it, as `fail_on` counts.
     pub failures: u64,
     /// Health checks that were well.
     pub checks_passed: u64,

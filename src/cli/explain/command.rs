@@ -2,7 +2,7 @@
 
 use super::ExplainArgs;
 use super::log::find;
-use crate::cli::console::{complain, say};
+use crate::cli::console::tell;
 use crate::cli::remote::Remote;
 use crate::cli::source::{self, SourceRequest};
 use crate::cli::subject::{SiteRules, Subject};
@@ -21,16 +21,7 @@ pub(in crate::cli) fn explain(args: &ExplainArgs) -> bool {
         (None, Some(id)) => recorded(args, id),
         (None, None) => Ok(String::new()),
     };
-    match told {
-        Ok(text) => {
-            say(&text);
-            true
-        }
-        Err(message) => {
-            complain(&if message.ends_with('\n') { message } else { format!("error: {message}\n") });
-            false
-        }
-    }
+    tell(told)
 }
 
 /// Whether standard output may be coloured (<https://no-color.org>).
