@@ -18,6 +18,7 @@ mod demands;
 mod exchange;
 mod frames;
 mod front;
+mod gate;
 mod health;
 mod http2;
 mod intake;

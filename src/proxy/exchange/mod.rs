@@ -3,6 +3,11 @@
 //! All calls into the engine go through here. A panic in one is caught, ends that transaction, and becomes
 //! [`Failure::Internal`], which the site's setting turns into a refusal or a pass.
 
+mod inspection;
+mod screening;
+
+pub(super) use inspection::show_head;
+
 use super::answer::{Action, Answer, Shortage, Trouble};
 use super::aside::{Aside, Hitch, Weight};
 use super::bare;
@@ -16,10 +21,10 @@ use super::routing;
 use super::secured::Secured;
 use super::shadow::{Job, Shadows, Tape};
 use super::upstream::Directory;
-use crate::admission::{Admission, Control, Ruling, Score, Subject};
-use crate::config::{Failure, FailureOutcome, FailurePolicy, RateLimit, Site};
-use crate::engine::{BodyStep, Decision, EventKind, Options, Report, Transaction, World};
-use crate::http::{Fault, RequestHead};
+use crate::admission::{Admission, Ruling};
+use crate::config::{Failure, FailureOutcome, FailurePolicy, Site};
+use crate::engine::{EventKind, Transaction, World};
+use crate::http::RequestHead;
 use crate::reload::{Current, Generation, SiteRuntime};
 use crate::ruleset::Mode;
 use bytes::Bytes;
@@ -255,72 +260,6 @@ impl Exchange {
     /// Whether the response has no body whatever its head says.
     pub(super) fn is_head(&self) -> bool {
         self.arrival.head.method == b"HEAD"
-    }
-
-    /// Bans, access rules, and the rate limits whose key is known before rules run.
-    pub(super) async fn screen(&self) -> Step {
-        let Some(runtime) = self.runtime() else { return Step::Pass };
-        let admission = &self.shared.admission;
-        let (config, site) = (&self.generation.config, &runtime.config);
-        if !admission.is_concerned(config, site) {
-            return Step::Pass;
-        }
-        let visit = admission.look(config, site, mode(runtime), &self.subject(), self.began_at);
-        self.obey(admission.settle(visit).await)
-    }
-
-    /// The rate limits whose key rules have set.
-    pub(super) async fn screen_by_rules(&self) -> Step {
-        let Some(runtime) = self.runtime() else { return Step::Pass };
-        let site = &runtime.config;
-        if !site.rate_limits.iter().any(RateLimit::is_late) {
-            return Step::Pass;
-        }
-        let variable = |name: &str| self.guarded(0, |transaction| transaction.tx(name)).ok()??;
-        let admission = &self.shared.admission;
-        let visit = admission.look_again(site, mode(runtime), &self.subject(), &variable);
-        self.obey(admission.settle(visit).await)
-    }
-
-    /// This request as access rules and rate limits see it.
-    fn subject(&self) -> Subject<'_> {
-        let head = &self.arrival.head;
-        Subject::new(head, routing::host(head), routing::path(head), self.client.address.ip())
-    }
-
-    /// Remembers what was said, and stops at what is carried out.
-    fn obey(&self, rulings: Vec<Ruling>) -> Step {
-        let stop = rulings.iter().find(|ruling| ruling.enforced).map(|ruling| Trouble::TurnedAway {
-            control: ruling.control,
-            status: ruling.status,
-            retry_after: ruling.retry_after,
-        });
-        for ruling in &rulings {
-            self.note(bare::event_of(ruling.control), &ruling.sentence());
-        }
-        if !rulings.is_empty() {
-            self.state().rulings.extend(rulings);
-        }
-        stop.map_or(Step::Pass, Step::Stop)
-    }
-
-    /// Adds this request to its client's score.
-    fn score(&self, report: &Report, rulings: &[Ruling]) {
-        let Some(runtime) = self.runtime() else { return };
-        if self.generation.config.bans.is_none() {
-            return;
-        }
-        let refused = |control| rulings.iter().any(|r| r.control == control);
-        let score = Score {
-            blocked: report.decision != Decision::Pass || report.suppressed.is_some(),
-            limited: refused(Control::RateLimit),
-            anomaly: report.scores.inbound.saturating_add(report.scores.outbound),
-        };
-        if score != Score::default() {
-            let (config, site) = (&self.generation.config, &runtime.config);
-            let now = self.shared.world.now();
-            self.shared.admission.score(config, site, mode(runtime), &self.subject(), score, now);
-        }
     }
 
     /// Phase 1.
@@ -573,183 +512,9 @@ impl Exchange {
         }
     }
 
-    fn feed_head(&self) {
-        let Some(runtime) = self.runtime() else { return };
-        let options =
-            Options { id: self.id.clone(), mode: runtime.config.mode, world: Arc::clone(&self.shared.world) };
-        let head = &self.arrival.head;
-        let fed = catch_unwind(AssertUnwindSafe(|| {
-            let mut transaction = Box::new(Transaction::new(Arc::clone(&runtime.ruleset), options));
-            if is_one_in(self.generation.config.metrics.rule_costs, &self.id) {
-                transaction.measure_rules();
-            }
-            show_head(&mut transaction, &self.arrival, self.client.address);
-            for fault in head.faults.iter().filter(|fault| hides_what_came(**fault)) {
-                let detail = format!("{}: {}", fault.name(), fault.sentence());
-                transaction.note(EventKind::NormalisedRequest, &detail);
-            }
-            transaction
-        }));
-        let mut state = self.state();
-        state.stillborn = fed.is_err();
-        state.transaction = fed.ok();
-    }
-
-    /// [`Self::decide`] on the body that has been held, on a thread of its own when that takes long.
-    async fn decide_on_body(
-        self: &Arc<Self>,
-        phase: usize,
-        weight: Weight,
-        call: fn(&mut Transaction) -> Decision,
-    ) -> Step {
-        let bytes = {
-            let mut state = self.state();
-            let arrived = state.arrived;
-            arrived - std::mem::replace(&mut state.looked_at, arrived)
-        };
-        let step = if weight.is_long(bytes) {
-            let exchange = Arc::clone(self);
-            self.beside(move || exchange.decide(phase, call)).await
-        } else {
-            self.decide(phase, call)
-        };
-        if bytes > 0 && step == Step::Pass && !self.account() {
-            return Step::Stop(self.short_of_bytes());
-        }
-        step
-    }
-
-    /// Takes from the allowance what is held of the bodies by now: as they came, for the upstream or the client, and what
-    /// was made of them. `false` when it is used up.
-    fn account(&self) -> bool {
-        let limit = self.generation.config.client.held_bytes;
-        let mut state = self.state();
-        let made = state.transaction.as_ref().map_or(0, |transaction| transaction.held_bytes());
-        let held = state.arrived.saturating_add(u64::try_from(made).unwrap_or(u64::MAX));
-        state.held.resize(held, limit)
-    }
-
-    /// The allowance for bodies is used up. What was made of this one is let go at once.
-    fn short_of_bytes(&self) -> Trouble {
-        self.state().transaction = None;
-        self.overloaded(Shortage::HeldBytes)
-    }
-
-    /// Runs `call`, which decides. A transaction that is gone has had its failure answered already.
-    fn decide(&self, phase: usize, call: impl FnOnce(&mut Transaction) -> Decision) -> Step {
-        match self.guarded(phase, call) {
-            Ok(Some(Decision::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
-            Ok(Some(Decision::Pass)) => self.uncertain(phase).map_or(Step::Pass, Step::Stop),
-            Ok(None) if std::mem::take(&mut self.state().stillborn) => {
-                Step::Stop(Trouble::Inner(Failure::Internal))
-            }
-            Ok(None) => Step::Pass,
-            Err(failure) => Step::Stop(Trouble::Inner(failure)),
-        }
-    }
-
-    fn body(
-        &self,
-        phase: usize,
-        chunk: &[u8],
-        call: impl FnOnce(&mut Transaction, &[u8]) -> BodyStep,
-    ) -> Step {
-        {
-            let mut state = self.state();
-            if !state.held.grow(chunk.len(), self.generation.config.client.held_bytes) {
-                drop(state);
-                return Step::Stop(self.short_of_bytes());
-            }
-            state.arrived += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        }
-        let step = self.guarded(phase, |transaction| call(transaction, chunk));
-        if self.is_taped
-            && let Some(tape) = &mut self.state().tape
-        {
-            tape.take(phase, chunk);
-            if !matches!(step, Ok(Some(BodyStep::Continue))) {
-                tape.note_body(phase, true);
-            }
-        }
-        match step {
-            Ok(Some(BodyStep::Interrupt(interruption))) => Step::Stop(Trouble::Blocked(interruption)),
-            Ok(Some(BodyStep::LimitReached)) => Step::LimitReached,
-            Ok(Some(BodyStep::Continue)) if !self.account() => Step::Stop(self.short_of_bytes()),
-            Ok(Some(BodyStep::Continue)) => Step::Pass,
-            // Nobody inspects any more, so nothing need be held.
-            Ok(None) => Step::LimitReached,
-            Err(failure) => Step::Stop(Trouble::Inner(failure)),
-        }
-    }
-
-    /// What the engine noticed since the last phase that makes its word worth less than it seems. Only in mode
-    /// `On`: where nothing may be refused, the events tell enough.
-    fn uncertain(&self, phase: usize) -> Option<Trouble> {
-        let mut state = self.state();
-        let seen = state.events_seen;
-        let transaction = state.transaction.as_ref()?;
-        let events = transaction.events().get(seen..).unwrap_or_default();
-        let is_on = transaction.mode() == Mode::On;
-        let failure = events.iter().find_map(|event| match event.kind {
-            EventKind::OperatorLimit => Some(Failure::OperatorLimit),
-            EventKind::ContentCoding if phase == 4 => Some(Failure::ResponseUninspectable),
-            EventKind::ResponsePartial => Some(Failure::ResponseUninspectable),
-            _ => None,
-        });
-        state.events_seen = seen + events.len();
-        failure.filter(|_| is_on).map(Trouble::Inner)
-    }
-
-    fn ask(&self, question: impl FnOnce(&Transaction) -> bool) -> bool {
-        matches!(self.guarded(0, |transaction| question(transaction)), Ok(Some(true)))
-    }
-
-    /// Calls the engine. `Ok(None)` when there is no transaction (any more).
-    fn guarded<T>(
-        &self,
-        phase: usize,
-        call: impl FnOnce(&mut Transaction) -> T,
-    ) -> Result<Option<T>, Failure> {
-        let mut state = self.state();
-        let Some(transaction) = state.transaction.as_mut() else { return Ok(None) };
-        let started = (phase > 0).then(Instant::now);
-        let result = catch_unwind(AssertUnwindSafe(|| call(transaction)));
-        if let Some(started) = started
-            && let Some(time) = state.inspection.get_mut(phase - 1)
-        {
-            *time += started.elapsed();
-        }
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => {
-                // It may be in any state; nothing of it is used again. Forgetting a panic's payload is safe:
-                // the panic hook has logged its message.
-                state.transaction = None;
-                Err(Failure::Internal)
-            }
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         // Engine panics are caught inside; a poisoned lock has nothing inconsistent behind it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Feeds a transaction everything that phase 1 needs.
-pub(super) fn show_head(transaction: &mut Transaction, arrival: &Arrival, client: SocketAddr) {
-    let head = &arrival.head;
-    transaction.process_connection(client, arrival.server);
-    if let Some(tls) = &arrival.tls {
-        transaction.set_environment(Arc::clone(&tls.environment));
-    }
-    transaction.process_uri(&head.method, &head.target, &head.protocol);
-    // Behind it, as it makes a line of its own from its parts.
-    if !head.line.is_empty() {
-        transaction.set_request_line(&head.line);
-    }
-    for (name, value) in &head.headers {
-        transaction.add_request_header(name, value);
     }
 }
 
@@ -773,9 +538,4 @@ const COST_SALT: u64 = 0xC2B2_AE3D_27D4_EB4F;
 /// The mode in which a site's requests are looked at, unless rules change it for one.
 fn mode(runtime: &SiteRuntime) -> Mode {
     runtime.config.mode.unwrap_or(runtime.ruleset.settings.mode)
-}
-
-/// Whether rules are shown something else than what came, so that the record has to tell.
-fn hides_what_came(fault: Fault) -> bool {
-    matches!(fault, Fault::ContentTypeJoined | Fault::ContentLengthDropped)
 }
