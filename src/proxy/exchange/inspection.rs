@@ -2,7 +2,9 @@
 
 use super::super::answer::{Shortage, Trouble};
 use super::super::aside::Weight;
-use super::{Arrival, Exchange, Step, is_one_in};
+use super::chance::is_one_in;
+use super::serving::{Exchange, Step};
+use super::shared::Arrival;
 use crate::config::Failure;
 use crate::engine::{BodyStep, Decision, EventKind, Options, Transaction};
 use crate::http::Fault;

@@ -2,7 +2,7 @@
 
 use super::super::answer::Trouble;
 use super::super::{bare, routing};
-use super::{Exchange, Step, mode};
+use super::serving::{Exchange, Step, mode};
 use crate::admission::{Control, Ruling, Score, Subject};
 use crate::config::RateLimit;
 use crate::engine::{Decision, Report};
