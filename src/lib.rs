@@ -11,7 +11,8 @@
 //!
 //! The modules stand here in the order of their dependencies: each may use those above it and none below it;
 //! `tests/architecture.rs` holds that true. Everything down to [`tune`] is the engine: synchronous, without
-//! I/O, clock, logging or metrics of its own. What follows it needs the feature `server` (on by default).
+//! I/O, clock, logging or metrics of its own. [`config`] has a feature of its name, and what follows it needs the
+//! feature `server` (on by default).
 
 pub mod source;
 
@@ -43,8 +44,9 @@ pub mod explain;
 
 pub mod tune;
 
-#[cfg(feature = "server")]
+#[cfg(feature = "config")]
 pub mod config;
+
 #[cfg(feature = "server")]
 pub mod telemetry;
 

@@ -207,7 +207,6 @@ pub fn prefilter(exchange: &Exchange) {
 }
 
 /// The configuration is read, or told to be at fault.
-#[cfg(feature = "server")]
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = portcullis::config::check("fuzz.yaml", text, std::path::Path::new("/nonexistent"), &Default::default());

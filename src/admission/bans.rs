@@ -33,7 +33,12 @@ impl Ban {
     /// Whether it holds at `now`. One that began far ahead of the clock does not: the clock has been set back, and it would
     /// hold for as long.
     pub fn holds(&self, now: SystemTime) -> bool {
-        self.until > now && self.since <= now + CLOCK_SKEW
+        self.until > now && !self.is_ahead(now)
+    }
+
+    /// Whether it began so far ahead of the clock that this must have been set back since.
+    fn is_ahead(&self, now: SystemTime) -> bool {
+        self.since > now + CLOCK_SKEW
     }
 }
 
@@ -144,14 +149,15 @@ impl BanList {
         Some(ban)
     }
 
-    /// Takes over what others know: of two records of a client the younger one. Gives the records that others lack.
+    /// Takes over what others know: of two records of a client the younger one, but for those of a clock that was set back
+    /// since, which would count for as long. Gives the records that others lack.
     pub(super) fn merge(&self, theirs: Vec<Ban>, now: SystemTime) -> Vec<Ban> {
         let mut bans = self.write();
-        bans.retain(|_, ban| ban.forgotten > now);
+        bans.retain(|_, ban| ban.forgotten > now && !ban.is_ahead(now));
         let mut lacking: HashMap<IpNetwork, Ban> = bans.clone();
         for ban in theirs {
             match bans.get(&ban.client) {
-                Some(own) if own.since > ban.since => {}
+                Some(own) if own.since > ban.since || ban.is_ahead(now) => {}
                 own => {
                     let is_new = own != Some(&ban);
                     lacking.remove(&ban.client);
@@ -305,6 +311,23 @@ mod tests {
         assert_eq!(two.list(at(3)).len(), 1);
         assert_eq!(two.ban(client(2), "shop", true, &settings(), at(4)).map(|ban| ban.number), Some(1));
         assert!(one.merge(Vec::new(), at(100_000)).is_empty(), "what is forgotten is told to nobody");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_instances_from_agreeing() {
+        let (one, two) = (BanList::default(), BanList::default());
+        let (year, ban) = (365 * 86_400, |list: &BanList, seconds| {
+            list.ban(client(1), "shop", true, &settings(), at(seconds)).expect("banned")
+        });
+        let old = ban(&one, year);
+        two.merge(vec![old.clone()], at(year));
+        // Both clocks are set back by a year, and the client is banned anew at one of them.
+        let new = ban(&one, 10);
+        assert!(two.merge(vec![new.clone()], at(11)).is_empty(), "the old one is told to nobody");
+        assert_eq!(two.find(&client(1), at(11)), Some(new.clone()));
+        // The store still has the old one.
+        assert_eq!(two.merge(vec![old], at(12)), [new.clone()]);
+        assert_eq!(two.find(&client(1), at(12)), Some(new));
     }
 
     #[test]

@@ -446,6 +446,8 @@ pub struct SiteTimeouts {
     pub write: Duration,
     /// How long an idle upstream connection is kept.
     pub idle: Duration,
+    /// How long the addresses of an upstream's name are used before they are asked for again.
+    pub resolve: Duration,
     /// From the request being sent to the first byte of the response; none leaves it to [`Self::read`].
     pub first_byte: Option<Duration>,
     /// From connecting to the end of the response; none without a bound. Tunnels have none.

@@ -670,6 +670,13 @@ pub const TIMEOUTS: Table = Table {
         key("write", "duration", "60s", "For a write to an upstream."),
         key("idle", "duration", "60s", "How long an idle upstream connection is kept."),
         key(
+            "resolve",
+            "duration",
+            "30s",
+            "How long the addresses of an upstream's name are used before the system's resolver is asked again. They \
+             stay in use while it has no answer.",
+        ),
+        key(
             "first_byte",
             "duration",
             "none",

@@ -542,6 +542,7 @@ fn timeouts(section: &Section<'_>, out: &mut Diagnostics) -> SiteTimeouts {
         read: read("read", 60),
         write: read("write", 60),
         idle: read("idle", 60),
+        resolve: inner.duration("resolve", (1, 86_400), out).unwrap_or(Duration::from_secs(30)),
         first_byte: inner.duration("first_byte", (0, 86_400), out),
         total: inner.duration("total", (0, 7 * 86_400), out),
     }

@@ -5,8 +5,10 @@
 //! little each: resets of requests that have just begun, settings to be acknowledged, pings to be answered, windows that
 //! grow by a byte. So the bytes that `h2` reads pass by here first, where frame headers (RFC 9113 §4.1) are counted
 //! against budgets; payloads are not looked at. Whoever serves the connection hears of a budget that is used up, and ends
-//! the connection.
+//! the connection. What `h2` writes passes by as well, for the heads that it refuses without telling anybody: see
+//! [`super::refusals`].
 
+use super::refusals::Refusals;
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::{
@@ -27,11 +29,29 @@ pub(super) struct Metered {
     stream: Stream,
     meter: Arc<Meter>,
     scanner: Scanner,
+    refusals: Refusals,
 }
 
 impl Metered {
     pub(super) fn new(stream: Stream, meter: Arc<Meter>) -> Self {
-        Self { stream, meter, scanner: Scanner::default() }
+        Self { stream, meter, scanner: Scanner::default(), refusals: Refusals::default() }
+    }
+
+    /// These pieces, the first `bytes` of them, were sent.
+    fn sent<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, bytes: usize) {
+        self.meter.earn(Nuisance::Windows, bytes);
+        let (mut left, mut refused) = (bytes, 0);
+        for piece in pieces {
+            let piece = piece.get(..left).unwrap_or(piece);
+            left -= piece.len();
+            refused += self.refusals.find(piece);
+            if left == 0 {
+                break;
+            }
+        }
+        if refused > 0 {
+            self.meter.refuse(refused);
+        }
     }
 }
 
@@ -39,7 +59,7 @@ impl Metered {
 #[derive(Debug)]
 pub(super) struct Meter {
     state: Mutex<State>,
-    /// Told when something is over its budget, or a head has begun that has not ended.
+    /// Told when something is over its budget, a head has begun that has not ended, or one was refused.
     alarm: Notify,
 }
 
@@ -50,6 +70,8 @@ struct State {
     flood: Option<Nuisance>,
     /// Since when a head has been coming in.
     head_since: Option<Instant>,
+    /// Heads that the library has refused as too long, and nobody has heard of yet.
+    refused: usize,
 }
 
 /// What a client may send too much of.
@@ -134,12 +156,13 @@ impl Meter {
                 budgets: Nuisance::ALL.map(|n| Budget { left: n.allowed().0, at: now }),
                 flood: None,
                 head_since: None,
+                refused: 0,
             }),
             alarm: Notify::new(),
         }
     }
 
-    /// Waits until something is over its budget, or a head has begun.
+    /// Waits until something is over its budget, or a head has begun or was refused.
     pub(super) async fn alarmed(&self) {
         self.alarm.notified().await;
     }
@@ -152,6 +175,16 @@ impl Meter {
     /// Since when a head has been coming in.
     pub(super) fn head_since(&self) -> Option<Instant> {
         self.state().head_since
+    }
+
+    /// How many heads the library has answered with 431 by itself since this was asked the last time.
+    pub(super) fn take_refused(&self) -> usize {
+        std::mem::take(&mut self.state().refused)
+    }
+
+    fn refuse(&self, heads: usize) {
+        self.state().refused += heads;
+        self.alarm.notify_one();
     }
 
     fn count(&self, frame: &Frame, now: Instant) {
@@ -199,28 +232,34 @@ const SMALL: usize = 16;
 
 /// A frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
-    length: usize,
-    kind: u8,
-    flags: u8,
+pub(super) struct Frame {
+    pub(super) length: usize,
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
+pub(super) const END_STREAM: u8 = 0x1;
+pub(super) const END_HEADERS: u8 = 0x4;
 
 impl Frame {
     fn parse(header: &[u8; 9]) -> Self {
-        let [a, b, c, kind, flags, ..] = *header;
-        Self { length: usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c), kind, flags }
+        let [a, b, c, kind, flags, stream @ ..] = *header;
+        Self {
+            length: usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c),
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream) & 0x7fff_ffff,
+        }
     }
 
     fn is_head(&self) -> bool {
@@ -241,13 +280,41 @@ impl Frame {
     }
 }
 
+/// Cuts a stream of bytes into frames, wherever reads or writes end.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    /// Bytes to be passed over: of the preface, and of payloads.
+    pub(super) skip: usize,
+    header: [u8; 9],
+    have: usize,
+}
+
+impl Cutter {
+    /// Passes over what is left of a payload, and takes the next frame's header from `bytes`; none when they are used up
+    /// before it is whole.
+    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
+        let over = self.skip.min(bytes.len());
+        self.skip -= over;
+        let rest = bytes.get(over..).unwrap_or_default();
+        let (part, rest) = rest.split_at((self.header.len() - self.have).min(rest.len()));
+        *bytes = rest;
+        if let Some(place) = self.header.get_mut(self.have..self.have + part.len()) {
+            place.copy_from_slice(part);
+        }
+        self.have += part.len();
+        if self.have < self.header.len() {
+            return None;
+        }
+        let frame = Frame::parse(&self.header);
+        (self.have, self.skip) = (0, frame.length);
+        Some(frame)
+    }
+}
+
 /// Finds frames in what is read.
 #[derive(Debug)]
 struct Scanner {
-    /// Bytes to be passed over: of the preface, and of payloads.
-    skip: usize,
-    header: [u8; 9],
-    have: usize,
+    cutter: Cutter,
     /// A head is coming in, since then.
     head: Option<Instant>,
     /// The frame that is being passed over is its last one.
@@ -256,7 +323,7 @@ struct Scanner {
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self { skip: PREFACE, header: [0; 9], have: 0, head: None, is_last: false }
+        Self { cutter: Cutter { skip: PREFACE, ..Cutter::default() }, head: None, is_last: false }
     }
 }
 
@@ -264,33 +331,21 @@ impl Default for Scanner {
 const PREFACE: usize = 24;
 
 impl Scanner {
-    fn read(&mut self, mut bytes: &[u8], meter: &Meter) {
+    fn read(&mut self, mut bytes: &[u8], meter: &Meter, refusals: &mut Refusals) {
         let now = Instant::now();
         let before = self.head;
         loop {
-            let over = self.skip.min(bytes.len());
-            self.skip -= over;
-            bytes = bytes.get(over..).unwrap_or_default();
-            if self.skip == 0 && self.is_last {
+            let frame = self.cutter.next(&mut bytes);
+            if self.is_last && (frame.is_some() || self.cutter.skip == 0) {
                 (self.head, self.is_last) = (None, false);
             }
-            if bytes.is_empty() {
-                break;
-            }
-            let missing = (self.header.len() - self.have).min(bytes.len());
-            let (part, rest) = bytes.split_at(missing);
-            if let Some(place) = self.header.get_mut(self.have..self.have + missing) {
-                place.copy_from_slice(part);
-            }
-            (self.have, bytes) = (self.have + missing, rest);
-            if self.have < self.header.len() {
-                break;
-            }
-            let frame = Frame::parse(&self.header);
-            (self.have, self.skip) = (0, frame.length);
+            let Some(frame) = frame else { break };
             meter.count(&frame, now);
             if frame.kind == DATA {
                 meter.earn(Nuisance::SmallData, frame.length);
+            }
+            if frame.kind == RST_STREAM {
+                refusals.reset(frame.stream);
             }
             if frame.is_head() {
                 self.head.get_or_insert(now);
@@ -313,7 +368,8 @@ impl AsyncRead for Metered {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = read {
             let this = &mut *self;
-            this.scanner.read(buf.filled().get(before..).unwrap_or_default(), &this.meter);
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            this.scanner.read(bytes, &this.meter, &mut this.refusals);
         }
         read
     }
@@ -323,7 +379,7 @@ impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(bytes)) = written {
-            self.meter.earn(Nuisance::Windows, bytes);
+            self.sent(std::iter::once(buf), bytes);
         }
         written
     }
@@ -335,7 +391,7 @@ impl AsyncWrite for Metered {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         if let Poll::Ready(Ok(bytes)) = written {
-            self.meter.earn(Nuisance::Windows, bytes);
+            self.sent(bufs.iter().map(|buf| &**buf), bytes);
         }
         written
     }
@@ -396,6 +452,10 @@ impl GetSocketDigest for Metered {
 mod tests {
     use super::*;
 
+    fn read(scanner: &mut Scanner, bytes: &[u8], meter: &Meter) {
+        scanner.read(bytes, meter, &mut Refusals::default());
+    }
+
     fn frame(length: usize, kind: u8, flags: u8) -> Vec<u8> {
         let [.., a, b, c] = u32::try_from(length).expect("a length").to_be_bytes();
         let mut frame = vec![a, b, c, kind, flags, 0, 0, 0, 1];
@@ -413,9 +473,9 @@ mod tests {
         }
         for size in [1, 2, 7, 9, 10, 1_000, usize::MAX] {
             let (meter, mut scanner) = (Meter::new(), Scanner::default());
-            bytes.chunks(size.min(bytes.len())).for_each(|piece| scanner.read(piece, &meter));
+            bytes.chunks(size.min(bytes.len())).for_each(|piece| read(&mut scanner, piece, &meter));
             assert_eq!(meter.flood(), None, "{size}");
-            scanner.read(&frame(0, SETTINGS, 1).repeat(3), &meter);
+            read(&mut scanner, &frame(0, SETTINGS, 1).repeat(3), &meter);
             assert_eq!(meter.flood(), Some(Nuisance::Settings), "{size}");
         }
     }
@@ -433,21 +493,21 @@ mod tests {
         ];
         for (kind, length, nuisance) in kinds {
             let (meter, mut scanner) = (Meter::new(), Scanner::default());
-            scanner.read(&[0; PREFACE], &meter);
+            read(&mut scanner, &[0; PREFACE], &meter);
             let most = nuisance.allowed().0 as usize;
-            scanner.read(&frame(length, kind, 0).repeat(most), &meter);
+            read(&mut scanner, &frame(length, kind, 0).repeat(most), &meter);
             assert_eq!(meter.flood(), None, "{nuisance:?}");
             // Some of the budget has come back meanwhile.
-            scanner.read(&frame(length, kind, 0).repeat(most / 2 + 2), &meter);
+            read(&mut scanner, &frame(length, kind, 0).repeat(most / 2 + 2), &meter);
             assert_eq!(meter.flood(), Some(nuisance));
         }
         let (meter, mut scanner) = (Meter::new(), Scanner::default());
-        scanner.read(&[0; PREFACE], &meter);
+        read(&mut scanner, &[0; PREFACE], &meter);
         for _ in 0..50_000 {
-            scanner.read(&frame(4, WINDOW_UPDATE, 0), &meter);
+            read(&mut scanner, &frame(4, WINDOW_UPDATE, 0), &meter);
             meter.earn(Nuisance::Windows, 1_024);
-            scanner.read(&frame(1_000, DATA, 0), &meter);
-            scanner.read(&frame(5, DATA, 0), &meter);
+            read(&mut scanner, &frame(1_000, DATA, 0), &meter);
+            read(&mut scanner, &frame(5, DATA, 0), &meter);
         }
         assert_eq!(meter.flood(), None, "what goes with data is in order");
     }
@@ -455,16 +515,16 @@ mod tests {
     #[test]
     fn a_head_is_on_its_way_until_its_last_byte() {
         let (meter, mut scanner) = (Meter::new(), Scanner::default());
-        scanner.read(&[0; PREFACE], &meter);
-        scanner.read(&frame(10, HEADERS, END_HEADERS), &meter);
+        read(&mut scanner, &[0; PREFACE], &meter);
+        read(&mut scanner, &frame(10, HEADERS, END_HEADERS), &meter);
         assert_eq!(meter.head_since(), None, "whole in one read");
-        scanner.read(&frame(10, HEADERS, 0), &meter);
+        read(&mut scanner, &frame(10, HEADERS, 0), &meter);
         let since = meter.head_since();
         assert!(since.is_some());
         let last = frame(10, CONTINUATION, END_HEADERS);
-        scanner.read(&last[..12], &meter);
+        read(&mut scanner, &last[..12], &meter);
         assert_eq!(meter.head_since(), since, "the time is that of its beginning");
-        scanner.read(&last[12..], &meter);
+        read(&mut scanner, &last[12..], &meter);
         assert_eq!(meter.head_since(), None);
     }
 }

@@ -12,7 +12,7 @@ use super::secured::Secured;
 use super::service::Service;
 use crate::config::ClientLimits;
 use crate::engine::EventKind;
-use crate::http::RequestHead;
+use crate::http::{Fault, RequestHead};
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::Connection;
@@ -64,6 +64,13 @@ pub(super) async fn serve(
         if let Some(nuisance) = meter.flood() {
             break Err(nuisance.name());
         }
+        for _ in 0..meter.take_refused() {
+            record_refused(shared, &ends, Trouble::Malformed(Fault::HeadTooLong), 431);
+            malformed += 1;
+        }
+        if malformed >= MAX_MALFORMED {
+            break Err("http2_too_many_malformed");
+        }
         let head_since = meter.head_since();
         let late = head_since.map(|since| tokio::time::Instant::from_std(since + limits.head_timeout));
         let patience = if is_stopping { LAST_WORD } else { limits.keep_alive };
@@ -107,11 +114,8 @@ pub(super) async fn serve(
                 });
             }
             Ok(Some(H2Accept::Rejected)) => {
-                record_refused(shared, &ends);
+                record_refused(shared, &ends, Trouble::Unparsable, 400);
                 malformed += 1;
-                if malformed >= MAX_MALFORMED {
-                    break Err("http2_too_many_malformed");
-                }
             }
             // In good order.
             Ok(None) => break Ok(()),
@@ -135,8 +139,9 @@ fn options(limits: &ClientLimits) -> H2Options {
     let mut options = server::default_h2_options();
     let head = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     options
-        // Beyond `head_bytes` a request is refused by us, recorded and counted; beyond twice as much by the crate, with 431
-        // and nothing else. CONTINUATION frames are bounded by this: as many as it takes, a quarter more, at least five.
+        // Beyond `head_bytes` a request is refused by us; beyond twice as much by the crate, which keeps no more of it, and
+        // tells nobody: see [`super::refusals`]. Beyond eight times as much it ends the connection. CONTINUATION frames are
+        // bounded by this: as many as it takes, a quarter more, at least five.
         .max_header_list_size(head.saturating_mul(2))
         .max_concurrent_streams(MAX_STREAMS)
         // Rapid resets: streams that were reset before we accepted them.
@@ -200,15 +205,16 @@ pub(super) fn tls_of(digest: &Digest) -> Option<Arc<Secured>> {
     digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref::<Arc<Secured>>().cloned()
 }
 
-/// pingora has answered a stream with 400 for its target, and shows nothing of it: what is known is recorded.
-fn record_refused(shared: &Arc<Shared>, ends: &Ends) {
+/// A library has answered a stream by itself and shows nothing of it: pingora for a target, `h2` for the size of the head.
+/// What is known is recorded.
+fn record_refused(shared: &Arc<Shared>, ends: &Ends, trouble: Trouble, status: u16) {
     let head = RequestHead { protocol: b"HTTP/2.0".to_vec(), ..RequestHead::default() };
     let arrival =
         Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure, tls: ends.tls.clone() };
     let exchange = Exchange::begin(shared, arrival);
     exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
-    let _ = exchange.answer(&Trouble::Unparsable);
-    exchange.finish(400, 0, 0);
+    let _ = exchange.answer(&trouble);
+    exchange.finish(status, 0, 0);
 }
 
 /// A tunnel is asked for, with `:protocol` or without. pingora answers 405 by itself; the rules and the record see

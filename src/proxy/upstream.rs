@@ -1,6 +1,7 @@
-//! Where a request goes: chooses an upstream, resolves its name, and describes the connection to pingora.
+//! Where a request goes: chooses an address of an upstream, and describes the connection to pingora.
 
 use super::answer::Trouble;
+use super::names::Names;
 use super::tls;
 use crate::config::{Identity, Site, Upstream, UpstreamHttp2};
 use pingora_core::protocols::ALPN;
@@ -21,18 +22,12 @@ use std::time::{Duration, Instant};
 /// Addresses and authorities that have been looked up.
 #[derive(Default)]
 pub(super) struct Directory {
-    names: Mutex<HashMap<(String, u16), Known>>,
+    names: Names,
     authorities: Files<PathBuf, CaType>,
     identities: Files<Identity, CertKey>,
     /// Addresses of names with several that could not be connected, and when.
     avoided: Mutex<HashMap<SocketAddr, Instant>>,
     turn: AtomicUsize,
-}
-
-#[derive(Clone)]
-struct Known {
-    addresses: Arc<[SocketAddr]>,
-    since: Instant,
 }
 
 impl Directory {
@@ -55,7 +50,7 @@ impl Directory {
                 HttpPeer::new_uds(path, upstream.tls.is_some(), sni).map_err(|_| Trouble::UpstreamName)?
             }
             None => {
-                let addresses = self.addresses(upstream).await?;
+                let addresses = self.addresses(upstream, site.timeouts.resolve).await?;
                 let address = self.one_of(&addresses, turn).ok_or(Trouble::UpstreamName)?;
                 HttpPeer::new(address, upstream.tls.is_some(), sni)
             }
@@ -109,40 +104,20 @@ impl Directory {
     /// a try.
     pub(super) fn avoid(&self, upstream: &Upstream, address: &PeerAddr) -> bool {
         let Some(address) = address.as_inet().copied() else { return false };
-        let key = (upstream.host.clone(), upstream.port);
-        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let Some(known) = known.filter(|known| known.addresses.len() > 1) else { return false };
+        let known = self.names.known(&upstream.host, upstream.port);
+        let Some(known) = known.filter(|known| known.len() > 1) else { return false };
         let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
         avoided.retain(|_, since| since.elapsed() < AVOIDANCE);
         avoided.insert(address, Instant::now());
-        known.addresses.iter().any(|address| !avoided.contains_key(address))
+        known.iter().any(|address| !avoided.contains_key(address))
     }
 
-    async fn addresses(&self, upstream: &Upstream) -> Result<Arc<[SocketAddr]>, Trouble> {
+    async fn addresses(&self, upstream: &Upstream, lifetime: Duration) -> Result<Arc<[SocketAddr]>, Trouble> {
         if let Ok(address) = upstream.host.parse::<IpAddr>() {
             return Ok(Arc::from([SocketAddr::new(address, upstream.port)]));
         }
-        let key = (upstream.host.clone(), upstream.port);
-        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(known) = &known
-            && known.since.elapsed() < NAME_LIFETIME
-        {
-            return Ok(Arc::clone(&known.addresses));
-        }
-        let lookup = tokio::net::lookup_host((upstream.host.as_str(), upstream.port));
-        let found: Vec<SocketAddr> = match tokio::time::timeout(LOOKUP_TIME, lookup).await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        };
-        let addresses = match known {
-            // Yesterday's address beats none while the resolver is away.
-            Some(known) if found.is_empty() => known.addresses,
-            _ if found.is_empty() => return Err(Trouble::UpstreamName),
-            _ => Arc::from(found),
-        };
-        let known = Known { addresses: Arc::clone(&addresses), since: Instant::now() };
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known);
-        Ok(addresses)
+        let found = self.names.addresses(&upstream.host, upstream.port, lifetime).await;
+        if found.is_empty() { Err(Trouble::UpstreamName) } else { Ok(found) }
     }
 
     /// The authorities in a PEM file.
@@ -213,14 +188,8 @@ fn read_authorities(path: &Path) -> Option<Arc<CaType>> {
     if wrapped.is_empty() { None } else { Some(Arc::from(wrapped)) }
 }
 
-/// How long a name's addresses are used before they are asked for again. The system's resolver tells no lifetimes.
-const NAME_LIFETIME: Duration = Duration::from_secs(30);
-
 /// How long one of several addresses of a name is passed over after it could not be connected.
 const AVOIDANCE: Duration = Duration::from_secs(10);
-
-/// How long a resolver may take.
-const LOOKUP_TIME: Duration = Duration::from_secs(5);
 
 /// How long a file's contents are used before it is read again.
 const FILE_LIFETIME: Duration = Duration::from_secs(60);
@@ -245,9 +214,9 @@ mod tests {
     #[tokio::test]
     async fn names_and_addresses_are_resolved() {
         let directory = Directory::default();
-        let v6 = directory.addresses(&upstream("::1")).await.expect("address");
+        let v6 = directory.addresses(&upstream("::1"), AVOIDANCE).await.expect("address");
         assert_eq!(v6.first().map(ToString::to_string).as_deref(), Some("[::1]:8080"));
-        let local = directory.addresses(&upstream("localhost")).await.expect("name");
+        let local = directory.addresses(&upstream("localhost"), AVOIDANCE).await.expect("name");
         assert!(local.iter().all(|a| a.ip().is_loopback() && a.port() == 8080) && !local.is_empty());
     }
 
@@ -255,14 +224,8 @@ mod tests {
     fn an_address_that_cannot_be_connected_is_avoided_while_there_is_another() {
         let directory = Directory::default();
         let address = |n: u8| SocketAddr::from(([10, 0, 0, n], 8080));
-        let known = |numbers: &[u8]| Known {
-            addresses: numbers.iter().copied().map(address).collect(),
-            since: Instant::now(),
-        };
-        let names = [("pair", vec![1, 2]), ("lone", vec![9])];
-        for (name, numbers) in &names {
-            let known = known(numbers);
-            directory.names.lock().expect("not poisoned").insert(((*name).to_owned(), 8080), known);
+        for (name, numbers) in [("pair", vec![1, 2]), ("lone", vec![9])] {
+            directory.names.teach(name, 8080, numbers.into_iter().map(address).collect());
         }
         let pair = [address(1), address(2)];
         assert_eq!([0, 1].map(|turn| directory.one_of(&pair, turn)), pair.map(Some));

@@ -35,14 +35,25 @@ impl Binary {
         configuration: &str,
         change: impl FnOnce(&mut Command) -> &mut Command,
     ) -> Self {
+        Self::start_behind(&[], files, configuration, change)
+    }
+
+    /// The same behind another command, which becomes this one.
+    pub fn start_behind(
+        before: &[&str],
+        files: &[(&str, &str)],
+        configuration: &str,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
         let path = directory.path().join("portcullis.yaml");
         fs::write(&path, configuration).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(["run", "-c"]).arg(&path).stderr(Stdio::piped()).current_dir(directory.path());
+        let line = [before, &[env!("CARGO_BIN_EXE_portcullis"), "run", "-c"]].concat();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).arg(&path).stderr(Stdio::piped()).current_dir(directory.path());
         let mut process = change(&mut command).spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let (tell, said) = channel();

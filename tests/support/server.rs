@@ -224,6 +224,7 @@ pub fn site(name: &str, host: &str, path: &str, upstream: SocketAddr) -> Site {
             read: Duration::from_secs(10),
             write: Duration::from_secs(10),
             idle: Duration::from_secs(10),
+            resolve: Duration::from_secs(30),
             first_byte: None,
             total: None,
         },

@@ -45,6 +45,9 @@ pub struct History {
     coarse: Series<300, COARSE>,
 }
 
+/// How far ahead of the clock, in seconds, what was counted may lie.
+const AHEAD: u64 = 3_600;
+
 const FINE: usize = 361;
 const COARSE: usize = 289;
 
@@ -86,7 +89,11 @@ impl<const WIDTH: u64, const MOST: usize> Series<WIDTH, MOST> {
             return;
         }
         let at = second / WIDTH * WIDTH;
-        // A clock that was set back goes on in the last interval until it has caught up.
+        // What lies far ahead was counted before the clock was set back, and would hide what comes for as long.
+        while self.points.back().is_some_and(|last| last.at > at + AHEAD) {
+            self.points.pop_back();
+        }
+        // A clock that was set back by less goes on in the last interval until it has caught up.
         match self.points.back_mut() {
             Some(last) if last.at >= at => last.counts.add(counts),
             _ => self.points.push_back(Bucket { at, counts: counts.clone() }),
@@ -127,6 +134,18 @@ mod tests {
         assert_eq!((day.len(), blocked(&day)), (96, vec![(99_900, 4)]));
         assert!(blocked(&history.range(Range::Quarter, 102_000)).is_empty());
         assert_eq!(history.range(Range::Day, 5).len(), 96);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_hides_nothing_for_long() {
+        let (mut history, day) = (History::default(), 86_400);
+        for second in [10 * day, 400 * day, 10 * day + 20, 9 * day] {
+            history.add(second, &one());
+        }
+        for range in [Range::Quarter, Range::Hour, Range::Day] {
+            assert_eq!(blocked(&history.range(range, 9 * day + 5)).iter().map(|(_, n)| n).sum::<u64>(), 1);
+        }
+        assert_eq!((history.fine.points.len(), history.coarse.points.len()), (1, 1));
     }
 
     #[test]
