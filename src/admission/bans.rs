@@ -326,7 +326,7 @@ mod tests {
         assert!(two.merge(vec![new.clone()], at(11)).is_empty(), "the old one is told to nobody");
         assert_eq!(two.find(&client(1), at(11)), Some(new.clone()));
         // The store still has the old one.
-        assert_eq!(two.merge(vec![old], at(12)), [new.clone()]);
+        assert_eq!(two.merge(vec![old], at(12)), std::slice::from_ref(&new));
         assert_eq!(two.find(&client(1), at(12)), Some(new));
     }
 
