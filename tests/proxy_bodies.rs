@@ -5,9 +5,11 @@
 mod support;
 
 use portcullis::config::Listener;
+use portcullis::engine::{Collections, NoWorld, World};
 use portcullis::proxy::{Shortage, Trouble};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use support::client::{get, post, post_chunked};
 use support::http2::{self, Identity};
 use support::origin::{Origin, digest};
@@ -320,6 +322,60 @@ fn cleartext_listeners_ignore_the_offer_of_http2() {
 }
 
 /// Takes long over a body, by looking at it in many ways.
+/// Tells rules the name of the thread on which they run, as a variable of the environment.
+struct Where;
+
+impl World for Where {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn collections(&self) -> &dyn Collections {
+        &NoWorld
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        (name == "THREAD").then(|| std::thread::current().name().unwrap_or_default().to_owned())
+    }
+}
+
+/// What takes long is not done by the threads that serve connections: many bytes of a body or of a head, and fewer where
+/// these have turned out to be dear.
+#[test]
+fn long_inspections_leave_the_threads_that_serve() {
+    let told = "SecRule ENV:THREAD \"@streq inspection\" \"id:9000,phase:2,deny,status:409\"\n";
+    let origin = Origin::echo();
+    let start = |rules: &str| Setup::new(origin.address, &format!("{rules}{told}")).start_in(Arc::new(Where));
+    let (here, beside) = (200, 409);
+    let with_head = |length: usize| {
+        let value = String::from_utf8(body(length)).expect("text");
+        get("/").replace("\r\n\r\n", &format!("\r\nX-Long: {value}\r\n\r\n"))
+    };
+
+    let server = start(RULES);
+    for length in [0, 5, 20_000, 32_000] {
+        assert_eq!(server.exchange(post("/", &body(length))).status, here, "{length}");
+    }
+    assert_eq!(server.exchange(post("/", &body(40_000))).status, beside);
+    // Rules look at the head together with the body.
+    assert_eq!(server.exchange(with_head(20_000)).status, here);
+    assert_eq!(server.exchange(with_head(40_000)).status, beside);
+
+    let dear = start(&slow_rules());
+    let ask = |request: &[u8]| dear.exchange(request).status;
+    let some = post("/", &body(24_000));
+    assert_eq!(ask(&some), here, "nothing is known yet");
+    assert_eq!(ask(&some), beside);
+    assert_eq!(ask(with_head(24_000).as_bytes()), beside);
+    // Ordinary requests never are.
+    assert_eq!(ask(&post("/", &body(7_000))), here);
+    assert_eq!(ask(with_head(7_000).as_bytes()), here);
+}
+
 fn slow_rules() -> String {
     let steps =
         ["urlDecodeUni", "lowercase", "compressWhitespace", "removeNulls", "htmlEntityDecode", "jsDecode"];

@@ -203,6 +203,49 @@ fn on_demand_it_reloads_though_nothing_watches() {
     assert_eq!(number(&reloader), 3, "what is at work stays");
 }
 
+/// Takes its time over each attempt, and counts them.
+#[derive(Default)]
+struct Slow(AtomicU64);
+
+impl Hooks for Slow {
+    fn verify(&self, _: &Checked) -> Result<(), String> {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_asked_for_meanwhile_is_one_attempt_and_holds_up_no_end() {
+    let bench = Bench::new(UNWATCHED);
+    let hooks = Arc::new(Slow::default());
+    let reloader = Arc::new(bench.start_with(Arc::<Slow>::clone(&hooks)));
+    bench.write("more/words.data", "wicked\n");
+    let before = hooks.0.load(Ordering::Acquire);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..50).map(|_| scope.spawn(|| reloader.reload())).collect();
+        let attempts: Vec<_> = all.into_iter().map(|one| one.join().expect("no panic")).collect();
+        let is_answer = |a: &Option<Attempt>| matches!(a, Some(Attempt::Swapped(2) | Attempt::Unchanged));
+        assert!(attempts.iter().all(is_answer), "{attempts:?}");
+        assert!(attempts.contains(&Some(Attempt::Swapped(2))));
+    });
+    assert!(hooks.0.load(Ordering::Acquire) - before < 40, "each is an attempt of its own");
+    // Whoever waits when it is over waits no longer, and nobody waits for all of them.
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let reloader = Arc::clone(&reloader);
+            std::thread::spawn(move || reloader.reload())
+        })
+        .collect();
+    (0..1_000).for_each(|_| reloader.request());
+    let began = Instant::now();
+    reloader.stop();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    for one in waiting {
+        one.join().expect("no panic");
+    }
+}
+
 #[test]
 fn the_hash_is_that_of_the_content() {
     let bench = Bench::new(UNWATCHED);

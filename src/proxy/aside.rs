@@ -1,12 +1,14 @@
 //! Long inspections, beside the scheduler.
 //!
-//! A phase that takes milliseconds would hold up all connections of its worker. It is run on a thread for such phases
+//! A phase that takes milliseconds would hold up all connections of its worker. One that would, by what
+//! [`super::pace`] knows, is run on a thread for such phases
 //! instead, of which there are as many as processors; the others wait for their turn, and hold no thread while they do. How
 //! many may wait, and for how long, is for who asks: what finds no place, or is not begun in time, is not run at all.
 //! More threads would only share the same processors, and each keeps memory of its own for what it allocates: with
 //! tokio's pool, or `block_in_place`, which turns threads of that pool into workers, there come to be dozens of them.
 
 use super::observer::Observer;
+use super::pace::Pace;
 use crate::http::RequestHead;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +25,7 @@ pub(super) struct Aside {
     /// Jobs that wait or are run.
     unfinished: Arc<AtomicUsize>,
     observer: Arc<dyn Observer>,
+    pace: Pace,
 }
 
 struct Crew {
@@ -49,7 +52,12 @@ pub(super) enum Hitch {
 
 impl Aside {
     pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { crew: OnceLock::new(), unfinished: Arc::default(), observer }
+        Self { crew: OnceLock::new(), unfinished: Arc::default(), observer, pace: Pace::default() }
+    }
+
+    /// What inspections have cost lately.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Runs `call` on another thread when it is its turn, unless `queue` others wait already, or that takes longer than
@@ -185,17 +193,13 @@ impl Weight {
         self.is_coded && bytes > LONG_PIECE
     }
 
-    /// Whether the phase that looks at `bytes` of such a body is a long one.
-    pub(super) fn is_long(self, bytes: u64) -> bool {
+    /// As how many bytes of a form `bytes` of such a body count.
+    pub(super) fn of(self, bytes: u64) -> u64 {
         let bytes = if self.is_coded { bytes.saturating_mul(CODED) } else { bytes };
-        let bytes = if self.is_multipart { bytes / MULTIPART } else { bytes };
-        bytes > LONG
+        if self.is_multipart { bytes / MULTIPART } else { bytes }
     }
 }
 
-/// Bytes of a form from which on its inspection is a long one: with CRS it takes about a millisecond then, and to hand
-/// it over some ten microseconds.
-const LONG: u64 = 32 * 1024;
 /// Compressed bytes from which on undoing that may take long: at most they become `limits::INFLATE_RATIO` times as many,
 /// beyond a first MiB.
 const LONG_PIECE: usize = 4 * 1024;
@@ -273,12 +277,12 @@ mod tests {
     #[test]
     fn bodies_weigh_what_they_cost() {
         let plain = Weight::default();
-        assert!(!plain.is_long(30_000) && plain.is_long(40_000));
+        assert_eq!(plain.of(30_000), 30_000);
         let coded = Weight { is_coded: true, ..plain };
         assert!(coded.is_long_piece(5_000) && !coded.is_long_piece(4_000) && !plain.is_long_piece(1 << 20));
-        assert!(!coded.is_long(4_000) && coded.is_long(5_000) && coded.is_long(u64::MAX));
+        assert_eq!((coded.of(4_000), coded.of(u64::MAX)), (32_000, u64::MAX));
         let files = Weight { is_multipart: true, ..plain };
-        assert!(!files.is_long(200_000) && files.is_long(300_000));
-        assert!(Weight { is_coded: true, is_multipart: true }.is_long(40_000));
+        assert_eq!(files.of(200_000), 25_000);
+        assert_eq!(Weight { is_coded: true, is_multipart: true }.of(40_000), 40_000);
     }
 }

@@ -24,6 +24,7 @@ mod http2;
 mod intake;
 mod names;
 mod observer;
+mod pace;
 mod page;
 mod proxy_protocol;
 mod pulse;

@@ -12,6 +12,7 @@ use crate::telemetry::{Metrics, ReloadResult};
 use arc_swap::ArcSwap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -70,6 +71,7 @@ pub struct Reloader {
     status: Arc<ArcSwap<Status>>,
     jobs: Mutex<Option<Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    is_over: Arc<AtomicBool>,
 }
 
 enum Job {
@@ -107,7 +109,9 @@ impl Reloader {
         let current: Current = Arc::new(ArcSwap::new(Arc::clone(&generation)));
         let status = Arc::new(ArcSwap::from_pointee(status));
         let (jobs, inbox) = channel();
+        let is_over = Arc::new(AtomicBool::new(false));
         let worker = Worker {
+            is_over: Arc::clone(&is_over),
             origin,
             loader,
             metrics,
@@ -121,7 +125,7 @@ impl Reloader {
             .name("reload".to_owned())
             .spawn(move || worker.run(&inbox))
             .map_err(StartError::Thread)?;
-        Ok(Self { current, status, jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { current, status, jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), is_over })
     }
 
     /// Where the generation at work is found.
@@ -134,7 +138,7 @@ impl Reloader {
         self.status.load_full()
     }
 
-    /// Asks for an attempt and does not wait for it.
+    /// Asks for an attempt and does not wait for it. What is asked for while another one is made is one attempt together.
     pub fn request(&self) {
         self.send(Job::Reload(None));
     }
@@ -155,8 +159,10 @@ impl Reloader {
         wait.recv().ok()
     }
 
-    /// Stops watching. The generation at work stays.
+    /// Stops watching. The generation at work stays. Waits for an attempt that is being made, and for none that was only
+    /// asked for.
     pub fn stop(&self) {
+        self.is_over.store(true, Ordering::Release);
         self.send(Job::Stop);
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -191,6 +197,7 @@ pub enum StartError {
 }
 
 struct Worker {
+    is_over: Arc<AtomicBool>,
     origin: Origin,
     loader: Arc<dyn Loader + Send + Sync>,
     metrics: Arc<Metrics>,
@@ -213,14 +220,32 @@ const IDLE: Duration = Duration::from_secs(3_600);
 
 impl Worker {
     fn run(mut self, inbox: &Receiver<Job>) {
+        // What was taken from the inbox too early.
+        let mut next = None;
         loop {
             let interval = self.current.load().config.reload.interval;
-            match inbox.recv_timeout(interval.unwrap_or(IDLE)) {
+            let job = match next.take() {
+                Some(job) => Ok(job),
+                None => inbox.recv_timeout(interval.unwrap_or(IDLE)),
+            };
+            if self.is_over.load(Ordering::Acquire) {
+                return;
+            }
+            match job {
                 Ok(Job::Reload(reply)) => {
+                    // Whoever has asked by now sees what is read from now on.
+                    let mut replies = vec![reply];
+                    next = inbox.try_iter().find_map(|job| match job {
+                        Job::Reload(reply) => {
+                            replies.push(reply);
+                            None
+                        }
+                        other => Some(other),
+                    });
                     let attempt = self.guarded();
-                    if let Some(reply) = reply {
+                    for reply in replies.into_iter().flatten() {
                         // Whoever asked may have stopped waiting.
-                        let _ = reply.send(attempt);
+                        let _ = reply.send(attempt.clone());
                     }
                 }
                 Ok(Job::Promote(promotion, reply)) => {
@@ -272,6 +297,9 @@ impl Worker {
             return false;
         }
         for _ in 0..RESTLESS {
+            if self.is_over.load(Ordering::Acquire) {
+                return false;
+            }
             std::thread::sleep(interval.min(SETTLE));
             let now = self.footprint.look_again(&*self.loader);
             if now == seen {

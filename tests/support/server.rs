@@ -8,7 +8,7 @@ use portcullis::config::{
     Forwarded, ForwardedPolicy, HostHeader, HostPattern, Listener, ListenerTls, Log, LogFormat, Measuring,
     Overload, Process, Reload, Router, Site, SiteTimeouts, Store, Upstream, UpstreamHttp2,
 };
-use portcullis::engine::NoWorld;
+use portcullis::engine::{NoWorld, World};
 use portcullis::proxy::{Finished, Observer, Server};
 use portcullis::reload::{Balancer, Current, Generation, SiteRuntime};
 use portcullis::ruleset::Ruleset;
@@ -145,10 +145,15 @@ impl Setup {
 
     /// Starts the server.
     pub fn start(self) -> Portcullis {
+        self.start_in(Arc::new(NoWorld))
+    }
+
+    /// Starts the server with such a world around the engine.
+    pub fn start_in(self, world: Arc<dyn World>) -> Portcullis {
         let current: Current = Arc::new(ArcSwap::from_pointee(self.generation(1)));
         let seen = Arc::new(Witness::default());
         let observer: Arc<dyn Observer> = Arc::clone(&seen) as Arc<dyn Observer>;
-        let server = Server::bind(Arc::clone(&current), Arc::new(NoWorld), observer).expect("a server");
+        let server = Server::bind(Arc::clone(&current), world, observer).expect("a server");
         let addresses = server.addresses();
         let (stop, stopped) = watch::channel(false);
         let workers = NonZeroUsize::new(2);

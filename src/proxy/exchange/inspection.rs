@@ -37,10 +37,11 @@ impl Exchange {
         state.transaction = fed.ok();
     }
 
-    /// [`Self::decide`] on the body that has been held, on a thread of its own when that takes long.
+    /// [`Self::decide`] on the body that has been held, and on `more` bytes that the phase looks at.
     pub(super) async fn decide_on_body(
         self: &Arc<Self>,
         phase: usize,
+        more: u64,
         weight: Weight,
         call: fn(&mut Transaction) -> Decision,
     ) -> Step {
@@ -49,16 +50,26 @@ impl Exchange {
             let arrived = state.arrived;
             arrived - std::mem::replace(&mut state.looked_at, arrived)
         };
-        let step = if weight.is_long(bytes) {
-            let exchange = Arc::clone(self);
-            self.beside(move || exchange.decide(phase, call)).await
-        } else {
-            self.decide(phase, call)
-        };
+        let step = self.decide_on(phase, weight.of(bytes).saturating_add(more), call).await;
         if bytes > 0 && step == Step::Pass && !self.account() {
             return Step::Stop(self.short_of_bytes());
         }
         step
+    }
+
+    /// [`Self::decide`] on so many bytes, as bytes of a form count; on a thread of its own when that takes long.
+    pub(super) async fn decide_on(
+        self: &Arc<Self>,
+        phase: usize,
+        bytes: u64,
+        call: fn(&mut Transaction) -> Decision,
+    ) -> Step {
+        let pace = self.shared.aside.pace();
+        if !pace.is_long(bytes) {
+            return pace.watch(bytes, || self.decide(phase, call));
+        }
+        let exchange = Arc::clone(self);
+        self.beside(move || exchange.shared.aside.pace().watch(bytes, || exchange.decide(phase, call))).await
     }
 
     /// Takes from the allowance what is held of the bodies by now: as they came, for the upstream or the client, and what

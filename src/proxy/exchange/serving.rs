@@ -195,14 +195,14 @@ impl Exchange {
 
     /// Phase 1.
     pub(in crate::proxy) async fn request_headers(self: &Arc<Self>) -> Step {
-        let bytes: usize =
-            self.arrival.head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let bytes = bytes + self.arrival.head.target.len();
-        if !Weight::default().is_long(u64::try_from(bytes).unwrap_or(u64::MAX)) {
-            return self.decide(1, Transaction::process_request_headers);
-        }
-        let exchange = Arc::clone(self);
-        self.beside(move || exchange.decide(1, Transaction::process_request_headers)).await
+        self.decide_on(1, self.head_bytes(), Transaction::process_request_headers).await
+    }
+
+    /// What of the head rules look at, in bytes.
+    fn head_bytes(&self) -> u64 {
+        let head = &self.arrival.head;
+        let fields: usize = head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        u64::try_from(fields + head.target.len()).unwrap_or(u64::MAX)
     }
 
     /// Runs a long call on a thread of its own, when it is its turn. What has no turn in time is not inspected.
@@ -250,8 +250,9 @@ impl Exchange {
         if std::mem::replace(&mut self.state().request_done, true) {
             return Step::Pass;
         }
+        // Arguments of the query, cookies and fields are looked at in this phase as well, and mostly in this one.
         let weight = Weight::of_request(&self.arrival.head);
-        self.decide_on_body(2, weight, Transaction::process_request_body).await
+        self.decide_on_body(2, self.head_bytes(), weight, Transaction::process_request_body).await
     }
 
     /// Phase 3.
@@ -304,7 +305,7 @@ impl Exchange {
     /// Phase 4.
     pub(in crate::proxy) async fn response_end(self: &Arc<Self>) -> Step {
         let weight = Weight { is_coded: self.state().is_coded, is_multipart: false };
-        self.decide_on_body(4, weight, Transaction::process_response_body).await
+        self.decide_on_body(4, 0, weight, Transaction::process_response_body).await
     }
 
     /// Something that rules cannot see but an operator should.
