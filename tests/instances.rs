@@ -273,6 +273,36 @@ fn persistent_collections_are_joint_as_well() {
 }
 
 #[test]
+fn a_store_whose_clock_was_set_back_keeps_nobody_out() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let (origin, directory) = (Origin::echo(), tempfile::tempdir().unwrap());
+    let instance = Instance::start(&directory, &origin, &format!("url: 'redis://127.0.0.1:{}'", redis.port));
+    instance.wait_for_store(true);
+    assert_eq!(passed(instance.proxy, "ann", 40), 30);
+    // As if all of it had been a year later by the store's clock.
+    let keys = redis.tell("KEYS *:limit:*");
+    let meter = keys.lines().find(|line| line.contains(":limit:")).expect("a meter").to_owned();
+    let value: u64 = redis.tell(&format!("GET {meter}")).lines().nth(1).unwrap().parse().unwrap();
+    let year = 365 * 86_400 * 1_000_000_u64;
+    assert!(redis.tell(&format!("SET {meter} {} PX {}", value + year, year / 1_000)).contains("OK"));
+    // One request each two minutes is what the limit gives; who has just used it up waits for one of them.
+    let mut stream = TcpStream::connect(instance.proxy).unwrap();
+    let head = format!(
+        "GET /budget HTTP/1.1\r\nHost: {}\r\nX-Who: ann\r\nConnection: close\r\n\r\n",
+        instance.proxy
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let answer = answer.to_ascii_lowercase();
+    let wait = answer.lines().find_map(|line| line.strip_prefix("retry-after: ")).expect("a time");
+    assert!(answer.starts_with("http/1.1 429") && wait.trim().parse::<u64>().unwrap() <= 120, "{answer}");
+    // And time goes on for the meter as well.
+    let mended: u64 = redis.tell(&format!("GET {meter}")).lines().nth(1).unwrap().parse().unwrap();
+    assert!(mended < value + year / 2, "{mended}");
+}
+
+#[test]
 fn stopping_and_starting_it_under_load_gives_no_wrong_answer() {
     let Some(mut redis) = Redis::start(&[]) else { return };
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
@@ -328,7 +358,14 @@ fn stopping_and_starting_it_under_load_gives_no_wrong_answer() {
     assert!((30..=90).contains(&passed), "{passed} passed: at least a budget, at most one at each instance");
     assert!(slowest.into_inner() < 5_000, "no request waits for a store that is frozen");
     instances.iter().for_each(|i| i.wait_for_store(true));
-    assert_eq!(self::passed(front, "eve", 60), 30, "all is as before");
+    // All is as before. On a machine that is busy otherwise the store may be late, and is passed over: that is counted.
+    let fallbacks = || {
+        instances.iter().map(|i| i.metric("portcullis_shared_store_fallbacks_total") as usize).sum::<usize>()
+    };
+    let before = fallbacks();
+    let passed = self::passed(front, "eve", 60);
+    let alone = fallbacks() - before;
+    assert!((30..=30 + alone).contains(&passed), "{passed} passed, {alone} decided alone");
 }
 
 #[test]

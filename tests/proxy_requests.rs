@@ -10,6 +10,8 @@ use portcullis::config::{ForwardedPolicy, HostHeader};
 use portcullis::engine::{EventKind, NoWorld};
 use portcullis::proxy::{Deaf, Finished, Server, Trouble};
 use portcullis::ruleset::Mode;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::client::{get, post};
@@ -350,6 +352,13 @@ fn idle_connections_end() {
     client.send(get("/"));
     assert_eq!(client.read().expect("a response").status, 200);
     assert!(client.is_closed());
+    // Line ends are no request either, however many come.
+    let mut dripping = TcpStream::connect(server.address()).expect("connected");
+    let began = Instant::now();
+    while dripping.write_all(b"\r\n").is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     // That was no request, and nobody hears of it.
     assert_eq!(server.seen.finished(1).len(), 1);
 }

@@ -177,6 +177,7 @@ async fn read_head(
     let mut scan = HeadScan::default();
     let mut shutdown = shutdown.clone();
     let mut deadline = None;
+    let mut idle_until = None;
     let mut last_call = None;
     loop {
         if let Some(end) = scan.find(buffer) {
@@ -191,7 +192,8 @@ async fn read_head(
         // Line ends before a request line are no request yet; only a client that sends something is late.
         let is_idle = buffer.iter().all(|b| matches!(b, b'\r' | b'\n'));
         let until = if is_idle {
-            last_call.unwrap_or_else(|| Instant::now() + limits.keep_alive)
+            // Nor do they keep a connection.
+            last_call.unwrap_or_else(|| *idle_until.get_or_insert_with(|| Instant::now() + limits.keep_alive))
         } else {
             *deadline.get_or_insert_with(|| Instant::now() + limits.head_timeout)
         };

@@ -135,7 +135,9 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 
 /// GCRA. For each key: what a request is worth, how far ahead its meter may be, how far ahead the caller knows it to
 /// be, and whether its refusal ends the list. Gives for each how long to wait, 0 when it was taken, and how far ahead
-/// the meter is. A meter is the time at which it is at rest, and expires then. Numbers of Lua are exact up to 2^53, which
+/// the meter is. A meter is the time at which it is at rest, and expires then. No request takes it further ahead than it may
+/// be: where it is, the server's clock was set back or the limit was larger, and it would be as long until it is at rest.
+/// Numbers of Lua are exact up to 2^53, which
 /// is in the year 2255; only `%.0f` writes them so.
 const CHARGE: &str = "\
 local time = redis.call('TIME')
@@ -146,6 +148,10 @@ for i, key in ipairs(KEYS) do
   local interval, tolerance = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local known = now + tonumber(ARGV[at + 3])
   local rest = math.max(tonumber(redis.call('GET', key) or 0), known)
+  if rest - now > tolerance then
+    rest = now + tolerance
+    redis.call('SET', key, string.format('%.0f', rest), 'PX', string.format('%.0f', math.ceil(tolerance / 1000)))
+  end
   local after = rest + interval
   if after - now > tolerance then
     answers[#answers + 1] = after - now - tolerance

@@ -1,6 +1,6 @@
 //! A real Redis server on a free port.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,6 +46,16 @@ impl Redis {
             assert!(begun.elapsed() < Duration::from_secs(20), "redis-server does not start");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// What it answers to a command, as the protocol has it (RESP2).
+    pub fn tell(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "{command}\r\nQUIT\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// Kills it.
