@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::multipart::restore_line_ends;
 use super::mutate::variants;
-use super::part::{Part, Place, parts, path, with, written};
+use super::part::{Part, Place, names, parts, path, with, written};
 use super::shape::{Finder, SHAPES};
 use crate::cli::console::{colour, complain, say};
 use crate::cli::ftw::{InProcess, Selection, run_native};
@@ -76,9 +76,10 @@ fn look(
     let normal = normal.as_slice();
     let mut found: Vec<(usize, usize, Part)> = Vec::new();
     for (at, request) in source.requests.iter().enumerate() {
-        for part in parts(request) {
+        for part in parts(request).into_iter().chain(names(request)) {
             // What ordinary requests hold there too is not what is hostile.
-            let usual = normal.iter().flat_map(parts).any(|known| known == part);
+            let usual =
+                normal.iter().any(|normal| parts(normal).contains(&part) || names(normal).contains(&part));
             let mut shapes = finder.find(&part.value).into_iter();
             let shape = shapes.find(|shape| SHAPES[*shape].is_hostile_in(&part.place)).filter(|_| !usual);
             found.extend(shape.map(|shape| (shape, at, part)));
@@ -180,11 +181,57 @@ fn without_shape(draft: &mut Draft, requests: &[SourceRequest], normal: &[Source
         (draft.request, draft.part) = (request.clone(), Some(part));
         return;
     }
+    let property = requests.iter().find_map(|request| {
+        if request.header("Content-Type").is_some_and(|kind| kind.to_ascii_lowercase().contains("json")) {
+            return None;
+        }
+        let unusual = |part: &Part| {
+            is_property(&part.value) && !normal.iter().any(|normal| names(normal).contains(part))
+        };
+        Some((request, names(request).into_iter().find(unusual)?))
+    });
+    if let Some((request, part)) = property {
+        draft.open.push(format!(
+            "nothing is known to be hostile; {} is taken to be so because it reads as the way to a property of an object: \
+             whether a form of the application has it",
+            part.place.named()
+        ));
+        (draft.request, draft.part) = (request.clone(), Some(part));
+        return;
+    }
+    // The request that changes most: a sequence logs in and looks round before.
+    let changes = |request: &SourceRequest| {
+        let reads = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        (!reads, !request.body.is_empty(), request.target.contains('?'))
+    };
+    let most =
+        requests.iter().enumerate().max_by_key(|(at, request)| (changes(request), std::cmp::Reverse(*at)));
+    if let Some((at, request)) = most {
+        draft.request = request.clone();
+        for (other, request) in requests.iter().enumerate().filter(|(other, _)| *other != at).take(8) {
+            draft.open.push(format!(
+                "the patch is about request {}; whether request {} ({} {}) is the one that matters",
+                at + 1,
+                other + 1,
+                request.method,
+                request.target
+            ));
+        }
+    }
     draft.open.push(
         "no value of the request is known to be hostile, so the patch blocks the method on this path altogether; \
          --normal FILE with ordinary requests helps to tell"
             .to_owned(),
     );
+}
+
+/// Whether a parameter's name is a way to a property, three steps or more: `bean.settings.flag`.
+fn is_property(name: &[u8]) -> bool {
+    let step = |step: &[u8]| {
+        step.first().is_some_and(u8::is_ascii_alphabetic)
+            && step.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    };
+    name.split(|b| *b == b'.').count() > 2 && name.split(|b| *b == b'.').all(step)
 }
 
 /// Whether a header's name says that an application takes from it who asks, or what for.
@@ -252,7 +299,8 @@ fn propose(draft: &mut Draft, normal: &[SourceRequest]) {
         Some(part) => {
             let variants = variants(&request, &part, draft.shape);
             draft.matches = variants.into_iter().map(|v| (v.what.to_owned(), v.request)).collect();
-            for value in BENIGN {
+            let ordinary = if let Place::Name(_) = part.place { NAMES } else { BENIGN };
+            for value in ordinary {
                 let value = if part.place == Place::Path {
                     format!("/{}", value.trim_start_matches('/'))
                 } else {
@@ -384,6 +432,8 @@ const REVIEW_DAYS: i64 = 90;
 /// Values that nobody should be blocked for.
 const BENIGN: &[&str] =
     &["1", "abc", "hello world", "O'Brien & Sons", "jane@example.com", "2026-11-22", "docs/report.pdf"];
+/// Names of parameters as applications have them.
+const NAMES: &[&str] = &["id", "class_id", "userName", "items[0]", "filter[name]"];
 /// Patterns for ordinary values, the narrowest first.
 const ORDINARY: &[&str] = &[
     "[0-9]{1,20}",
@@ -512,6 +562,30 @@ mod tests {
         // Which ordinary requests have too.
         let (draft, _) = drafted(exploit, "GET /a HTTP/1.1\nX-Original-URL: /a\n\n");
         assert!(draft.part.is_none());
+    }
+
+    #[test]
+    fn names_of_parameters_can_be_what_is_hostile() {
+        let (draft, fell) = drafted("curl -d 'class.module.classLoader.resources.x=1&a=2' http://h/form", "");
+        assert_eq!(draft.shape.map(|shape| shape.name), Some("a way into objects"), "{}", draft.write());
+        assert!(draft.matches.len() > 6 && draft.passes.len() > 4 && fell.is_empty(), "{}", draft.write());
+        let json = "curl http://h/t -H 'Content-Type: application/json' -d '{\"h\": {\"w\": 1, \"__class\": \"a\\\\b\"}}'";
+        let (draft, _) = drafted(json, "");
+        assert_eq!(draft.part.map(|part| part.place), Some(Place::Name("__class".to_owned())));
+        // Members of JSON are reached by points as well, which says nothing.
+        let (draft, _) =
+            drafted("curl http://h/t -H 'Content-Type: application/json' -d '{\"a.b.c\": 1}'", "");
+        assert!(draft.part.is_none());
+        let (draft, fell) = drafted("curl 'http://h/info?provider.config.setupComplete=0'", "");
+        assert!(draft.write().contains("'&ARGS:provider.config.setupComplete'") && fell.is_empty());
+    }
+
+    #[test]
+    fn of_several_requests_the_one_that_changes_most_is_taken() {
+        let template = "id: x\ninfo: {name: x}\nhttp:\n  - raw:\n      - |\n        GET /setup HTTP/1.1\n\n      - |\n        POST /setup/admin HTTP/1.1\n        Content-Type: application/x-www-form-urlencoded\n\n        a=b\n      - |\n        GET /home?a=b HTTP/1.1\n\n";
+        let (draft, _) = drafted(template, "");
+        assert_eq!((draft.request.method.as_str(), draft.request.target.as_str()), ("POST", "/setup/admin"));
+        assert!(draft.open.iter().any(|line| line.contains("request 3 (GET /home?a=b)")), "{:?}", draft.open);
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl Draft {
         let what = match (&self.part, self.shape, self.ordinary) {
             (Some(part), Some(shape), _) => format!("{} in {}", shape.name, part.place.named()),
             (Some(part), None, Some(_)) => format!("Values of {} that are not ordinary", part.place.named()),
-            (Some(Part { place: Place::Header(name), .. }), None, None) => {
-                format!("requests with the header {name}")
+            (Some(Part { place: place @ (Place::Header(_) | Place::Name(_)), .. }), None, None) => {
+                format!("requests with {}", place.named().trim_start_matches("the name of "))
             }
             _ => format!("{} requests", self.request.method),
         };
@@ -120,8 +120,8 @@ impl Draft {
                 let _ = writeln!(out, "      - variables: {}", quoted(&part.place.target()));
                 let _ = writeln!(out, "        operator: {}", quoted(&format!(r"!@rx \A(?:{pattern})\z")));
             }
-            (Some(Part { place: place @ Place::Header(_), .. }), None, None) => {
-                let _ = writeln!(out, "      - variables: {}", quoted(&format!("&{}", place.target())));
+            (Some(Part { place: place @ (Place::Header(_) | Place::Name(_)), .. }), None, None) => {
+                let _ = writeln!(out, "      - variables: {}", quoted(&format!("&{}", place.presence())));
                 let _ = writeln!(out, "        operator: '@gt 0'");
             }
             _ => {

@@ -61,6 +61,7 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
                 add("tabs for blanks", with(request, &part.place, &value.replace(' ', "\t")));
             }
         }
+        Place::Name(_) => add("percent-encoded", with(request, &part.place, &hex(&part.value))),
         Place::FileName(_) => {
             add("a dot after it", with(request, &part.place, &format!("{value}.")));
             add("a picture's ending after it", with(request, &part.place, &format!("{value}.jpg")));
@@ -88,6 +89,46 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
     out
 }
 
+/// All parameters among others, and in another place.
+fn together(request: &SourceRequest, add: &mut impl FnMut(&'static str, Option<SourceRequest>)) {
+    let form = request.header("Content-Type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with(FORM));
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    if let Some((path, query)) = request.target.split_once('?') {
+        let at = |query: String| Some(SourceRequest { target: format!("{path}?{query}"), ..request.clone() });
+        add("after another parameter", at(format!("zz=1&{query}")));
+        add("before another parameter", at(format!("{query}&zz=1")));
+        if body.is_empty() {
+            add("in the body", Some(as_form(request, path, query)));
+        }
+    } else if form {
+        let changed = |body: String| Some(SourceRequest { body: body.into_bytes(), ..request.clone() });
+        add("after another parameter", changed(format!("zz=1&{body}")));
+        add("before another parameter", changed(format!("{body}&zz=1")));
+        add("in the query string", Some(as_query(request, format!("{}?{body}", request.target))));
+    }
+}
+
+/// `request` as a form that is sent to `path`.
+fn as_form(request: &SourceRequest, path: &str, body: &str) -> SourceRequest {
+    let mut headers = request.headers.clone();
+    headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
+    headers.push(("Content-Type".to_owned(), FORM.to_owned()));
+    SourceRequest {
+        method: "POST".to_owned(),
+        target: path.to_owned(),
+        headers,
+        body: body.as_bytes().to_vec(),
+        ..request.clone()
+    }
+}
+
+/// `request` without a body.
+fn as_query(request: &SourceRequest, target: String) -> SourceRequest {
+    let mut headers = request.headers.clone();
+    headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
+    SourceRequest { method: "GET".to_owned(), target, headers, body: Vec::new(), ..request.clone() }
+}
+
 /// The hostile parameter in another place.
 fn elsewhere(
     request: &SourceRequest,
@@ -97,6 +138,7 @@ fn elsewhere(
     let (name, value) = match &part.place {
         Place::Query(name) | Place::Form(name) => (name, written(&part.place, &part.value)),
         Place::Field(name) => (name, encode(&part.value)),
+        Place::Name(_) => return together(request, add),
         _ => return,
     };
     let name = encode(name.as_bytes());
@@ -112,17 +154,7 @@ fn elsewhere(
                 Some(SourceRequest { target: format!("{path}?{query}&zz=1"), ..request.clone() }),
             );
             if request.body.is_empty() {
-                let mut headers = request.headers.clone();
-                headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
-                headers.push(("Content-Type".to_owned(), FORM.to_owned()));
-                let moved = SourceRequest {
-                    method: "POST".to_owned(),
-                    target: path.to_owned(),
-                    headers,
-                    body: format!("{name}={value}").into_bytes(),
-                    ..request.clone()
-                };
-                add("in the body", Some(moved));
+                add("in the body", Some(as_form(request, path, &format!("{name}={value}"))));
             }
         }
         Place::Form(_) | Place::Field(_) => {
@@ -138,20 +170,9 @@ fn elsewhere(
                 let form = changed(format!("{name}={value}"));
                 add("in a form that is not multipart", form.map(|form| SourceRequest { headers, ..form }));
             }
-            let mut headers = request.headers.clone();
-            headers.retain(|(header, _)| !header.eq_ignore_ascii_case("content-type"));
             let separator = if request.target.contains('?') { '&' } else { '?' };
             let target = format!("{}{separator}{name}={value}", request.target);
-            add(
-                "in the query string",
-                Some(SourceRequest {
-                    method: "GET".to_owned(),
-                    target,
-                    headers,
-                    body: Vec::new(),
-                    ..request.clone()
-                }),
-            );
+            add("in the query string", Some(as_query(request, target)));
         }
         _ => {}
     }

@@ -21,6 +21,8 @@ pub(super) enum Place {
     Cookie(String),
     /// The whole of a body that no parameter is known of.
     Body,
+    /// The name of a parameter, or of a member of JSON, as it is written.
+    Name(String),
 }
 
 /// A value and its place.
@@ -44,6 +46,7 @@ impl Place {
             Place::Header(name) => format!("the header {name}"),
             Place::Cookie(name) => format!("the cookie {name}"),
             Place::Body => "the body".to_owned(),
+            Place::Name(name) => format!("the name of the parameter {name}"),
         }
     }
 
@@ -70,6 +73,17 @@ impl Place {
             Place::Header(name) => format!("REQUEST_HEADERS:{}", key(name)),
             Place::Cookie(name) => format!("REQUEST_COOKIES:{}", key(name)),
             Place::Body => "REQUEST_BODY".to_owned(),
+            Place::Name(_) => "ARGS_NAMES".to_owned(),
+        }
+    }
+}
+
+impl Place {
+    /// What a rule counts to see whether something stands here at all.
+    pub(super) fn presence(&self) -> String {
+        match self {
+            Place::Name(name) => format!("ARGS:{}", key(name)),
+            other => other.target(),
         }
     }
 }
@@ -111,7 +125,7 @@ pub(super) fn parts(request: &SourceRequest) -> Vec<Part> {
         return out;
     }
     let kind = request.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
-    if kind.contains("json")
+    if is_json(request)
         && let Ok(value) = serde_json::from_slice(&request.body)
     {
         leaves(&value, "json", 0, &mut out);
@@ -137,6 +151,56 @@ pub(super) fn parts(request: &SourceRequest) -> Vec<Part> {
         }
     }
     out
+}
+
+/// The names of the parameters of `request`, those of members of JSON too.
+pub(super) fn names(request: &SourceRequest) -> Vec<Part> {
+    let mut names: Vec<String> = Vec::new();
+    for Part { place, .. } in parts(request) {
+        if let Place::Query(name) | Place::Form(name) | Place::Field(name) = place {
+            names.push(name);
+        }
+    }
+    if is_json(request)
+        && let Ok(value) = serde_json::from_slice(&request.body)
+    {
+        keys(&value, 0, &mut names);
+    }
+    let part = |name: String| Part { value: name.clone().into_bytes(), place: Place::Name(name) };
+    names.into_iter().map(part).collect()
+}
+
+fn keys(value: &serde_json::Value, depth: usize, out: &mut Vec<String>) {
+    if depth > DEPTH {
+        return;
+    }
+    match value {
+        serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+            out.push(key.clone());
+            keys(value, depth + 1, out);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, depth + 1, out)),
+        _ => {}
+    }
+}
+
+/// `value` with `new` for each name `old`.
+fn rename(value: &mut serde_json::Value, old: &str, new: &str) {
+    match value {
+        serde_json::Value::Object(map) => {
+            let members = std::mem::take(map);
+            for (key, mut value) in members {
+                rename(&mut value, old, new);
+                map.insert(if key == old { new.to_owned() } else { key }, value);
+            }
+        }
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|value| rename(value, old, new)),
+        _ => {}
+    }
+}
+
+fn is_json(request: &SourceRequest) -> bool {
+    request.header("Content-Type").unwrap_or_default().to_ascii_lowercase().contains("json")
 }
 
 /// `request` with `written`, as it goes over the wire, in the place of the value at `place`; `None` where that cannot
@@ -184,6 +248,32 @@ pub(super) fn with(request: &SourceRequest, place: &Place, written: &str) -> Opt
             out = replaced_in_body(request, &range, written.as_bytes());
         }
         Place::Body => out.body = written.as_bytes().to_vec(),
+        Place::Name(name) => {
+            let renamed = |text: &str| {
+                let pair = |pair: &str| {
+                    let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    if self::text(&decode(known)) == *name {
+                        format!("{written}={value}")
+                    } else {
+                        pair.to_owned()
+                    }
+                };
+                text.split('&').map(pair).collect::<Vec<_>>().join("&")
+            };
+            if let Some((path, query)) = request.target.split_once('?') {
+                out.target = format!("{path}?{}", renamed(query));
+            }
+            if is_json(request) {
+                let mut value = serde_json::from_slice(&request.body).ok()?;
+                rename(&mut value, name, &self::text(&decode(written)));
+                out.body = value.to_string().into_bytes();
+            } else if !request.body.is_empty() && sections(request).is_empty() {
+                out.body = renamed(std::str::from_utf8(&request.body).ok()?).into_bytes();
+            }
+            if out == *request {
+                return None;
+            }
+        }
         Place::Path => {
             let query = request.target.split_once('?').map(|(_, query)| format!("?{query}"));
             out.target = format!("{written}{}", query.unwrap_or_default());
@@ -364,6 +454,29 @@ mod tests {
                     "{part:?}"
                 );
                 assert_eq!(parts(&changed).len(), parts(&request).len());
+            }
+        }
+    }
+
+    #[test]
+    fn names_can_be_exchanged() {
+        let form = SourceRequest {
+            target: "/a?q.x=1&r".to_owned(),
+            headers: vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())],
+            body: b"b%5Bc%5D=d".to_vec(),
+            ..SourceRequest::default()
+        };
+        let json = SourceRequest {
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            body: br#"{"u": [{"n": 1}]}"#.to_vec(),
+            ..form.clone()
+        };
+        for (request, count) in [(form, 3), (json, 4)] {
+            assert_eq!(names(&request).len(), count);
+            for part in names(&request) {
+                let changed = with(&request, &part.place, "new").expect("it stands there");
+                assert!(names(&changed).iter().any(|name| name.value == b"new"), "{part:?}");
+                assert_eq!(names(&changed).len(), count);
             }
         }
     }

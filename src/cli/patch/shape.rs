@@ -22,10 +22,21 @@ pub(super) struct Shape {
     pub(super) tag: &'static str,
     /// The number of its flaw in CWE.
     pub(super) cwe: &'static str,
-    /// Whether it is hostile as the name of a file only.
-    pub(super) of_names: bool,
+    /// What it is hostile in.
+    pub(super) of: Of,
     /// Whether upper case makes no difference to whoever reads the value.
     pub(super) any_case: bool,
+}
+
+/// What a shape is hostile in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Values of all kinds.
+    Values,
+    /// Names of files.
+    FileNames,
+    /// Names of parameters.
+    Parameters,
 }
 
 /// All shapes, the most telling first.
@@ -36,7 +47,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -45,8 +56,17 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-rce",
         cwe: "CWE-78",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
+    },
+    Shape {
+        name: "a way into objects",
+        operator: r"@rx (?:^|[.\[\]])(?:class(?:loader)?|__(?:proto__|construct(?:\(\))?|class)|constructor|prototype)(?:[.\[\](]|$)|(?:^|[\[.])#[a-z_]",
+        transformations: &["urlDecodeUni", "lowercase"],
+        tag: "attack-injection-generic",
+        cwe: "CWE-915",
+        of: Of::Parameters,
+        any_case: false,
     },
     Shape {
         name: "an external entity",
@@ -54,7 +74,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["removeNulls", "lowercase"],
         tag: "attack-xxe",
         cwe: "CWE-611",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -63,7 +83,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -72,7 +92,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-ssti",
         cwe: "CWE-1336",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -81,7 +101,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-ssti",
         cwe: "CWE-1336",
-        of_names: false,
+        of: Of::Values,
         any_case: false,
     },
     Shape {
@@ -90,7 +110,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-injection-generic",
         cwe: "CWE-502",
-        of_names: false,
+        of: Of::Values,
         any_case: false,
     },
     Shape {
@@ -99,7 +119,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "removeNulls", "lowercase"],
         tag: "attack-upload",
         cwe: "CWE-434",
-        of_names: true,
+        of: Of::FileNames,
         any_case: true,
     },
     Shape {
@@ -108,7 +128,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni", "removeNulls"],
         tag: "attack-lfi",
         cwe: "CWE-22",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -117,7 +137,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-injection-php",
         cwe: "CWE-94",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -126,7 +146,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-injection-generic",
         cwe: "CWE-94",
-        of_names: false,
+        of: Of::Values,
         any_case: false,
     },
     Shape {
@@ -135,7 +155,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-rce",
         cwe: "CWE-78",
-        of_names: false,
+        of: Of::Values,
         any_case: false,
     },
     Shape {
@@ -144,7 +164,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-sqli",
         cwe: "CWE-89",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -153,7 +173,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "htmlEntityDecode"],
         tag: "attack-xss",
         cwe: "CWE-79",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -162,7 +182,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-xss",
         cwe: "CWE-79",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -171,7 +191,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-rfi",
         cwe: "CWE-918",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -180,7 +200,7 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni", "removeNulls", "lowercase"],
         tag: "attack-lfi",
         cwe: "CWE-22",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
     Shape {
@@ -189,19 +209,22 @@ pub(super) const SHAPES: &[Shape] = &[
         transformations: &["urlDecodeUni"],
         tag: "attack-protocol",
         cwe: "CWE-93",
-        of_names: false,
+        of: Of::Values,
         any_case: true,
     },
 ];
 
 impl Shape {
-    /// Whether the shape is hostile in `place`: bodies and files have line breaks, and any field may hold the name of a
-    /// script.
+    /// Whether the shape is hostile in `place`: bodies and files have line breaks, any field may hold the name of a script,
+    /// and any text names of classes.
     pub(super) fn is_hostile_in(&self, place: &Place) -> bool {
-        match place {
-            Place::FileName(_) => true,
-            Place::Body | Place::Content(_) => !self.of_names && self.cwe != "CWE-93",
-            _ => !self.of_names,
+        match (place, self.of) {
+            (Place::Name(_), of) => of == Of::Parameters,
+            (_, Of::Parameters) => false,
+            (Place::FileName(_), _) => true,
+            (_, Of::FileNames) => false,
+            (Place::Body | Place::Content(_), Of::Values) => self.cwe != "CWE-93",
+            (_, Of::Values) => true,
         }
     }
 }
@@ -265,6 +288,8 @@ mod tests {
         for (value, name) in [
             ("${jndi:ldap://x/a}", "a JNDI lookup"),
             ("() { :; }; /bin/id", "a shell function"),
+            ("class.module.classLoader.x", "a way into objects"),
+            ("user[__proto__][admin]", "a way into objects"),
             ("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>", "an external entity"),
             ("%{(#a=@b@c)}", "an expression"),
             ("{{7*7}}", "a template"),
@@ -284,7 +309,18 @@ mod tests {
             let found = finder.find(value.as_bytes());
             assert_eq!(found.first().map(|at| SHAPES[*at].name), Some(name), "{value}");
         }
-        for value in ["", "1", "hello world", "O'Brien", "a@b.example", "2026-11-22", "a/b.pdf", "v1..v2"] {
+        for value in [
+            "",
+            "1",
+            "hello world",
+            "json.user.name",
+            "class_id",
+            "O'Brien",
+            "a@b.example",
+            "2026-11-22",
+            "a/b.pdf",
+            "v1..v2",
+        ] {
             assert!(finder.find(value.as_bytes()).is_empty(), "{value}");
         }
     }

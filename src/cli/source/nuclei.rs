@@ -65,7 +65,7 @@ fn about(info: &Value) -> About {
     };
     About {
         title: text(&info["name"]),
-        product: text(&info["metadata"]["product"]),
+        product: product(&info["metadata"]),
         severity: text(&info["severity"]),
         cve: list(&info["classification"]["cve-id"])
             .into_iter()
@@ -73,6 +73,16 @@ fn about(info: &Value) -> About {
             .collect(),
         references: list(&info["reference"]),
     }
+}
+
+/// The product, with its vendor where the name is not the same.
+fn product(metadata: &Value) -> Option<String> {
+    let product = metadata["product"].as_str()?.trim().replace('_', " ");
+    let vendor = metadata["vendor"].as_str().map(|vendor| vendor.trim().replace('_', " "));
+    Some(match vendor {
+        Some(vendor) if !vendor.is_empty() && !product.contains(&vendor) => format!("{product} ({vendor})"),
+        _ => product,
+    })
 }
 
 /// `text` with `{{…}}` replaced.

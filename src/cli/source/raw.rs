@@ -21,7 +21,9 @@ pub(super) fn read(text: &str) -> Result<SourceRequest, String> {
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
         }
     }
-    let body = rest.strip_suffix('\n').unwrap_or(rest).as_bytes().to_vec();
+    // An editor's line end at the end of the file is not of the body; that of a boundary is.
+    let whole = rest.ends_with("--\r\n") || !rest.ends_with('\n');
+    let body = if whole { rest } else { rest.strip_suffix('\n').unwrap_or(rest) }.as_bytes().to_vec();
     Ok(SourceRequest { method: method.to_owned(), target: path_of(target), host: None, headers, body })
 }
 
