@@ -6,8 +6,8 @@ use portcullis::audit::{Auditor, Facts, Format, MASK, Redaction};
 use portcullis::config::RuleInput;
 use portcullis::engine::{NoWorld, TraceOptions, World};
 use portcullis::explain::{
-    Exchange, Exclusion, Explanation, Place, Recorded, Rules, Settings, evaluate, explain, render, seclang,
-    yaml,
+    Exchange, Exclusion, Explanation, Place, Recorded, Reply, Rules, Settings, evaluate, explain, render,
+    seclang, yaml,
 };
 use portcullis::reload::{Workbench, file_loader, load_rules};
 use portcullis::ruleset::Mode;
@@ -252,6 +252,78 @@ fn what_cannot_be_excluded_is_switched_off_and_told() {
         [(3, &None)]
     );
     assert!(proposal.proof.proven && proposal.warnings[0].contains("switched off"));
+}
+
+/// What a later link judges: only the name that it objects to is excluded, and each link's operator is told.
+#[test]
+fn of_what_a_chain_looks_at_only_what_its_last_link_objects_to_is_excluded() {
+    let rules = bench(vec![text(
+        "SecRuleEngine On\nSecRule REQUEST_HEADERS_NAMES \"@rx ^.*$\" \"id:2,phase:1,deny,log,msg:'restricted',\\\n\
+         t:lowercase,setvar:tx.seen_%{MATCHED_VAR}=/%{MATCHED_VAR}/,chain\"\n\
+         SecRule TX:/^seen_/ \"@within /x-one/ /x-two/\" \"t:none\"\n",
+    )]);
+    let mut exchange = request("GET", "/a", "", "");
+    for name in ["X-Fine", "X-One", "X-Other", "X-Two"] {
+        exchange.headers.push((name.as_bytes().to_vec(), b"1".to_vec()));
+    }
+    let explanation = ask(&rules, &exchange, None);
+    let told = render(&explanation, false);
+    assert!(told.contains("and @within /x-one/ /x-two/"), "{told}");
+    let proposal = explanation.proposal.expect("it is blocked");
+    let targets: Vec<_> = proposal.exclusions.iter().filter_map(|one| one.target.as_deref()).collect();
+    assert_eq!(targets, ["REQUEST_HEADERS_NAMES:X-One", "REQUEST_HEADERS_NAMES:X-Two"]);
+    assert!(proposal.proof.proven);
+}
+
+/// A response's score is one of its own, also where the rules add both up to tell of it.
+#[test]
+fn leaks_are_excluded_too() {
+    let rules = bench(vec![text(
+        "SecRuleEngine On\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/html\n\
+         SecAction \"id:1,phase:1,pass,nolog,setvar:tx.outbound_anomaly_score_threshold=4,\\\n\
+         setvar:tx.inbound_anomaly_score_threshold=5\"\n\
+         SecRule RESPONSE_BODY \"@contains secret\" \"id:2,phase:4,pass,log,msg:'leak',severity:CRITICAL,\\\n\
+         setvar:tx.blocking_outbound_anomaly_score=+5\"\n\
+         SecRule TX:blocking_outbound_anomaly_score \"@ge %{tx.outbound_anomaly_score_threshold}\" \"id:3,phase:4,deny,log\"\n\
+         SecAction \"id:4,phase:5,pass,nolog,setvar:tx.anomaly_score=%{tx.blocking_inbound_anomaly_score},\\\n\
+         setvar:tx.anomaly_score=+%{tx.blocking_outbound_anomaly_score}\"\n",
+    )]);
+    let mut exchange = request("GET", "/a", "", "");
+    exchange.reply = Some(Reply {
+        status: 200,
+        headers: vec![(b"Content-Type".to_vec(), b"text/html".to_vec())],
+        body: b"a secret".to_vec(),
+    });
+    let explanation = ask(&rules, &exchange, None);
+    assert!(explanation.rules[0].outbound && explanation.rules[0].counted, "{explanation:?}");
+    let proposal = explanation.proposal.expect("it is blocked");
+    assert_eq!(proposal.exclusions.len(), 1);
+    assert_eq!(
+        (proposal.exclusions[0].rule, proposal.exclusions[0].target.as_deref()),
+        (2, Some("RESPONSE_BODY"))
+    );
+    assert!(proposal.proof.proven && proposal.warnings.len() == 1, "{proposal:?}");
+}
+
+/// What matched a secret is not in the record: its exclusion is proposed, and not called proven.
+#[test]
+fn what_the_record_does_not_hold_is_not_proven() {
+    let rules = bench(vec![text(
+        "SecRuleEngine On\nSecRequestBodyAccess On\nSecAuditLogParts ABCFHZ\n\
+         SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5\"\n\
+         SecRule ARGS|REQUEST_COOKIES \"@contains evil\" \"id:2,phase:1,pass,log,auditlog,severity:CRITICAL,\\\n\
+         setvar:tx.blocking_inbound_anomaly_score=+5\"\n\
+         SecRule REQUEST_COOKIES \"@contains worse\" \"id:3,phase:1,pass,log,auditlog,severity:CRITICAL,\\\n\
+         setvar:tx.blocking_inbound_anomaly_score=+5\"\n\
+         SecRule TX:blocking_inbound_anomaly_score \"@ge 5\" \"id:4,phase:1,deny,log,auditlog\"\n",
+    )]);
+    let mut exchange = request("GET", "/a?q=evil", "", "");
+    exchange.headers.push((b"Cookie".to_vec(), b"sid=worse".to_vec()));
+    let record = record(&rules, &exchange, None);
+    let proposal = ask(&rules, &Exchange::of_record(&record), Some(&record)).proposal.expect("blocked");
+    assert!(!proposal.proof.proven && proposal.proof.told.contains("what 3 matched"), "{:?}", proposal.proof);
+    let excluded: Vec<_> = proposal.exclusions.iter().map(|one| (one.rule, one.target.as_deref())).collect();
+    assert_eq!(excluded, [(2, Some("ARGS:q")), (3, Some("REQUEST_COOKIES:sid"))]);
 }
 
 #[test]

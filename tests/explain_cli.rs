@@ -6,6 +6,7 @@
 mod support;
 
 use serde_json::Value;
+use std::process::Output;
 use support::client::Response;
 use support::origin::Origin;
 use support::process::{Running, TOKEN, eventually};
@@ -61,15 +62,23 @@ impl Shop {
 
     /// The explanation of a transaction by the audit log, once it is written, and by the running instance.
     fn explained(&self, id: &str) -> [Value; 2] {
-        let by_log = ["explain", "-c", "portcullis.yaml", "--json", "--", id];
-        eventually("it is in the log", || self.running.run(&by_log, "").status.success());
-        let address = self.running.admin.to_string();
-        let by_admin = ["explain", "--admin", &address, "--json", "--", id];
-        [(&by_log[..], ""), (&by_admin[..], TOKEN)].map(|(arguments, token)| {
-            let output = self.running.run(arguments, token);
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
-        })
+        [self.by_log(id), self.by_instance(id)]
     }
+
+    fn by_log(&self, id: &str) -> Value {
+        let arguments = ["explain", "-c", "portcullis.yaml", "--json", "--", id];
+        eventually("it is in the log", || self.running.run(&arguments, "").status.success());
+        json_of(&self.running.run(&arguments, ""))
+    }
+
+    fn by_instance(&self, id: &str) -> Value {
+        let address = self.running.admin.to_string();
+        json_of(&self.running.run(&["explain", "--admin", &address, "--json", "--", id], TOKEN))
+    }
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
 
 /// The number on a page, whatever its type.
@@ -173,4 +182,77 @@ fn every_page_has_the_number_and_the_site_says_how_it_travels() {
         String::from_utf8_lossy(&unknown.stderr).contains("has no transaction no-such-one"),
         "{unknown:?}"
     );
+}
+
+/// What no rule refused is explained too, by the log and by the running instance: what refused it, and what helps.
+#[test]
+fn refusals_without_a_rule_say_what_refused_and_what_helps() {
+    let origin = Origin::echo();
+    let text = format!(
+        "listeners: ['127.0.0.1:0']
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
+audit: {{log: audit.log}}
+reload: {{watch: false}}
+trusted_proxies: [127.0.0.1]
+bans: {{threshold: 1, except: {{addresses: [127.0.0.1]}}}}
+client: {{held_bytes: 1MiB}}
+sites:
+  - name: shop
+    hosts: [shop.test]
+    upstreams: '{}'
+    access: [{{name: no-admin, paths: [/admin]}}]
+    rate_limits: [{{name: login, paths: [/login], requests: 1, period: 1h}}]
+    directives: |
+      SecRequestBodyLimit 2000000
+      SecRequestBodyNoFilesLimit 2000000
+      SecAuditLogRelevantStatus \"^5\"
+  - {{name: gone, hosts: [gone.test], upstreams: 'http://127.0.0.1:1', directives: SecRequestBodyLimit 1000}}
+",
+        origin.url()
+    );
+    let shop = Shop { running: Running::start(&[("portcullis.yaml", &text)]), _origin: origin };
+    let get = |host: &str, path: &str, more: &str| {
+        shop.running.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}.test\r\nUser-Agent: {BROWSER}\r\nAccept: */*\r\n{more}Connection: close\r\n\r\n"
+        ))
+    };
+    let attack = "/?q=%3Cscript%3Ealert(1)%3C/script%3E";
+    let client = "X-Forwarded-For: 192.0.2.7\r\n";
+    assert_eq!(get("shop", "/login", "").status, 200);
+    assert_eq!(get("shop", attack, client).status, 403);
+    eventually("the client is banned", || get("shop", "/", client).status == 403);
+    for (answer, status, action, why, remedy) in [
+        (get("shop", "/admin/x", ""), 403, "refuse", "the access rule `no-admin`", "`access`"),
+        (get("shop", "/login", ""), 429, "refuse", "the rate limit `login` is exceeded", "`rate_limits`"),
+        // The attack would be blocked as well; it is the ban that refused it.
+        (get("shop", attack, client), 403, "refuse", "the client is banned", "bans lift"),
+        (get("shop", "/", "Host: x\r\n"), 400, "refuse", "host_duplicate", "No exclusion"),
+        (shop.post("shop", "/", &"a".repeat(1_500_000), ""), 503, "fail", "more to inspect", "held_bytes"),
+        (
+            shop.post("gone", "/", &"a".repeat(2_000), ""),
+            413,
+            "deny",
+            "SecRequestBodyLimit",
+            "SecRequestBodyLimit",
+        ),
+        (get("gone", "/", ""), 502, "fail", "no upstream gave a proper answer", "upstream"),
+    ] {
+        assert_eq!(answer.status, status, "{why}");
+        let id = number(&answer);
+        let mut explained = vec![(shop.by_log(&id), "the log")];
+        // What failed is not kept in memory: there may be much of it when there is too much already.
+        if action != "fail" {
+            explained.push((shop.by_instance(&id), "the instance"));
+        }
+        for (explanation, by) in &explained {
+            let text =
+                |pointer: &str| explanation.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            assert_eq!(text("/decision/action"), action, "{why}, by {by}: {explanation}");
+            assert_eq!(explanation["decision"]["status"], status, "{why}, by {by}: {explanation}");
+            assert!(text("/decision/told").contains(why), "{why}, by {by}: {explanation}");
+            assert!(text("/remedy").contains(remedy), "{why}, by {by}: {explanation}");
+            assert_eq!(explanation["proposal"], Value::Null, "{why}, by {by}: no exclusion would help");
+            assert_eq!(explanation["rules"], serde_json::json!([]), "{why}, by {by}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::reply::{self, Answer};
 use crate::audit::Auditor;
 use crate::engine::NoWorld;
-use crate::explain::{Exchange, Recorded, Settings, explain, render};
+use crate::explain::{Exchange, Explanation, Recorded, Settings, explain, refused, render};
 use crate::reload::{Generation, Workbench};
 use crate::telemetry::AuditEntry;
 use http::StatusCode;
@@ -37,8 +37,17 @@ static PLACES: Semaphore = Semaphore::const_new(2);
 
 fn make(entry: &AuditEntry, generation: &Generation, auditor: &Auditor, query: &str) -> Option<Answer> {
     let asked = |what: &str| query.split('&').any(|part| part == what);
+    let told = |explanation: &Explanation| {
+        if asked("as=text") {
+            return Some(reply::text(render(explanation, asked("colour=1"))));
+        }
+        Some(reply::json(&serde_json::to_value(explanation).ok()?))
+    };
+    if let Some(explanation) = refusal(entry, auditor) {
+        return told(&explanation);
+    }
     let site = generation.sites.iter().find(|site| site.config.name == entry.facts.site)?;
-    let record = Recorded::read(&auditor.line(&entry.report, &entry.facts)).ok()?;
+    let record = recorded(entry, auditor)?;
     let rules = Workbench::new(site.config.rules.clone(), Arc::clone(&site.ruleset));
     let settings = Settings {
         rules: &rules,
@@ -49,9 +58,14 @@ fn make(entry: &AuditEntry, generation: &Generation, auditor: &Auditor, query: &
         near: asked("near=1"),
         propose: !asked("no_exclusion=1"),
     };
-    let explanation = explain(&Exchange::of_report(&entry.report), Some(&record), &settings);
-    if asked("as=text") {
-        return Some(reply::text(render(&explanation, asked("colour=1"))));
-    }
-    Some(reply::json(&serde_json::to_value(&explanation).ok()?))
+    told(&explain(&Exchange::of_report(&entry.report), Some(&record), &settings))
+}
+
+/// The explanation of a refusal that no rule decided; none of anything else.
+pub(super) fn refusal(entry: &AuditEntry, auditor: &Auditor) -> Option<Explanation> {
+    refused(&recorded(entry, auditor)?)
+}
+
+fn recorded(entry: &AuditEntry, auditor: &Auditor) -> Option<Recorded> {
+    Recorded::read(&auditor.line(&entry.report, &entry.facts)).ok()
 }

@@ -226,7 +226,7 @@ pub(super) fn transaction(desk: &Desk, id: &str) -> Option<Value> {
         "summary": headline(&kept, &record),
         "record": record,
         "is_cut": kept.is_cut,
-        "explained": is_served && !kept.is_cut,
+        "explained": is_served && !kept.is_cut || super::explain::refusal(&kept.entry, &auditor).is_some(),
     }))
 }
 

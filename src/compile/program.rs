@@ -367,18 +367,16 @@ impl<'a> Compiler<'a> {
         let all_tags = || defaults.tags.iter().chain(&set.tags);
         let tags: Vec<String> = all_tags().filter_map(text).collect();
         let dynamic_tags: Vec<Template> = all_tags().filter(|t| t.as_text().is_none()).cloned().collect();
-        let operator = match &head.operator {
-            Some(operator) => {
-                let not = if operator.negated { "!" } else { "" };
-                let mut text = format!("{not}@{} {}", operator.name.node, operator.argument.node);
-                if text.len() > limits::OPERATOR_TEXT_BYTES {
-                    let end = (0..=limits::OPERATOR_TEXT_BYTES).rev().find(|i| text.is_char_boundary(*i));
-                    text.truncate(end.unwrap_or(0));
-                    text.push('…');
-                }
-                text
+        let operator = |link: &DraftLink| -> Arc<str> {
+            let Some(operator) = &link.operator else { return "".into() };
+            let not = if operator.negated { "!" } else { "" };
+            let mut text = format!("{not}@{} {}", operator.name.node, operator.argument.node);
+            if text.len() > limits::OPERATOR_TEXT_BYTES {
+                let end = (0..=limits::OPERATOR_TEXT_BYTES).rev().find(|i| text.is_char_boundary(*i));
+                text.truncate(end.unwrap_or(0));
+                text.push('…');
             }
-            None => String::new(),
+            text.into()
         };
         let name = self.sources.file(head.span.file).name();
         let file = self.file_names.entry(name.to_owned()).or_insert_with(|| name.into()).clone();
@@ -395,7 +393,8 @@ impl<'a> Compiler<'a> {
             status: set.status.or(defaults.status),
             log: set.log.or(defaults.log).unwrap_or(true),
             auditlog: set.auditlog.or(defaults.auditlog).unwrap_or(true),
-            operator: operator.into(),
+            operator: operator(head),
+            further_operators: draft.links.iter().skip(1).map(operator).collect(),
             file,
             line: u32::try_from(self.sources.position(head.span).line).unwrap_or(u32::MAX),
         }

@@ -54,7 +54,7 @@ fn almost(ruleset: &Ruleset, teller: &Teller<'_>, rule: &TracedRule) -> Almost {
         message: message_of(ruleset, rule.rule),
         links: rule.links + 1,
         lacking: targets(ruleset, last),
-        matches: rule.matches.iter().map(|m| teller.matched(m)).collect(),
+        matches: rule.matches.iter().map(|m| teller.matched(m, rule.rule)).collect(),
     }
 }
 

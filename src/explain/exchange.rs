@@ -1,8 +1,10 @@
 //! What is evaluated: a request, perhaps with its answer, and what is not known of it.
 
-use super::recorded::{Recorded, RecordedHit};
+use super::form::{self, Upload};
+use super::recorded::{Recorded, RecordedFile, RecordedHit};
 use crate::audit::{MASK, restore};
-use crate::engine::Report;
+use crate::engine::{FileRecord, Report};
+use crate::http::MediaType;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A request as it came or would come.
@@ -89,9 +91,14 @@ impl Exchange {
                 if body.truncated || body.text.ends_with(" more bytes]") {
                     out.gaps.push("the record holds only the beginning of the body".to_owned());
                 }
-                if request.files.as_ref().is_some_and(|files| !files.is_empty()) {
-                    out.as_form();
-                    out.gaps.push("the record holds the form without its uploaded files".to_owned());
+                let upload = |file: &RecordedFile| Upload {
+                    field: restore(&file.field),
+                    name: restore(&file.name),
+                    content_type: restore(&file.content_type),
+                };
+                let files: Vec<Upload> = request.files.iter().flatten().map(upload).collect();
+                if !files.is_empty() {
+                    out.without_files(&form::fields(&out.body), &files);
                 }
             }
             None if has_body(&out) => out.without_body(&record.rules),
@@ -106,7 +113,7 @@ impl Exchange {
         out.reply =
             record.response.upstream_status.filter(|_| record.response.body.is_some()).map(|status| Reply {
                 status,
-                headers: record.response.headers.as_deref().map(pairs).unwrap_or_default(),
+                headers: as_inspected(record.response.headers.as_deref().map(pairs).unwrap_or_default()),
                 body: record.response.body.as_ref().map(|body| restore(&body.text)).unwrap_or_default(),
             });
         out
@@ -123,17 +130,33 @@ impl Exchange {
             protocol: request.protocol.clone(),
             headers: request.headers.clone(),
             body: request.body.bytes.clone(),
-            reply: None,
+            reply: report.response.as_ref().filter(|response| !response.body.bytes.is_empty()).map(
+                |response| Reply {
+                    status: response.status,
+                    headers: as_inspected(response.headers.clone()),
+                    body: response.body.bytes.clone(),
+                },
+            ),
             gaps: Vec::new(),
         };
         if request.body.truncated || (request.body.bytes.len() as u64) < request.body.inspected {
             if request.body.bytes.is_empty() {
                 // What the query holds as well does no harm in a form.
                 let in_query = |name: &[u8]| memchr::memmem::find(&request.uri, name).is_some();
-                let fields = request.arguments.iter().filter(|(name, _)| !in_query(name));
-                out.body = form(fields.map(|(n, v)| (n.as_slice(), v.as_slice())));
-                out.as_form();
-                out.gaps.push("the body was not kept; a form was made of the arguments".to_owned());
+                let fields: Vec<_> =
+                    request.arguments.iter().filter(|(name, _)| !in_query(name)).cloned().collect();
+                let upload = |(field, name, _, content_type): &FileRecord| Upload {
+                    field: field.clone(),
+                    name: name.clone(),
+                    content_type: content_type.clone(),
+                };
+                let files: Vec<Upload> = request.files.iter().map(upload).collect();
+                if files.is_empty() {
+                    out.as_form(&fields);
+                    out.gaps.push("the body was not kept; a form was made of the arguments".to_owned());
+                } else {
+                    out.without_files(&fields, &files);
+                }
             } else {
                 out.gaps.push("only the beginning of the body was kept".to_owned());
             }
@@ -159,8 +182,7 @@ impl Exchange {
             );
             return;
         }
-        self.body = form(fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
-        self.as_form();
+        self.as_form(&fields);
         self.gaps.push(
             "the record does not hold the request's body (SecAuditLogParts lacks C and I); a form was made of what rules \
              matched in it, as it was after their transformations"
@@ -168,8 +190,22 @@ impl Exchange {
         );
     }
 
-    /// The body is a form now, whatever it was.
-    fn as_form(&mut self) {
+    /// The body is the form again that it was, its files without contents.
+    fn without_files(&mut self, fields: &[(Vec<u8>, Vec<u8>)], files: &[Upload]) {
+        let kind = self.header("content-type").map(MediaType::parse);
+        match kind.as_ref().and_then(MediaType::boundary) {
+            Some(boundary) => self.body = form::multipart(boundary, fields, files),
+            None => self.as_form(fields),
+        }
+        self.gaps.push(
+            "what uploaded files hold is not known; they were taken for empty, in a form made up anew"
+                .to_owned(),
+        );
+    }
+
+    /// The body is a form of these fields now, whatever it was.
+    fn as_form(&mut self, fields: &[(Vec<u8>, Vec<u8>)]) {
+        self.body = form::urlencoded(fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
         self.headers.retain(|(name, _)| {
             !name.eq_ignore_ascii_case(b"content-type") && !name.eq_ignore_ascii_case(b"content-length")
         });
@@ -183,32 +219,14 @@ impl Exchange {
     }
 }
 
+/// Headers of an answer whose body is as it was inspected: without its coding.
+fn as_inspected(mut headers: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-encoding"));
+    headers
+}
+
 /// Whether the head says that a body follows.
 fn has_body(exchange: &Exchange) -> bool {
     let length = exchange.header("content-length").is_some_and(|length| length != b"0");
     length || exchange.header("transfer-encoding").is_some()
-}
-
-/// A form with these fields.
-fn form<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, value) in fields {
-        if !out.is_empty() {
-            out.push(b'&');
-        }
-        encode(name, &mut out);
-        out.push(b'=');
-        encode(value, &mut out);
-    }
-    out
-}
-
-fn encode(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
-        }
-    }
 }

@@ -34,6 +34,9 @@ pub struct Explanation {
     pub bookkeeping: Vec<u64>,
     /// What else happened, a sentence each.
     pub events: Vec<String>,
+    /// What helps where no exclusion does, since no rule is to blame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     /// The narrowest exclusion that lets the request pass; none when it passes anyway, or when none was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Proposal>,
@@ -85,7 +88,7 @@ impl Basis {
 /// What was decided.
 #[derive(Clone, Debug, Serialize)]
 pub struct Decision {
-    /// `pass`, `deny`, `drop` or `redirect`.
+    /// `pass`, `deny`, `drop` or `redirect`; `refuse` where no rule refused it, `fail` where none answered it.
     pub action: String,
     /// The status that it asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +188,9 @@ pub struct MatchedValue {
     pub decoded: Vec<String>,
     /// What the operator saw, with what it matched marked.
     pub value: Vec<Piece>,
+    /// The operator as written, where it is that of a later link of the rule's chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
 }
 
 /// One transformation.

@@ -4,14 +4,15 @@ use super::evaluate::{Evaluation, evaluate};
 use super::exchange::Exchange;
 use super::exclusion::{Exclusion, Place, seclang, target, yaml};
 use super::explanation::{Proof, Proposal};
-use super::recorded::Recorded;
+use super::recorded::{Recorded, RecordedHit};
 use super::scoring::{Scoring, links};
 use super::subject::{Settings, severity_score};
 use crate::audit::Masker;
 use crate::engine::{TraceOptions, TracedMatch, TracedRule};
 use crate::http::Target;
-use crate::ruleset::Ruleset;
+use crate::ruleset::{RuleIndex, Ruleset};
 use crate::variable::{Shape, Variable};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Rules that can be compiled once more with something before them.
@@ -44,12 +45,16 @@ enum Breadth {
 struct Candidate {
     rule: u64,
     score: i64,
-    targets: Vec<Option<String>>,
+    /// Each with how much it takes away; none for the whole rule.
+    targets: Vec<(Option<String>, Breadth)>,
     /// The same in parts; none for the whole rule.
     parts: Vec<(String, Option<Vec<u8>>)>,
+    /// Of the broadest target.
     breadth: Breadth,
     /// What matched, for people.
-    seen: Vec<String>,
+    seen: String,
+    /// Whether a later link of the rule judges what its targets matched, so that fewer of them may do.
+    is_judged_later: bool,
 }
 
 /// Evaluations before it is given up: each may bring to light rules that an earlier decision had hidden.
@@ -73,16 +78,15 @@ pub fn propose(
     } else {
         "let requests to this path pass".to_owned()
     };
-    let mut attempt = Attempt { place, reason, exclusions: Vec::new(), warnings: Vec::new() };
+    let mut attempt = Attempt { place, reason, items: Vec::new(), notes: Vec::new() };
     if is_wide {
-        attempt.warnings.push(
-            "something secret stands in the path; the exclusion holds whatever stands there".to_owned(),
-        );
+        let note = "something secret stands in the path; the exclusion holds whatever stands there";
+        attempt.notes.push(note.to_owned());
     }
     let ruleset = settings.rules.ruleset();
     if evaluation.stopped_by().is_none() {
         let record = record?;
-        attempt.add(from_record(record, masker)?);
+        attempt.add(from_record(record, masker, &|_| true)?);
         let told = "not tried: evaluated again, the request passes without it, since the record does not hold all of the \
                     request or other rules are loaded";
         return Some(attempt.finish(Proof { proven: false, told: told.to_owned(), score: None }));
@@ -90,17 +94,16 @@ pub fn propose(
     attempt.add(candidates(&ruleset, scoring, evaluation, masker)?);
     let mut proof = Proof { proven: false, told: String::new(), score: None };
     for _ in 0..ROUNDS {
-        let changed = match settings.rules.with(&seclang(&attempt.exclusions, &attempt.reason)) {
-            Ok(changed) => changed,
+        let again = match attempt.evaluate(&attempt.exclusions(), exchange, settings, evaluation) {
+            Ok(again) => again,
             Err(error) => {
                 proof.told = format!("the rules do not load with it: {error}");
                 break;
             }
         };
-        let id = evaluation.report.id.as_str();
-        let options = TraceOptions::default();
-        let again = evaluate(exchange, &changed, settings.mode, id, &settings.world, &options);
-        proof.score = (again.report.scores.inbound_threshold > 0).then_some(again.report.scores.inbound);
+        let Evaluated { ruleset, evaluation: again } = again;
+        let scores = &again.report.scores;
+        proof.score = (scores.inbound_threshold > 0).then_some(scores.inbound);
         let Some(stop) = again.stopped_by() else {
             let score = proof.score.map(|score| format!(", with a score of {score}")).unwrap_or_default();
             (proof.proven, proof.told) =
@@ -108,8 +111,8 @@ pub fn propose(
             break;
         };
         let masker = settings.auditor.masker(&again.report);
-        let scoring = Scoring::of(&changed);
-        let more = candidates(&changed, &scoring, &again, &masker).unwrap_or_default();
+        let scoring = Scoring::of(&ruleset);
+        let more = candidates(&ruleset, &scoring, &again, &masker).unwrap_or_default();
         if !attempt.add(more) {
             let by = if stop.rule_id == 0 { "a limit".to_owned() } else { format!("rule {}", stop.rule_id) };
             proof.told = format!("evaluated again with it, the request is still stopped by {by}");
@@ -119,56 +122,173 @@ pub fn propose(
     if proof.told.is_empty() {
         proof.told = format!("given up: after {ROUNDS} evaluations further rules still stop the request");
     }
+    if proof.proven {
+        let needless = attempt.needless(|exclusions| {
+            let again = attempt.evaluate(exclusions, exchange, settings, evaluation);
+            again.is_ok_and(|again| again.evaluation.stopped_by().is_none())
+        });
+        let mut at = 0;
+        attempt.items.retain(|_| {
+            at += 1;
+            !needless.contains(&(at - 1))
+        });
+    }
+    if let Some(record) = record.filter(|_| proof.proven) {
+        let is_unseen = |id: u64| !evaluation.report.rules.iter().any(|hit| hit.id == id);
+        let unseen = from_record(record, masker, &is_unseen).unwrap_or_default();
+        if !unseen.is_empty() {
+            let ids: Vec<String> = unseen.iter().map(|one| one.rule.to_string()).collect();
+            attempt.add(unseen);
+            (proof.proven, proof.told) = (
+                false,
+                format!(
+                    "what {} matched is not in the record, so that the exclusion of it could not be tried; with the rest, \
+                     the request passes",
+                    ids.join(", ")
+                ),
+            );
+        }
+    }
     Some(attempt.finish(proof))
 }
 
-/// An exclusion that grows.
+/// An evaluation with the rules that it was made with.
+struct Evaluated {
+    ruleset: Arc<Ruleset>,
+    evaluation: Evaluation,
+}
+
+/// An exclusion that grows, and is narrowed at last.
 struct Attempt {
     place: Place,
     reason: String,
-    exclusions: Vec<Exclusion>,
-    warnings: Vec<String>,
+    items: Vec<Item>,
+    /// Further warnings.
+    notes: Vec<String>,
 }
+
+/// One exclusion, as [`Candidate`] tells of it.
+struct Item {
+    exclusion: Exclusion,
+    breadth: Breadth,
+    seen: String,
+    is_judged_later: bool,
+}
+
+/// Evaluations in which it is tried whether less would do.
+const TRIALS: usize = 24;
 
 impl Attempt {
     /// Adds what the candidates can do without; whether there was anything new.
     fn add(&mut self, candidates: Vec<Candidate>) -> bool {
-        let before = self.exclusions.len();
-        for candidate in candidates {
-            let Candidate { rule, targets, breadth, seen, .. } = candidate;
-            let seen = seen.join(", ");
-            let place = self.place.told();
-            let mut added = false;
-            for target in targets {
-                let one = Exclusion { rule, target, place: self.place.clone() };
-                if !self.exclusions.contains(&one) {
-                    self.exclusions.push(one);
-                    added = true;
+        let before = self.items.len();
+        for Candidate { rule, targets, seen, is_judged_later, .. } in candidates {
+            for (target, breadth) in targets {
+                let exclusion = Exclusion { rule, target, place: self.place.clone() };
+                if self.items.iter().all(|item| item.exclusion != exclusion) {
+                    self.items.push(Item { exclusion, breadth, seen: seen.clone(), is_judged_later });
                 }
             }
-            let warning = match breadth {
-                _ if !added => continue,
-                Breadth::Member => continue,
-                Breadth::Count => format!("rule {rule} counts {seen}; for {place} it no longer does"),
-                Breadth::Whole => {
-                    format!("{seen} has no members: for {place} rule {rule} no longer looks at any of it")
-                }
-                Breadth::Rule => format!(
-                    "what rule {rule} matched ({seen}) cannot be taken away from it: for {place} it is switched off"
-                ),
-            };
-            self.warnings.push(warning);
         }
-        self.exclusions.len() > before
+        self.items.len() > before
+    }
+
+    fn exclusions(&self) -> Vec<Exclusion> {
+        self.items.iter().map(|item| item.exclusion.clone()).collect()
+    }
+
+    /// Passes the request through the rules with `exclusions` before them.
+    fn evaluate(
+        &self,
+        exclusions: &[Exclusion],
+        exchange: &Exchange,
+        settings: &Settings<'_>,
+        first: &Evaluation,
+    ) -> Result<Evaluated, String> {
+        let ruleset = settings.rules.with(&seclang(exclusions, &self.reason))?;
+        let options = TraceOptions::default();
+        let evaluation =
+            evaluate(exchange, &ruleset, settings.mode, &first.report.id, &settings.world, &options);
+        Ok(Evaluated { ruleset, evaluation })
+    }
+
+    /// Indices of what the request passes without: of the targets of a rule whose later links judge them, not all need be
+    /// excluded. Halves are tried first, then their halves.
+    fn needless(&self, passes: impl Fn(&[Exclusion]) -> bool) -> BTreeSet<usize> {
+        let mut needless = BTreeSet::new();
+        let mut trials = 0;
+        let rules: BTreeSet<u64> =
+            self.items.iter().filter(|i| i.is_judged_later).map(|i| i.exclusion.rule).collect();
+        for rule in rules {
+            let of_rule = |at: &usize| self.items.get(*at).is_some_and(|item| item.exclusion.rule == rule);
+            let mut left: Vec<usize> = (0..self.items.len()).filter(of_rule).collect();
+            let mut size = left.len() / 2;
+            while size > 0 {
+                let mut at = 0;
+                while at < left.len() && left.len() > 1 {
+                    let part: BTreeSet<usize> = left.iter().skip(at).take(size).copied().collect();
+                    trials += 1;
+                    if trials > TRIALS {
+                        return needless;
+                    }
+                    let is_kept = |at: &usize| !needless.contains(at) && !part.contains(at);
+                    let kept = self.items.iter().enumerate().filter(|(at, _)| is_kept(at));
+                    let kept: Vec<Exclusion> = kept.map(|(_, item)| item.exclusion.clone()).collect();
+                    if part.len() < left.len() && passes(&kept) {
+                        left.retain(|at| !part.contains(at));
+                        needless.extend(part);
+                    } else {
+                        at += size;
+                    }
+                }
+                size /= 2;
+            }
+        }
+        needless
+    }
+
+    /// Where it takes away more than what was seen, a sentence each.
+    fn warnings(&self) -> Vec<String> {
+        let place = self.place.told();
+        let mut all = self.notes.clone();
+        let mut rules: Vec<u64> = self.items.iter().map(|item| item.exclusion.rule).collect();
+        rules.dedup();
+        for rule in rules {
+            let of = |breadth: Breadth| {
+                let items = self.items.iter().filter(|i| i.exclusion.rule == rule && i.breadth == breadth);
+                items.collect::<Vec<_>>()
+            };
+            let targets = |items: &[&Item]| {
+                items.iter().filter_map(|i| i.exclusion.target.clone()).collect::<Vec<_>>().join(", ")
+            };
+            let (counts, wholes) = (of(Breadth::Count), of(Breadth::Whole));
+            if !counts.is_empty() {
+                all.push(format!("rule {rule} counts {}; for {place} it no longer does", targets(&counts)));
+            }
+            if !wholes.is_empty() {
+                let have = if wholes.len() > 1 { "have" } else { "has" };
+                all.push(format!(
+                    "{} {have} no members: for {place} rule {rule} no longer looks at any of it",
+                    targets(&wholes)
+                ));
+            }
+            if let [item, ..] = of(Breadth::Rule).as_slice() {
+                all.push(format!(
+                    "what rule {rule} matched ({}) cannot be taken away from it: for {place} it is switched off",
+                    item.seen
+                ));
+            }
+        }
+        all
     }
 
     fn finish(self, proof: Proof) -> Proposal {
-        let Self { reason, exclusions, warnings, .. } = self;
+        let exclusions = self.exclusions();
         Proposal {
-            seclang: seclang(&exclusions, &reason),
-            yaml: yaml(&exclusions, &reason),
+            seclang: seclang(&exclusions, &self.reason),
+            yaml: yaml(&exclusions, &self.reason),
+            warnings: self.warnings(),
             exclusions,
-            warnings,
             proof,
         }
     }
@@ -258,23 +378,34 @@ fn least(mut candidates: Vec<Candidate>, total: i64, threshold: i64) -> Vec<Cand
 /// What can be excluded of a rule: the targets of that link of its chain where this takes away least.
 fn candidate(ruleset: &Ruleset, rule: &TracedRule, score: i64, masker: &Masker<'_>) -> Candidate {
     let id = ruleset.rule(rule.rule).id;
-    let seen: Vec<String> = rule.matches.iter().map(|m| shown(m, masker)).collect();
-    let mut best: Option<(Breadth, Vec<&TracedMatch>)> = None;
+    let seen = |matches: &[&TracedMatch]| {
+        let mut all: Vec<String> = matches.iter().map(|m| shown(m, masker)).collect();
+        all.dedup();
+        all.join(", ")
+    };
+    let mut best: Option<(Breadth, Vec<&TracedMatch>, RuleIndex)> = None;
     for link in links(ruleset, rule.rule) {
         let matches: Vec<&TracedMatch> = rule.matches.iter().filter(|m| m.link == link).collect();
         let Some(breadth) = matches.iter().map(|m| breadth(m)).collect::<Option<Vec<_>>>() else { continue };
         let Some(breadth) = breadth.into_iter().max() else { continue };
-        if best.as_ref().is_none_or(|(least, _)| breadth < *least) {
-            best = Some((breadth, matches));
+        if best.as_ref().is_none_or(|(least, ..)| breadth < *least) {
+            best = Some((breadth, matches, link));
         }
     }
-    let Some((breadth, matches)) = best else {
-        let targets = vec![None];
-        return Candidate { rule: id, score, targets, parts: Vec::new(), breadth: Breadth::Rule, seen };
+    let Some((broadest, matches, link)) = best else {
+        return Candidate {
+            rule: id,
+            score,
+            targets: vec![(None, Breadth::Rule)],
+            parts: Vec::new(),
+            breadth: Breadth::Rule,
+            seen: seen(&rule.matches.iter().collect::<Vec<_>>()),
+            is_judged_later: false,
+        };
     };
-    let mut targets: Vec<Option<String>> = Vec::new();
+    let mut targets: Vec<(Option<String>, Breadth)> = Vec::new();
     for m in &matches {
-        let target = Some(target(m.variable.name(), m.member.as_deref(), masker));
+        let target = (Some(shown(m, masker)), breadth(m).unwrap_or(broadest));
         if !targets.contains(&target) {
             targets.push(target);
         }
@@ -282,8 +413,15 @@ fn candidate(ruleset: &Ruleset, rule: &TracedRule, score: i64, masker: &Masker<'
     let part = |m: &&TracedMatch| (m.variable.name().to_owned(), m.member.clone());
     let mut parts: Vec<_> = matches.iter().map(part).collect();
     parts.dedup();
-    let seen = matches.iter().map(|m| shown(m, masker)).collect();
-    Candidate { rule: id, score, targets, parts, breadth, seen }
+    Candidate {
+        rule: id,
+        score,
+        targets,
+        parts,
+        breadth: broadest,
+        seen: seen(&matches),
+        is_judged_later: ruleset.rule(link).next.is_some(),
+    }
 }
 
 fn shown(matched: &TracedMatch, masker: &Masker<'_>) -> String {
@@ -305,47 +443,65 @@ fn breadth(matched: &TracedMatch) -> Option<Breadth> {
     }
 }
 
-/// The same from a record alone.
-fn from_record(record: &Recorded, masker: &Masker<'_>) -> Option<Vec<Candidate>> {
+/// The same from a record alone, of the rules that `is_meant` names.
+fn from_record(
+    record: &Recorded,
+    masker: &Masker<'_>,
+    is_meant: &dyn Fn(u64) -> bool,
+) -> Option<Vec<Candidate>> {
     let stop = record.stopped_by()?;
     let id = stop.rule_id.filter(|id| *id != 0)?;
-    let by_itself = |hit: &&super::RecordedHit| {
-        hit.id == id && hit.matches().any(|(variable, _)| !variable.to_ascii_uppercase().starts_with("TX:"))
-    };
-    let of = |hit: &super::RecordedHit| {
-        let mut targets = Vec::new();
-        let mut breadth = Breadth::Member;
-        for (variable, _) in hit.matches() {
-            let derived = |name: &str| name.starts_with("MATCHED_VAR") || name.starts_with("TX:");
-            if derived(&variable.to_ascii_uppercase()) {
-                continue;
-            }
-            let counts = variable.starts_with('&');
-            let name = variable.trim_start_matches('&');
-            let (name, member) =
-                name.split_once(':').map_or((name, None), |(name, member)| (name, Some(member)));
-            breadth = breadth.max(match (member, counts) {
-                (Some(_), false) => Breadth::Member,
-                (Some(_), true) => Breadth::Count,
-                (None, _) => Breadth::Whole,
-            });
-            targets.push(Some(target(name, member.map(crate::audit::restore).as_deref(), masker)));
-        }
-        targets.dedup();
-        let seen = targets.iter().flatten().cloned().collect();
-        if targets.is_empty() {
-            (targets, breadth) = (vec![None], Breadth::Rule);
-        }
-        let score = hit.severity.as_deref().map_or(0, severity_score);
-        Candidate { rule: hit.id, score, targets, parts: Vec::new(), breadth, seen }
-    };
-    if let Some(hit) = record.rules.iter().find(by_itself) {
-        return Some(vec![of(hit)]);
+    let is_tx = |variable: &str| variable.to_ascii_uppercase().starts_with("TX:");
+    let mut hits = record.rules.iter().filter(|hit| is_meant(hit.id));
+    let by_itself = |hit: &&RecordedHit| hit.id == id && hit.matches().any(|(name, _)| !is_tx(name));
+    if let Some(hit) = hits.clone().find(by_itself) {
+        return Some(vec![recorded_candidate(hit, masker)]);
     }
-    let scoring = record.rules.iter().filter(|hit| {
-        let own = hit.matches().any(|(variable, _)| !variable.to_ascii_uppercase().starts_with("TX:"));
-        own && hit.phase <= 2 && hit.severity.as_deref().is_some_and(|s| severity_score(s) > 0)
-    });
-    let chosen = least(scoring.map(of).collect(), record.score.inbound, record.score.threshold);
+    let outbound = stop.phase.is_some_and(|phase| phase > 2);
+    let (total, threshold) = match outbound {
+        true => (record.score.outbound, record.score.outbound_threshold),
+        false => (record.score.inbound, record.score.threshold),
+    };
+    let score = |hit: &RecordedHit| hit.severity.as_deref().map_or(0, severity_score);
+    let scores = |hit: &RecordedHit| {
+        hit.matches().any(|(name, _)| !is_tx(name)) && (hit.phase > 2) == outbound && score(hit) > 0
+    };
+    // What the others have scored is taken away elsewhere.
+    let others = record.rules.iter().filter(|hit| !is_meant(hit.id) && scores(hit)).map(score).sum::<i64>();
+    let all = hits.by_ref().filter(|hit| scores(hit)).map(|hit| recorded_candidate(hit, masker)).collect();
+    let chosen = least(all, total.saturating_sub(others), threshold);
     (!chosen.is_empty()).then_some(chosen)
+}
+
+fn recorded_candidate(hit: &RecordedHit, masker: &Masker<'_>) -> Candidate {
+    let mut targets: Vec<(Option<String>, Breadth)> = Vec::new();
+    for (variable, _) in hit.matches() {
+        let derived = |name: &str| name.starts_with("MATCHED_VAR") || name.starts_with("TX:");
+        if derived(&variable.to_ascii_uppercase()) {
+            continue;
+        }
+        let counts = variable.starts_with('&');
+        let name = variable.trim_start_matches('&');
+        let (name, member) = name.split_once(':').map_or((name, None), |(name, member)| (name, Some(member)));
+        let breadth = match (member, counts) {
+            (Some(_), false) => Breadth::Member,
+            (Some(_), true) => Breadth::Count,
+            (None, _) => Breadth::Whole,
+        };
+        targets.push((Some(target(name, member.map(crate::audit::restore).as_deref(), masker)), breadth));
+    }
+    targets.dedup();
+    let seen = targets.iter().filter_map(|(target, _)| target.clone()).collect::<Vec<_>>().join(", ");
+    if targets.is_empty() {
+        targets = vec![(None, Breadth::Rule)];
+    }
+    Candidate {
+        rule: hit.id,
+        score: hit.severity.as_deref().map_or(0, severity_score),
+        breadth: targets.iter().map(|(_, breadth)| *breadth).max().unwrap_or(Breadth::Rule),
+        targets,
+        parts: Vec::new(),
+        seen,
+        is_judged_later: false,
+    }
 }

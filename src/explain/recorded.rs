@@ -65,7 +65,19 @@ pub struct RecordedRequest {
     /// The body.
     pub body: Option<RecordedBody>,
     /// Uploaded files.
-    pub files: Option<Vec<serde::de::IgnoredAny>>,
+    pub files: Option<Vec<RecordedFile>>,
+}
+
+/// An uploaded file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RecordedFile {
+    /// The field's name.
+    pub field: String,
+    /// The file's name.
+    pub name: String,
+    /// Its type as declared.
+    pub content_type: String,
 }
 
 /// The answer.

@@ -2,6 +2,7 @@
 
 use super::explanation::{Explanation, MatchedValue, Near, Proposal, Rule, Score};
 use super::quote::escaped;
+use super::subject::operator_means;
 use crate::audit::Piece;
 use std::fmt::Write;
 
@@ -86,11 +87,15 @@ impl Page {
         }
         let style = match (explanation.decision.action.as_str(), explanation.decision.enforced) {
             ("pass", _) => Style::Green,
+            ("fail", _) => Style::Yellow,
             (_, true) => Style::Red,
             (_, false) => Style::Yellow,
         };
         let told = self.styled(style, &escaped(&explanation.decision.told));
         self.line(&told);
+        if let Some(remedy) = &explanation.remedy {
+            self.line(&escaped(remedy));
+        }
         self.title("What came in");
         let request = &explanation.request;
         let line = format!("{} {} {}", request.method, request.uri, request.protocol);
@@ -183,17 +188,28 @@ impl Page {
         if let Some(purpose) = &rule.purpose {
             self.line(&format!("         {}", escaped(purpose)));
         }
-        let means = match rule.operator_means.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", escaped(rule.operator_means.trim_end_matches('.'))),
-        };
-        self.line(&format!("         {}{means}", shortened_to(&escaped(&rule.operator), OPERATOR)));
+        self.operator("", &rule.operator, &rule.operator_means);
         // What a chain goes on with has been shown where it came from, unless it was decoded there.
         let is_copy = |m: &&MatchedValue| m.variable.starts_with("MATCHED_VAR");
         let is_shown = rule.matches.iter().any(|m| !is_copy(&m));
+        let mut link: Option<&String> = None;
         for matched in rule.matches.iter().filter(|m| !(is_shown && is_copy(m) && m.decoded.is_empty())) {
+            if let Some(operator) = &matched.operator
+                && link != Some(operator)
+            {
+                self.operator("and ", operator, &operator_means(operator));
+            }
+            link = matched.operator.as_ref();
             self.matched(matched);
         }
+    }
+
+    fn operator(&mut self, and: &str, operator: &str, means: &str) {
+        let means = match means.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", escaped(means.trim_end_matches('.'))),
+        };
+        self.line(&format!("         {and}{}{means}", shortened_to(&escaped(operator), OPERATOR)));
     }
 
     fn matched(&mut self, matched: &MatchedValue) {

@@ -57,7 +57,10 @@ impl Scoring {
             }
         };
         let slots = ruleset.score_slots;
-        Self { inbound: closure(slots.inbound), outbound: closure(slots.outbound) }
+        let outbound = closure(slots.outbound);
+        // A sum of both scores, as CRS 4 makes one to tell of it, makes the response's none of the request's.
+        let inbound = closure(slots.inbound).difference(&outbound).copied().collect();
+        Self { inbound, outbound }
     }
 
     /// Whether there are any: rules without scores decide one by one.

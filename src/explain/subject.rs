@@ -5,12 +5,13 @@ use super::evaluate::{Evaluation, evaluate};
 use super::exchange::Exchange;
 use super::explanation::{Basis, Decision, Explanation, MatchedValue, Request, Rule, Score, Scores, Step};
 use super::proof::{Rules, propose};
-use super::recorded::{Recorded, RecordedHit};
-use super::scoring::{Contribution, Scoring};
+use super::recorded::{Recorded, RecordedEvent, RecordedHit};
+use super::refusal::remedy_of_limit;
+use super::scoring::{Contribution, Scoring, links};
 use super::words::{first_sentence, purpose};
 use crate::audit::{Auditor, Hit, MASK, Masker, Piece, mode_name};
-use crate::engine::{Interruption, Report, TraceOptions, TracedMatch, TracedRule, World};
-use crate::ruleset::{Mode, Ruleset};
+use crate::engine::{Event, Interruption, Report, TraceOptions, TracedMatch, TracedRule, World};
+use crate::ruleset::{Mode, RuleIndex, Ruleset};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -45,7 +46,14 @@ pub fn explain(exchange: &Exchange, record: Option<&Recorded>, settings: &Settin
     let mut told = teller.rules(&evaluation);
     let basis = basis(exchange, record, settings, &evaluation, &mut told);
     let mut scores = scores(&evaluation.report, &told.rules, &scoring);
-    let mut decision = match record.filter(|_| !basis.missing.is_empty()) {
+    let is_otherwise = |record: &&Recorded| match (record.stopped_by(), evaluation.stopped_by()) {
+        // Other engines' records do not always say what stopped it.
+        (Some(then), Some(now)) => then.rule_id == Some(0) && now.rule_id != 0,
+        (Some(_), None) => true,
+        (None, Some(_)) => !record.generation.is_empty(),
+        (None, None) => false,
+    };
+    let mut decision = match record.filter(|record| !basis.missing.is_empty() || is_otherwise(record)) {
         // The record is what happened; an evaluation that did not find the same must not contradict it.
         Some(record) => {
             let (stopped, enforced) = (record.stopped_by(), !record.decision.passes());
@@ -67,10 +75,17 @@ pub fn explain(exchange: &Exchange, record: Option<&Recorded>, settings: &Settin
         }
         None => decision(evaluation.stopped_by(), &evaluation.report),
     };
-    let events =
-        evaluation.report.events.iter().map(|event| masker.text(event.detail.as_bytes(), LINE).into_owned());
-    let events: Vec<String> = events.collect();
+    let event = |event: &Event| RecordedEvent {
+        kind: event.kind.name().to_owned(),
+        detail: masker.text(event.detail.as_bytes(), LINE).into_owned(),
+    };
+    let events: Vec<RecordedEvent> = match record {
+        Some(record) => record.events.clone(),
+        None => evaluation.report.events.iter().map(event).collect(),
+    };
     decision.told = sentence(&decision, &scores, &told, &events, record.is_some());
+    let is_of_limit = decision.action != "pass" && decision.rule.is_none_or(|rule| rule == 0);
+    let remedy = if is_of_limit { remedy_of_limit(&events) } else { "" };
     let proposal = (settings.propose && decision.action != "pass")
         .then(|| propose(exchange, record, settings, &evaluation, &masker, &scoring))
         .flatten();
@@ -98,7 +113,8 @@ pub fn explain(exchange: &Exchange, record: Option<&Recorded>, settings: &Settin
         rules: told.rules,
         others: told.others,
         bookkeeping: told.bookkeeping,
-        events,
+        events: events.into_iter().map(|event| event.detail).collect(),
+        remedy: Some(remedy.to_owned()).filter(|remedy| !remedy.is_empty()),
         proposal,
         near,
     }
@@ -169,7 +185,7 @@ impl Teller<'_> {
             Some(hit) => hit.tags.iter().map(|tag| tag.clone().into_owned()).collect(),
             None => meta.tags.to_vec(),
         };
-        let operator = meta.operator.to_string();
+        let operator = meta.operator.trim_end().to_owned();
         Rule {
             id: rule.id,
             phase: traced.phase,
@@ -189,13 +205,13 @@ impl Teller<'_> {
             disruptive: traced.disruptive,
             file: meta.file.to_string(),
             line: meta.line,
-            matches: traced.matches.iter().map(|m| self.matched(m)).collect(),
+            matches: traced.matches.iter().map(|m| self.matched(m, traced.rule)).collect(),
             from_record: false,
         }
     }
 
-    /// One value that matched, with everything that became of it.
-    pub(super) fn matched(&self, matched: &TracedMatch) -> MatchedValue {
+    /// One value that matched, with everything that became of it; `head` is the first link of the rule.
+    pub(super) fn matched(&self, matched: &TracedMatch, head: RuleIndex) -> MatchedValue {
         let name = name_of(matched);
         let received = self.masker.pieces(&name, &matched.raw, None);
         // What is secret in the value as it came may not be recognised any more in what became of it.
@@ -218,7 +234,13 @@ impl Teller<'_> {
                 })
                 .collect(),
             decoded: matched.decoded.iter().map(ToString::to_string).collect(),
-            value: show(&matched.value, matched.range.as_ref()),
+            // An operator that does not tell where it matched has judged the value as a whole.
+            value: show(&matched.value, Some(matched.range.as_ref().unwrap_or(&(0..matched.value.len())))),
+            operator: links(self.ruleset, head)
+                .skip(1)
+                .zip(&self.ruleset.rule(head).meta.further_operators)
+                .find(|(link, _)| *link == matched.link)
+                .map(|(_, operator)| operator.trim_end().to_owned()),
             received: Some(received),
             variable: self.masker.text(name.as_bytes(), LINE).into_owned(),
         }
@@ -232,12 +254,12 @@ pub(super) fn name_of(matched: &TracedMatch) -> String {
     format!("{count}{}{}", matched.variable.name(), member.unwrap_or_default())
 }
 
-pub(super) fn message_of(ruleset: &Ruleset, rule: crate::ruleset::RuleIndex) -> String {
+pub(super) fn message_of(ruleset: &Ruleset, rule: RuleIndex) -> String {
     let text = ruleset.rule(rule).meta.message.as_text();
     text.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 
-fn operator_means(written: &str) -> String {
+pub(super) fn operator_means(written: &str) -> String {
     let name = written.trim_start_matches('!').trim_start_matches('@');
     let name = name.split(' ').next().unwrap_or_default();
     crate::operator::find(name).map(|row| first_sentence(row.doc)).unwrap_or_default()
@@ -277,35 +299,38 @@ fn basis(
             told.bookkeeping.push(hit.id);
             continue;
         }
-        let rule = recorded_rule(hit, evaluation);
+        let mut rule = recorded_rule(hit, evaluation.report.scores.inbound_threshold > 0);
+        // A message without macros holds no secret, whatever has been masked in the record.
+        if rule.message.contains(MASK)
+            && let Some(plain) = settings.rules.ruleset().rules.iter().find(|known| known.id == hit.id)
+            && let Some(text) = plain.meta.message.as_text()
+        {
+            rule.message = String::from_utf8_lossy(text).into_owned();
+        }
         if rule.score > 0 || rule.disruptive { told.rules.push(rule) } else { told.others.push(rule) }
     }
     basis
 }
 
-/// A rule as its record tells it. The record does not say what it added: a score follows from the severity, as
-/// rulesets with scores have it.
-fn recorded_rule(hit: &RecordedHit, evaluation: &Evaluation) -> Rule {
+/// A rule as its record tells it. The record does not say what it added: where the rules have scores, it follows from the
+/// severity.
+pub(super) fn recorded_rule(hit: &RecordedHit, has_scores: bool) -> Rule {
     let range = |range: Option<(usize, usize)>| range.map(|(start, end)| start..end);
-    let mut matches: Vec<MatchedValue> = Vec::new();
-    if let Some(variable) = &hit.variable {
-        let value = pieces_of(hit.value.as_deref().unwrap_or_default(), range(hit.range));
-        matches.push(MatchedValue {
-            variable: variable.clone(),
+    let matched =
+        |variable: &str, value: &str, range: Option<Range<usize>>, decoded: &[String]| MatchedValue {
+            variable: variable.to_owned(),
             received: None,
             steps: Vec::new(),
-            decoded: hit.decoded.clone(),
-            value,
-        });
-    }
-    matches.extend(hit.further.iter().map(|m| MatchedValue {
-        variable: m.variable.clone(),
-        received: None,
-        steps: Vec::new(),
-        decoded: m.decoded.clone(),
-        value: pieces_of(&m.value, range(m.range)),
-    }));
-    let scores = evaluation.report.scores.inbound_threshold > 0 && !hit.disruptive;
+            decoded: decoded.to_vec(),
+            value: pieces_of(value, range),
+            operator: None,
+        };
+    let first = hit.variable.iter().map(|variable| {
+        matched(variable, hit.value.as_deref().unwrap_or_default(), range(hit.range), &hit.decoded)
+    });
+    let further = hit.further.iter().map(|m| matched(&m.variable, &m.value, range(m.range), &m.decoded));
+    let matches = first.chain(further).collect();
+    let scores = has_scores && !hit.disruptive;
     Rule {
         id: hit.id,
         phase: hit.phase,
@@ -377,7 +402,13 @@ fn decision(stopped: Option<&Interruption>, report: &Report) -> Decision {
 }
 
 /// The decision in plain words.
-fn sentence(decision: &Decision, scores: &Scores, told: &Told, events: &[String], sent: bool) -> String {
+fn sentence(
+    decision: &Decision,
+    scores: &Scores,
+    told: &Told,
+    events: &[RecordedEvent],
+    sent: bool,
+) -> String {
     let was = match (sent, decision.enforced) {
         (false, _) => "would be",
         (true, true) => "was",
@@ -406,7 +437,7 @@ fn sentence(decision: &Decision, scores: &Scores, told: &Told, events: &[String]
     let score = if phase > 2 { scores.outbound } else { scores.inbound };
     let why = match (decision.rule, score) {
         (Some(0) | None, _) => {
-            let event = events.last().map(|event| format!(": {event}")).unwrap_or_default();
+            let event = events.last().map(|event| format!(": {}", event.detail)).unwrap_or_default();
             format!("by a limit or by the protocol, not by a rule{event}")
         }
         (Some(rule), _) if told.rules.iter().any(|known| known.id == rule && known.disruptive) => {

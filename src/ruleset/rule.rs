@@ -166,6 +166,8 @@ pub struct RuleMeta {
     pub auditlog: bool,
     /// The operator as written, cut to a bound, for messages.
     pub operator: Arc<str>,
+    /// Likewise those of the chain's further links; empty where a link has none.
+    pub further_operators: Box<[Arc<str>]>,
     /// The file.
     pub file: Arc<str>,
     /// The line, from 1.

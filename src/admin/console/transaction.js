@@ -117,7 +117,8 @@ function card(rule) {
       el("span", { class: "what" }, rule.message || "No message"),
       rule.severity && el("span", { class: `severity ${rule.severity.toLowerCase()}` }, rule.severity.toLowerCase()), points),
     rule.purpose && el("p", { class: "purpose" }, rule.purpose),
-    rule.matches.map((m) => el("div", { class: "match" },
+    rule.matches.map((m, at) => el("div", { class: "match" },
+      m.operator && m.operator !== rule.matches[at - 1]?.operator && el("p", { class: "operator" }, "and ", el("code", {}, m.operator)),
       el("code", { class: "variable" }, m.variable),
       m.received && m.steps.length > 0 && el("div", { class: "step" }, el("span", {}, "as received"), pieces(m.received)),
       m.steps.filter((s) => s.value).map((s) => el("div", { class: "step" }, el("span", {}, s.transformation), pieces(s.value))),
@@ -130,6 +131,7 @@ function explain(x, frame) {
   const proposal = x.proposal;
   return [
     el("p", { class: "told" }, x.decision.told),
+    x.remedy && el("p", { class: "note" }, x.remedy),
     x.rules.length > 0 && section("What matched", el("ol", { class: "rules" }, x.rules.map(card)),
       x.bookkeeping?.length > 0 && el("p", { class: "hint" }, `${x.bookkeeping.join(", ")} only compare or tell the score.`)),
     x.others?.length > 0 && el("details", {}, el("summary", { "data-row": "others" }, "Matched without scoring", el("span", { class: "hint" }, ` ${x.others.length}`)),

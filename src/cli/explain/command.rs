@@ -51,11 +51,13 @@ fn recorded(args: &ExplainArgs, id: &str) -> Result<String, String> {
     };
     let record =
         find(&path, id)?.ok_or_else(|| format!("{} has no transaction {}", path.display(), escaped(id)))?;
+    if let Some(explanation) = explain::refused(&record) {
+        return Ok(told(args, &explanation));
+    }
     let recorded = Some(record.site.as_str()).filter(|site| !site.is_empty());
     let site = subject.site(args.site.as_deref().or(recorded))?;
     let exchange = Exchange::of_record(&record);
-    let explanation = make(args, &subject, site, &exchange, Some(&record));
-    Ok(if args.json { json(&explanation) } else { render(&explanation, colour()) })
+    Ok(told(args, &make(args, &subject, site, &exchange, Some(&record))))
 }
 
 /// Asks the running instance.
@@ -118,6 +120,10 @@ fn make(
             propose: !args.no_exclusion,
         },
     )
+}
+
+fn told(args: &ExplainArgs, explanation: &Explanation) -> String {
+    if args.json { json(explanation) } else { render(explanation, colour()) }
 }
 
 fn json(explanation: &Explanation) -> String {
