@@ -232,3 +232,35 @@ fn exit_codes_tell_what_is_wrong() {
     assert_eq!(code(&["audit.log"]), Some(2));
     assert_eq!(code(&["--against", "after.conf", "--max-new-blocks", "2", "audit.log"]), Some(2));
 }
+
+/// On a terminal a bar tells how far it is, and is gone when the result is told; elsewhere there is none.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bar_is_drawn_on_a_terminal() {
+    let bench = bench();
+    fs::write(bench.path().join("many.log"), audit_log().repeat(200)).expect("written");
+    let arguments = ["replay", "--against", "after.conf", "many.log"];
+    let quiet = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .current_dir(bench.path())
+        .output()
+        .expect("it runs");
+    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{quiet:?}");
+    // `script` gives the command a terminal of its own.
+    let command = format!("stty cols 100; {} {}", env!("CARGO_BIN_EXE_portcullis"), arguments.join(" "));
+    let output = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(bench.path())
+        .stdin(Stdio::null())
+        .env("TERM", "xterm")
+        .output()
+        .expect("script runs");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (bars, told) = shown.rsplit_once(" left").unwrap_or_else(|| panic!("no bar: {shown:?}"));
+    assert!(bars.contains("[####") && bars.contains(" % "), "{bars:?}");
+    let (erased, told) = told.split_once("\u{1b}[2K").unwrap_or_else(|| panic!("the bar stays: {told:?}"));
+    // A bar as wide as the terminal has brought the cursor to the next line.
+    assert!(erased.replace("\u{1b}[1A", "").trim().is_empty(), "{erased:?}");
+    let same = told.replace("\r\n", "\n").trim_start_matches('\r').to_owned();
+    assert_eq!(same, String::from_utf8_lossy(&quiet.stdout), "{shown:?}");
+}

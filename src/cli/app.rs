@@ -1,14 +1,16 @@
 //! From arguments to an exit code.
 
 use super::console::say;
+use super::help::command;
 use super::{Cli, Command, SchemaOf, bans, check, convert, patch, promote, replay, run, score, test, top};
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the command line `args`, whose first word is the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = command().try_get_matches_from(args);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" that succeed. A closed pipe is nobody's concern.
@@ -39,7 +41,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "portcullis", &mut script);
+            clap_complete::generate(*shell, &mut command(), "portcullis", &mut script);
             say(&String::from_utf8_lossy(&script));
             true
         }

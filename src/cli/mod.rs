@@ -12,6 +12,7 @@ mod compat;
 mod console;
 mod convert;
 mod explain;
+mod help;
 mod notify;
 mod origin;
 mod patch;

@@ -3,11 +3,14 @@
 use super::progress::Progress;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
-use std::io::{self, BufRead, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 /// Bytes of one record; an audit record has a fifth of it at most.
 pub(super) const RECORD_BYTES: usize = 64 << 20;
+
+/// Bytes read at a time: by smaller pieces the rate would be guessed badly at first.
+const BLOCK: usize = 64 << 10;
 
 /// What is in a file, or comes by standard input when that is `-`; gzip and zstd are undone.
 ///
@@ -16,8 +19,11 @@ pub(super) const RECORD_BYTES: usize = 64 << 20;
 /// When it cannot be read.
 pub(super) fn open<'p>(path: &Path, progress: &'p Progress) -> Result<Box<dyn Read + 'p>, String> {
     let mut file: Box<dyn Read + 'p> = match path == Path::new("-") {
-        true => Box::new(progress.of(io::stdin())),
-        false => Box::new(progress.of(File::open(path).map_err(|e| e.to_string())?)),
+        true => Box::new(BufReader::with_capacity(BLOCK, progress.of(io::stdin()))),
+        false => {
+            let file = File::open(path).map_err(|e| e.to_string())?;
+            Box::new(BufReader::with_capacity(BLOCK, progress.of(file)))
+        }
     };
     let mut magic = Vec::new();
     (&mut file).take(4).read_to_end(&mut magic).map_err(|e| e.to_string())?;

@@ -1,7 +1,6 @@
 //! The command line's documentation, made of the same text that `--help` prints.
 
-use super::Cli;
-use clap::CommandFactory;
+use super::help;
 use std::fmt::Write as _;
 
 /// `docs/cli.md`.
@@ -9,7 +8,7 @@ pub fn reference() -> String {
     let mut out = String::from(
         "# Command line\n\nWhat `--help` prints. This page is made from it; edit `src/cli/args.rs`.\n",
     );
-    let mut command = Cli::command().term_width(WIDTH).disable_help_subcommand(true);
+    let mut command = help::command().term_width(WIDTH).disable_help_subcommand(true);
     command.build();
     section(&mut command, "portcullis", &mut out);
     let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();

@@ -102,11 +102,15 @@ struct Omitted {
     headers: u64,
 }
 
+/// Events of requests that were refused without any rule, unless they went to the upstream all the same.
+const REFUSALS: [&str; 5] = ["malformed_request", "access_denied", "rate_limited", "banned", "overloaded"];
+
 /// The transaction of a line.
 pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
     let line: Line<'_> = serde_json::from_slice(line).map_err(|_| Unusable::Unreadable)?;
     let stop = Some(&line.decision).filter(|d| d.action != "pass").or(line.suppressed.as_ref());
-    if stop.is_none() && line.events.iter().any(|e| e.kind == "malformed_request") {
+    let is_turned_away = line.events.iter().any(|event| REFUSALS.contains(&&*event.kind));
+    if stop.is_none() && line.response.upstream_status.is_none() && is_turned_away {
         return Err(Unusable::Refused);
     }
     let mut flaws = Flaws::default();
@@ -290,6 +294,10 @@ mod tests {
             "decision": {"action": "pass"}, "score": {"inbound": 0, "outbound": 0}, "rules": [],
             "events": [{"kind": "malformed_request", "phase": 0, "detail": ""}]});
         assert_eq!(read(refused.to_string().as_bytes()).err(), Some(Unusable::Refused));
+        let limited = refused.to_string().replace("malformed_request", "rate_limited");
+        assert_eq!(read(limited.as_bytes()).err(), Some(Unusable::Refused));
+        let told_only = limited.replace("{\"status\":400}", "{\"status\":200,\"upstream_status\":200}");
+        assert!(read(told_only.as_bytes()).is_ok(), "{told_only}");
         assert_eq!(read(b"{}").err(), Some(Unusable::Unreadable));
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn is_bookkeeping(id: u64) -> bool {
 pub(super) enum Unusable {
     /// It cannot be read.
     Unreadable,
-    /// It was refused before any rule could decide: it was not HTTP.
+    /// It was refused before any rule could decide: it was not HTTP, or an access rule, a rate limit, a ban or want of room
+    /// turned it away.
     Refused,
 }
 
