@@ -3,9 +3,12 @@
 
 #![cfg(feature = "server")]
 
+#[path = "support/alloy.rs"]
+mod alloy;
 #[path = "support/dashboards.rs"]
 mod dashboards;
 
+use alloy::{Item, Value as Alloy};
 use dashboards::ALL;
 use portcullis::telemetry::{Kind, ROWS};
 use serde_json::Value;
@@ -90,19 +93,6 @@ fn is_member(path: &str) -> bool {
 #[test]
 fn shippers_read_members_that_exist_and_keep_labels_bounded() {
     assert!(is_member("decision.action") && is_member("client.ip") && !is_member("client.name"));
-    let alloy = read("config/log-shipping/alloy.alloy");
-    let expressions = alloy.split_once("expressions = {").expect("expressions").1;
-    let expressions = expressions.split_once('}').expect("an end").0;
-    let mut seen = 0;
-    for line in expressions.lines().filter(|line| line.contains('=')) {
-        let member = line.split('"').nth(1).expect("a member");
-        assert!(is_member(member), "alloy: {member}");
-        seen += 1;
-    }
-    assert!(seen > 5);
-    assert!(alloy.contains("values = {site = \"\", outcome = \"\"}"), "labels are site and outcome");
-    assert_eq!(alloy.matches('{').count(), alloy.matches('}').count());
-
     let vector: serde_yaml::Value =
         serde_yaml::from_str(&read("config/log-shipping/vector.yaml")).expect("YAML");
     let sinks = vector["sinks"].as_mapping().expect("sinks");
@@ -143,6 +133,100 @@ fn shippers_read_members_that_exist_and_keep_labels_bounded() {
     }
     let parser = &fluent["parsers"][0];
     assert_eq!(parser["name"], fluent["pipeline"]["inputs"][0]["parser"]);
+}
+
+/// Components refer to what is there, stages use what an earlier one has taken out of the record, and labels are few.
+#[test]
+fn alloy_s_example_is_sound() {
+    let items = alloy::read(&read("config/log-shipping/alloy.alloy"));
+    let mut components = Vec::new();
+    for item in &items {
+        let Item::Block { name, label: Some(label), body } = item else { panic!("{item:?}") };
+        let known = ["local.file_match", "loki.source.file", "loki.process", "loki.write"];
+        assert!(known.contains(&name.as_str()), "{name}");
+        components.push((format!("{name}.{label}"), body));
+    }
+    let exports = |component: &str| match component.rsplit_once('.').expect("a label").0 {
+        "local.file_match" => "targets",
+        _ => "receiver",
+    };
+    let referred = |value: &Alloy| -> Vec<String> {
+        match value {
+            Alloy::Reference(name) => vec![name.clone()],
+            Alloy::List(list) => list
+                .iter()
+                .filter_map(|v| if let Alloy::Reference(name) = v { Some(name.clone()) } else { None })
+                .collect(),
+            _ => Vec::new(),
+        }
+    };
+    for (component, body) in &components {
+        for item in *body {
+            let Item::Attribute { value, .. } = item else { continue };
+            for name in referred(value) {
+                let is_there = components.iter().any(|(c, _)| name == format!("{c}.{}", exports(c)));
+                assert!(is_there, "{component}: {name}");
+            }
+        }
+    }
+    let (_, process) = components.iter().find(|(name, _)| name.starts_with("loki.process")).expect("there");
+    let object = |body: &[Item], wanted: &str| -> Vec<(String, String)> {
+        let member = |(key, value): &(String, Alloy)| match value {
+            Alloy::Text(text) => (key.clone(), text.clone()),
+            other => panic!("{key}: {other:?}"),
+        };
+        let of = |item: &Item| match item {
+            Item::Attribute { name, value: Alloy::Object(members) } if name == wanted => {
+                Some(members.iter().map(member).collect::<Vec<_>>())
+            }
+            _ => None,
+        };
+        body.iter().find_map(of).unwrap_or_default()
+    };
+    let text = |body: &[Item], wanted: &str| {
+        body.iter()
+            .find_map(|item| match item {
+                Item::Attribute { name, value: Alloy::Text(text) } if name == wanted => Some(text.clone()),
+                _ => None,
+            })
+            .unwrap_or_else(|| panic!("no {wanted}"))
+    };
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut labels = Vec::new();
+    for item in *process {
+        let Item::Block { name, label: None, body } = item else { continue };
+        match name.as_str() {
+            "stage.json" => {
+                for (key, member) in object(body, "expressions") {
+                    assert!(is_member(&member), "{member}");
+                    known.insert(key);
+                }
+            }
+            "stage.timestamp" => assert!(known.contains(&text(body, "source"))),
+            "stage.template" => {
+                let template = text(body, "template");
+                for word in template.split(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
+                    let used = word.strip_prefix('.').is_none_or(|name| known.contains(name));
+                    assert!(used, "{template}: {word}");
+                }
+                known.insert(text(body, "source"));
+            }
+            "stage.labels" => labels = object(body, "values"),
+            "stage.structured_metadata" => {
+                assert!(object(body, "values").iter().all(|(name, _)| known.contains(name)), "{body:?}");
+            }
+            other => panic!("no stage {other} is known"),
+        }
+    }
+    assert!(known.len() > 6 && labels.iter().all(|(name, _)| known.contains(name)));
+    let labels: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(labels, ["site", "outcome"], "what a client can choose makes no streams");
+}
+
+#[test]
+#[should_panic(expected = "no comma")]
+fn a_fault_in_alloy_s_syntax_is_noticed() {
+    alloy::read("a \"b\" {\n  list = [1 2]\n}\n");
 }
 
 #[test]
