@@ -112,6 +112,61 @@ const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 const TAB: &str = "\u{e004}";
 
+/// Texts that stand out from what is behind them by less than WCAG 2's level AA asks for: 4.5, or 3 where letters are large.
+const FAINT: &str = "
+    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const paint = (colour, alpha) => { canvas.globalAlpha = alpha; canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); };
+    const shown = () => [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    const light = (rgb) => rgb.map((c) => c / 255).map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
+    const open = document.querySelector('dialog[open]');
+    const faults = new Map();
+    const texts = document.createTreeWalker(open ?? document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode.textContent.trim(), element = texts.currentNode.parentElement;
+        const box = element.getBoundingClientRect();
+        if (!text || !element.checkVisibility({visibilityProperty: true}) || box.width < 2 || element.closest('.unseen, :disabled, .skip')) continue;
+        const chain = [];
+        for (let e = element; e; e = e.parentElement) chain.unshift(getComputedStyle(e));
+        paint('#ffffff', 1);
+        chain.forEach((style) => paint(style.backgroundColor, 1));
+        const behind = shown(), style = chain.at(-1);
+        paint(element instanceof SVGElement ? style.fill : style.color, chain.reduce((alpha, s) => alpha * Number(s.opacity), 1));
+        const [dark, bright] = [light(behind), light(shown())].sort((a, b) => a - b);
+        const ratio = (bright + 0.05) / (dark + 0.05), size = parseFloat(style.fontSize);
+        const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
+        if (ratio < least) faults.set(`${element.tagName}.${element.getAttribute('class')}`, `${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
+    }
+    return [...faults].map((fault) => fault.join(' '));";
+
+/// Every view in both themes: on a narrow telephone, and on a screen enlarged to twice the size, nothing is cut off, and all
+/// can be read.
+fn every_view_fits_and_can_be_read(browser: &Browser) {
+    for view in ["", "transactions", "posture", "patches", "bans"] {
+        browser.run(&format!("location.hash = '#/{view}'"));
+        browser.until("document.querySelector('main .card, main .heading')");
+        for theme in ["dark", "light"] {
+            for width in [360, 640, 1280] {
+                browser.look(width, 900, theme);
+                std::thread::sleep(Duration::from_millis(250));
+                let what = format!("{view}, {width} pixels, {theme}");
+                fits(browser, &what);
+                assert_eq!(browser.run(FAINT), json!([]), "{what}");
+                browser.picture(
+                    &Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("view-{view}-{width}-{theme}.png")),
+                );
+            }
+        }
+    }
+    browser.run("location.hash = '#/'");
+    browser.until("document.querySelector('#live')");
+    let moving = "document.getAnimations().filter((a) => a.playState === 'running').length";
+    browser.until(&format!("{moving} > 0"));
+    browser.calm(true);
+    browser.until(&format!("{moving} === 0"));
+    browser.look(1280, 900, "dark");
+}
+
 /// Nothing of the page is wider than the window.
 fn fits(browser: &Browser, what: &str) {
     let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
@@ -172,6 +227,8 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
         }
     }
 
+    every_view_fits_and_can_be_read(&browser);
+
     // One site of several.
     let total = "[...document.querySelectorAll('.legend .key b')].map((b) => b.innerText)[0]";
     let of_all = browser.run(&format!("return {total}"));
@@ -207,6 +264,14 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     browser.press(ENTER);
     browser.until("document.querySelector('#sheet').open && document.querySelector('#sheet mark')");
     browser.picture(&place("console-transaction.png"));
+    for (width, theme) in [(360, "light"), (1280, "light"), (1280, "dark")] {
+        browser.look(width, 900, theme);
+        std::thread::sleep(Duration::from_millis(250));
+        fits(&browser, "a transaction");
+        assert_eq!(browser.run(FAINT), json!([]), "a transaction, {theme}");
+        let name = format!("view-transaction-{width}-{theme}.png");
+        browser.picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+    }
     browser.press(ESCAPE);
     browser.until("!document.querySelector('#sheet').open && location.hash === '#/transactions'");
     browser.press("/");

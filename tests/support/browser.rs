@@ -91,6 +91,13 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &feature);
     }
 
+    /// Whether the system asks for less motion.
+    pub fn calm(&self, is_calm: bool) {
+        let value = if is_calm { "reduce" } else { "" };
+        let feature = json!({"features": [{"name": "prefers-reduced-motion", "value": value}]});
+        self.devtools("Emulation.setEmulatedMedia", &feature);
+    }
+
     /// Takes a picture of the viewport.
     pub fn picture(&self, path: &Path) {
         use base64::Engine as _;

@@ -162,7 +162,7 @@ export class Overview {
       tile("Requests", [rate(now), el("span", { class: "unit" }, "/s")], `${number(all)} in the ${span}`, "", line()),
       tile("Blocked", number(count("blocked")), `${share(count("blocked"), all)} of requests`, "is-blocked", line("blocked")),
       tile("Detected", number(count("detected")), "let through by the mode", "is-detected", line("detected")),
-      tile("Refused", number(count("refused")), "not sound HTTP, or no site", "is-refused", line("refused")),
+      tile("Refused", number(count("refused")), "turned away, or not sound HTTP", "is-refused", line("refused")),
       tile("Failed", number(count("failed")), "inside or upstream", "is-failed", line("failed")),
       el("div", { class: "tile at-work" }, el("dt", {}, "At work"),
         el("dd", {}, el("b", {}, modes.length === 1 ? { On: "Blocking", DetectionOnly: "Detecting", Off: "Off" }[modes[0]] ?? modes[0] : "Mixed"),
