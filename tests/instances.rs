@@ -83,6 +83,12 @@ sites:
         value.and_then(|v| v.parse().ok()).unwrap_or(0.0)
     }
 
+    /// How often it decided without the shared store.
+    fn fallbacks(&self) -> f64 {
+        let of = |what| self.metric(&format!("portcullis_shared_store_fallbacks_total{{use=\"{what}\"}}"));
+        of("rate_limits") + of("collections")
+    }
+
     /// Waits until the shared store is there, or gone.
     fn wait_for_store(&self, is_up: bool) {
         wait(|| (self.metric("portcullis_shared_store_up") > 0.5) == is_up);
@@ -157,8 +163,7 @@ fn three_instances_count_together_and_go_on_alone() {
         )
     };
     assert!(instances.iter().all(|i| refused(i) >= 5.0), "each has refused its part");
-    let fallbacks = |i: &Instance| i.metric("portcullis_shared_store_fallbacks_total");
-    assert!(instances.iter().all(|i| fallbacks(i) == 0.0));
+    assert!(instances.iter().all(|i| i.fallbacks() == 0.0));
 
     // Bans as well: three blocked requests, one at each; then refused everywhere, and lifted everywhere.
     for _ in 0..3 {
@@ -182,7 +187,7 @@ fn three_instances_count_together_and_go_on_alone() {
     let alone = passed(front, "bob", 120);
     assert_eq!(alone, 90, "thirty at each");
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    assert!(instances.iter().all(|i| fallbacks(i) >= 40.0));
+    assert!(instances.iter().all(|i| i.fallbacks() >= 40.0));
     for _ in 0..9 {
         assert_eq!(ask(front, "GET /?q=attack", "X-Forwarded-For: 192.0.2.10\r\n").0, 403);
     }
@@ -228,13 +233,12 @@ fn persistent_collections_are_joint_as_well() {
     let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
     let front = balance(instances.iter().map(|i| i.proxy).collect());
     instances.iter().for_each(|i| i.wait_for_store(true));
-    let fallbacks = |i: &Instance| i.metric("portcullis_shared_store_fallbacks_total");
 
     // One count for all of them. A change goes there behind its request, so that the next one may just miss it.
     let let_in = visits(front, "ann", 45);
     assert!((20..=22).contains(&let_in), "{let_in}");
     assert_eq!(visits(front, "bob", 6), 6, "another one has a count of his own");
-    assert!(instances.iter().all(|i| fallbacks(i) == 0.0));
+    assert!(instances.iter().all(|i| i.fallbacks() == 0.0));
     // What one takes back is taken back for all.
     assert_eq!(ask(instances[2].proxy, "GET /forget", "X-Who: ann\r\n").0, 200);
     wait(|| visits(instances[0].proxy, "ann", 1) == 1);
@@ -247,7 +251,7 @@ fn persistent_collections_are_joint_as_well() {
     assert_eq!(visits(front, "cid", 9), 0, "who came too often still does");
     assert_eq!(visits(front, "dan", 90), 60, "twenty at each");
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    assert!(instances.iter().all(|i| fallbacks(i) >= 33.0));
+    assert!(instances.iter().all(|i| i.fallbacks() >= 33.0));
 
     // It comes back with nothing, and learns what they know.
     redis.go();
@@ -394,7 +398,7 @@ fn the_connection_may_be_tls() {
     let trusting = Instance::start(&directory, &origin, &store(&format!(", ca: '{certificate}'")));
     trusting.wait_for_store(true);
     assert_eq!(passed(trusting.proxy, "ann", 40), 30);
-    assert_eq!(trusting.metric("portcullis_shared_store_fallbacks_total"), 0.0);
+    assert_eq!(trusting.fallbacks(), 0.0);
     // An authority that is not trusted is no store, and keeps nothing from being served.
     let wary = Instance::start(&directory, &origin, &store(""));
     assert_eq!(passed(wary.proxy, "ann", 40), 30);

@@ -176,18 +176,21 @@ rules:
 
 /// Sites with everything that dashboards and alerts ask for: one that blocks, with patches and a candidate; one that only
 /// detects; one that is switched off; one that nobody attacks; one whose application is away; one that holds too much.
-fn configuration(origin: SocketAddr, redis: Option<u16>) -> String {
-    let shared = redis.map_or(String::new(), |port| format!(", redis: {{url: 'redis://127.0.0.1:{port}'}}"));
+fn configuration(origin: SocketAddr, away: SocketAddr, redis: Option<u16>) -> String {
+    let shared = redis.map_or(String::new(), |port| {
+        format!(", redis: {{url: 'redis://127.0.0.1:{port}', collections: true}}")
+    });
     format!(
         "listeners:
   - 127.0.0.1:0
   - {{address: '127.0.0.2:0', proxy_protocol: true}}
   - {{address: '127.0.0.3:0', max_connections: 1}}
+bans: {{threshold: 3, except: {{addresses: [127.0.0.0/8, 198.51.100.0/24]}}}}
 store: {{limit_keys: 1024{shared}}}
 trusted_proxies: [127.0.0.1]
 admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
 reload: {{watch: false}}
-client: {{held_bytes: 1MiB}}
+client: {{held_bytes: 8MiB}}
 metrics: {{rule_cost_sample: 1}}
 audit:
   log: audit.log
@@ -198,10 +201,12 @@ sites:
     upstreams: ['http://{origin}']
     patches: [cve-2021-44228, shop-flaw.yaml]
     access: [{{name: closed, paths: [/closed]}}]
+    rate_limits: [{{name: login, paths: [/login], requests: 2, period: 1m}}]
     balance: {{health_check: {{path: /, interval: 1s}}}}
     directives: |
       SecRequestBodyLimit 2048
       SecRequestBodyLimitAction ProcessPartial
+      SecAction \"id:78,phase:1,pass,nolog,initcol:ip=%{{REMOTE_ADDR}},setvar:ip.requests=+1,expirevar:ip.requests=20\"
     shadow:
       sample: 100%
       directives: |
@@ -223,17 +228,17 @@ sites:
     hosts: [files.test]
     upstreams: ['http://{origin}']
     directives: |
-      SecRequestBodyLimit 10000000
-      SecRequestBodyNoFilesLimit 10000000
-",
-        away = closed_port(),
+      SecRequestBodyLimit 20000000
+      SecRequestBodyNoFilesLimit 20000000
+"
     )
 }
 
 /// One request on a connection of its own: what came back.
 fn ask(address: SocketAddr, request: &str) -> String {
     let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
+    // To load five sites' rules takes a busy machine a while.
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(120)));
     // A request may be refused before it was sent as a whole.
     let _ = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
@@ -242,22 +247,55 @@ fn ask(address: SocketAddr, request: &str) -> String {
 }
 
 fn get(address: SocketAddr, host: &str, path: &str) -> String {
+    get_as(address, host, path, "198.51.100.7")
+}
+
+fn get_as(address: SocketAddr, host: &str, path: &str, client: &str) -> String {
     ask(
         address,
         &format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nX-Forwarded-For: {client}\r\nConnection: close\r\n\r\n"
         ),
     )
 }
 
-fn reload(admin: SocketAddr) -> String {
-    ask(
-        admin,
-        &format!(
-            "POST /api/reload HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
-        ),
-    )
+fn post(address: SocketAddr, host: &str, length: usize) -> String {
+    let head = format!(
+        "POST /up HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\nConnection: close\r\n\r\na="
+    );
+    let body: String = "some+words,+and+others%20; ".chars().cycle().take(length - 2).collect();
+    ask(address, &(head + &body))
 }
+
+/// Asks to reload while traffic goes on.
+fn reload(admin: SocketAddr, token: &str, proxy: SocketAddr) -> String {
+    let request = format!(
+        "POST /api/reload HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| ask(admin, &request));
+        for tick in 0.. {
+            traffic(proxy, tick, 0);
+            std::thread::sleep(Duration::from_millis(150));
+            if answer.is_finished() {
+                break;
+            }
+        }
+        answer.join().expect("asked")
+    })
+}
+
+/// More long inspections at a time than there are threads for them: those for which the wait would be too long are shed.
+fn rush(proxy: SocketAddr) {
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| post(proxy, "files.test", RUSH));
+        }
+    });
+}
+
+/// Bytes of each body in a rush.
+const RUSH: usize = 150_000;
 
 /// Some of everything; `attacks` of each kind.
 fn traffic(proxy: SocketAddr, tick: usize, attacks: usize) {
@@ -281,15 +319,21 @@ fn traffic(proxy: SocketAddr, tick: usize, attacks: usize) {
         }
         assert!(get(proxy, "blog.test", "/?q=evil").contains("hello"));
     }
+    if attacks > 0 {
+        // They come again until they are banned, and after that.
+        get_as(
+            proxy,
+            "shop.test",
+            "/?q=1%27%20OR%20%271%27=%271%27--%20",
+            &format!("203.0.113.{}", tick % 7),
+        );
+        for _ in 0..3 {
+            get_as(proxy, "shop.test", "/login", "198.51.100.8");
+        }
+    }
     if tick.is_multiple_of(5) {
-        let post = |host: &str, length: usize| {
-            let head = format!(
-                "POST /up HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            );
-            ask(proxy, &format!("{head}a={}", "b".repeat(length - 2)))
-        };
-        post("shop.test", 6_000);
-        post("files.test", 1_500_000);
+        post(proxy, "shop.test", 6_000);
+        post(proxy, "files.test", 10_000_000);
         ask(proxy, "GET / HTTP/1.1\r\nHost: shop.test\r\nHost: blog.test\r\n\r\n");
         get(proxy, "shop.test", "/closed");
     }
@@ -355,6 +399,23 @@ fn series(result: &[Value], legend: &str) -> Vec<Series> {
     result.iter().map(one).collect()
 }
 
+fn has_numbers(found: &[Series]) -> bool {
+    found.iter().flat_map(|s| &s.points).any(|p| p.1.is_finite())
+}
+
+/// The example queries of the metrics' reference, each with the metric that it stands under.
+fn examples() -> Vec<(String, String)> {
+    let page = fs::read_to_string(root().join("docs/reference/metrics.md")).expect("there");
+    let of = |section: &str| {
+        let (name, rest) = section.split_once('`')?;
+        let (_, rest) = rest.split_once("```promql\n")?;
+        Some((name.to_owned(), rest.split_once("\n```")?.0.to_owned()))
+    };
+    let examples: Vec<_> = page.split("\n## `").skip(1).filter_map(of).collect();
+    assert_eq!(examples.len(), portcullis::telemetry::ROWS.len(), "each metric has an example");
+    examples
+}
+
 fn panels(
     dashboard: &Dashboard,
     prometheus: SocketAddr,
@@ -374,8 +435,7 @@ fn panels(
                     continue;
                 }
             };
-            let numbers = found.iter().flat_map(|s| &s.points).filter(|p| p.1.is_finite()).count();
-            if numbers == 0 {
+            if !has_numbers(&found) {
                 faults.push(format!("{}, {}: no data: {expression}", dashboard.title, panel.title));
             }
             shown.extend(found);
@@ -393,29 +453,37 @@ fn every_panel_and_alert_has_data_under_attack() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);
     let mut redis = Redis::start(&[]);
-    let configuration = configuration(origin(), redis.as_ref().map(|redis| redis.port));
+    let (origin, away) = (origin(), closed_port());
+    let configuration = configuration(origin, away, redis.as_ref().map(|redis| redis.port));
     fs::write(path("portcullis.yaml"), &configuration).expect("written");
     fs::write(path("shop-flaw.yaml"), PATCH).expect("written");
     let (_portcullis, [proxy, secured, narrow], admin) = portcullis(&path("portcullis.yaml"));
     let (_prometheus, prometheus) = prometheus(directory.path(), admin);
 
+    let names = [(origin, "app:3000"), (away, "old-app:3000"), (admin, "waf-1")];
     let from = now();
     // Counters show before they grow, and the usual rate comes before the surge.
     for tick in 0..20 {
-        traffic(proxy, tick, usize::from(tick % 4 == 0));
+        traffic(proxy, tick, usize::from(tick % 10 == 0));
         std::thread::sleep(Duration::from_millis(150));
     }
     quiet(proxy, "first");
-    let answer = reload(admin);
+    let answer = reload(admin, TOKEN, proxy);
     assert!(answer.contains("unchanged"), "{answer}");
+    let answer = reload(admin, "another", proxy);
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     fs::write(path("portcullis.yaml"), format!("{configuration}# changed\n")).expect("written");
-    assert!(reload(admin).contains("success"));
+    let answer = reload(admin, TOKEN, proxy);
+    assert!(answer.contains("success"), "{answer}");
+    rush(proxy);
+    let surge = now();
     for tick in 0..40 {
         traffic(proxy, tick, 4);
         ask(secured, "no PROXY header\r\n\r\n");
         if tick == 20 {
             fs::write(path("portcullis.yaml"), format!("{configuration}nonsense: true\n")).expect("written");
-            assert!(reload(admin).contains("refused"));
+            let answer = reload(admin, TOKEN, proxy);
+            assert!(answer.contains("refused"), "{answer}");
             if let Some(redis) = &mut redis {
                 redis.stop();
             }
@@ -435,11 +503,17 @@ fn every_panel_and_alert_has_data_under_attack() {
     let is_shown = |expression: &str| redis.is_some() || !expression.contains("portcullis_shared_store");
     let pictures = std::env::var_os("PORTCULLIS_PICTURES").is_some();
     for dashboard in ALL {
-        let data = panels(dashboard, prometheus, from, to, &is_shown, &mut faults);
+        let mut data = panels(dashboard, prometheus, from, to, &is_shown, &mut faults);
         if pictures {
+            // Ports are others each time.
+            for series in data.iter_mut().flatten() {
+                for (address, name) in &names {
+                    series.legend = series.legend.replace(&address.to_string(), name);
+                }
+            }
             let name = dashboard.file.replace(".json", ".svg");
             let file = root().join(format!("docs/img/dashboard-{name}"));
-            fs::write(file, picture::draw(dashboard, &data, from, to)).expect("written");
+            fs::write(file, picture::draw(dashboard, &data, (from, to))).expect("written");
         }
     }
     for (name, _) in rules("config/prometheus/recording.yaml", "record") {
@@ -452,7 +526,10 @@ fn every_panel_and_alert_has_data_under_attack() {
         // provoked as it is.
         let expression = expression.replace("[15m]", "[20s]").replace("[5m]", "[20s]");
         let expression = match name.as_str() {
-            "PortcullisAttackSurge" => expression.replace("offset 1h", "offset 8s"),
+            // From before it began, as an hour is elsewhere.
+            "PortcullisAttackSurge" => {
+                expression.replace("offset 1h", &format!("offset {:.0}s", to - surge + 1.0))
+            }
             "PortcullisSlowInspection" => expression.replace("> 0.05", "> 0"),
             _ => expression,
         };
@@ -460,6 +537,13 @@ fn every_panel_and_alert_has_data_under_attack() {
             Ok(found) if !found.is_empty() => {}
             Ok(_) => faults.push(format!("{name} does not show: {expression}")),
             Err(error) => faults.push(format!("{name}: {error}")),
+        }
+    }
+    for (metric, expression) in examples().into_iter().filter(|(_, expression)| is_shown(expression)) {
+        match query(prometheus, &expression, from, to) {
+            Ok(found) if has_numbers(&series(&found, "")) => {}
+            Ok(_) => faults.push(format!("the example of {metric} shows nothing: {expression}")),
+            Err(error) => faults.push(format!("the example of {metric}: {error}")),
         }
     }
     let text = ask(admin, &format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"));

@@ -45,11 +45,23 @@ pub(super) struct Change {
     pub(super) status: u16,
 }
 
+/// What is counted from the start, so that a rate can be taken of the first of each.
+const SHOWN: [(&str, &[&str]); 6] = [
+    ("sign in", &["success", "refused"]),
+    ("sign out", &["success"]),
+    ("reload", &["success", "unchanged", "failed", "refused"]),
+    ("promote", &["success", "failed", "refused"]),
+    ("lift bans", &["success", "refused"]),
+    ("access", &["refused", "limited"]),
+];
 /// Changes kept.
 const KEPT: usize = 50;
 
 impl Changes {
     pub(super) fn new(audit: Arc<dyn AuditSink>, metrics: Arc<Metrics>) -> Self {
+        for (action, results) in SHOWN {
+            results.iter().for_each(|result| metrics.admin_change_shows(action, result));
+        }
         Self { kept: Mutex::default(), audit, metrics }
     }
 

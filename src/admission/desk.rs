@@ -10,6 +10,7 @@ use super::ruling::{Control, Ruling};
 use crate::config::{BanCount, Bans, Checked, RateLimit, Site};
 use crate::ruleset::Mode;
 use crate::store::{self, SharedStore};
+use crate::telemetry::SharedUse;
 use ip_network::IpNetwork;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -140,7 +141,7 @@ impl Admission {
                 return rulings;
             }
         } else if let Some(shared) = &self.shared {
-            shared.passed_over();
+            shared.passed_over(SharedUse::RateLimits);
         }
         for charge in charges {
             if let Err(wait) = self.meters.take(charge.place, charge.rate, now) {

@@ -44,7 +44,7 @@ impl Observer for Recorder {
     }
 
     fn upstream_failed(&self, site: &Site, reason: &'static str) {
-        self.metrics().upstream_error(&site.name, reason);
+        self.metrics().of(&site.name).upstream_error(reason);
     }
 
     fn connections(&self, listener: &ListenAddress, more: i64) {

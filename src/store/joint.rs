@@ -7,6 +7,7 @@
 use super::MemoryStore;
 use super::shared::SharedStore;
 use crate::engine::{CollectionChange, Collections};
+use crate::telemetry::SharedUse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -77,7 +78,7 @@ impl Collections for JointCollections {
     fn load(&self, collection: &str, app: &str, key: &[u8], now: SystemTime) -> BTreeMap<String, Vec<u8>> {
         let epoch = self.shared.epoch();
         if epoch == 0 {
-            self.shared.passed_over();
+            self.shared.passed_over(SharedUse::Collections);
             return self.local.load(collection, app, key, now);
         }
         let name = name(collection, app, key);

@@ -10,7 +10,7 @@ use super::link;
 use super::script::{self, Scripts};
 use crate::config::Redis;
 use crate::engine::CollectionChange;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, SharedUse};
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -130,8 +130,8 @@ impl SharedStore {
     /// time; the charges may have been counted then.
     pub async fn charge(&self, charges: &[Charge]) -> Option<Vec<Charged>> {
         let script = self.scripts.charge(charges);
-        let pairs: Vec<u64> =
-            self.ask(|mut link| async move { script.invoke_async(&mut link).await }).await?;
+        let question = |mut link| async move { script.invoke_async(&mut link).await };
+        let pairs: Vec<u64> = self.ask(SharedUse::RateLimits, question).await?;
         let (pairs, _) = pairs.as_chunks::<2>();
         Some(pairs.iter().map(|&[wait, ahead]| Charged { wait, ahead }).collect())
     }
@@ -152,7 +152,8 @@ impl SharedStore {
     pub(super) async fn collection(&self, name: &str) -> Option<Whole> {
         let key = self.key("collection", name);
         let script = self.scripts.open(&key);
-        let answer = self.ask(|mut link| async move { script.invoke_async(&mut link).await }).await?;
+        let question = |mut link| async move { script.invoke_async(&mut link).await };
+        let answer = self.ask(SharedUse::Collections, question).await?;
         Some(script::whole(answer))
     }
 
@@ -177,8 +178,8 @@ impl SharedStore {
     }
 
     /// A request was decided without this store, since it is gone.
-    pub fn passed_over(&self) {
-        self.metrics.shared_store_fallback();
+    pub fn passed_over(&self, r#use: SharedUse) {
+        self.metrics.shared_store_fallback(r#use);
     }
 
     /// Does `task` beside requests. What is too much is dropped and counted.
@@ -205,13 +206,19 @@ impl SharedStore {
     }
 
     /// Asks within the configured time; for requests.
-    async fn ask<T, F>(&self, question: impl FnOnce(MultiplexedConnection) -> F) -> Option<T>
+    async fn ask<T, F>(
+        &self,
+        r#use: SharedUse,
+        question: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Option<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
+        let began = Instant::now();
         let answer = self.ask_within(self.settings.timeout, question).await;
+        self.metrics.shared_store_wait(r#use, began.elapsed());
         if answer.is_none() {
-            self.metrics.shared_store_fallback();
+            self.metrics.shared_store_fallback(r#use);
         }
         answer
     }

@@ -1,18 +1,19 @@
 //! Counting: what happened becomes series of the rows in [`super::rows`].
 
 use super::costs::{CostTable, OTHER_RULES, SIEVE};
+use super::known::Known;
 use super::per_site::PerSite;
 use super::rows::Series;
-use super::words::{AuditLoss, Outcome, ReloadResult, UpstreamFacts};
+use super::words::{AuditLoss, Outcome, ReloadResult, SharedUse, UpstreamFacts};
 use crate::audit::mode_name;
 use crate::engine::{Costs, Difference};
 use crate::ruleset::Mode;
 use arc_swap::ArcSwap;
 use prometheus::core::Collector;
-use prometheus::{Histogram, Registry, TextEncoder};
+use prometheus::{Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// All metrics of the process.
@@ -25,6 +26,10 @@ pub struct Metrics {
     cost_table: Mutex<CostTable>,
     /// One of `inspection_seconds` for each phase.
     phases: [Histogram; 5],
+    malformed: Known<&'static str>,
+    /// What requests asked the shared store for, in the order of [`SharedUse::ALL`]. They show from when there is one.
+    shared: OnceLock<[(Histogram, IntCounter); SharedUse::ALL.len()]>,
+    catching_up: Mutex<()>,
 }
 
 /// Rule ids with series of their own among the differences that candidates make.
@@ -53,6 +58,9 @@ impl Metrics {
             shadow_rules_seen: Mutex::default(),
             cost_table: Mutex::default(),
             phases,
+            malformed: Known::default(),
+            shared: OnceLock::new(),
+            catching_up: Mutex::default(),
         })
     }
 
@@ -109,26 +117,23 @@ impl Metrics {
     /// The state of bans and rate limits.
     pub fn admission(&self, banned: usize, evictions: u64) {
         self.series.banned.with_label_values::<&str>(&[]).set(gauge(banned));
-        self.series
-            .limit_evictions
-            .with_label_values::<&str>(&[])
-            .set(i64::try_from(evictions).unwrap_or(i64::MAX));
+        self.counted_elsewhere(&self.series.limit_evictions, evictions);
     }
 
     /// A request that was refused before any rule.
     pub fn malformed(&self, reason: &'static str) {
-        self.series.malformed.with_label_values(&[reason]).inc();
-    }
-
-    /// A request that was not inspected for want of `cause`; `open` when it was let through.
-    pub fn overload(&self, site: &str, cause: &'static str, open: bool) {
-        let outcome = if open { "open" } else { "shed" };
-        self.series.overloads.with_label_values(&[site, cause, outcome]).inc();
+        self.malformed
+            .count(|known| *known == reason, || (reason, self.series.malformed.with_label_values(&[reason])));
     }
 
     /// A change through the admin listener, or an attempt at one; both are fixed names.
     pub fn admin_change(&self, action: &'static str, result: &'static str) {
         self.series.admin_changes.with_label_values(&[action, result]).inc();
+    }
+
+    /// Such changes, of which there has been none, show.
+    pub fn admin_change_shows(&self, action: &'static str, result: &'static str) {
+        let _ = self.series.admin_changes.with_label_values(&[action, result]);
     }
 
     /// Long inspections that wait.
@@ -139,11 +144,6 @@ impl Metrics {
     /// How late worker threads are.
     pub fn workers_late(&self, lag: Duration) {
         self.series.lag.with_label_values::<&str>(&[]).set(lag.as_secs_f64());
-    }
-
-    /// An attempt at an upstream failed.
-    pub fn upstream_error(&self, site: &str, cause: &'static str) {
-        self.series.upstream_errors.with_label_values(&[site, cause]).inc();
     }
 
     /// Forgets all upstreams; [`Self::upstream`] then tells those of the generation at work.
@@ -319,6 +319,26 @@ impl Metrics {
     /// Whether the shared store answers.
     pub fn shared_store_up(&self, up: bool) {
         self.series.shared_up.with_label_values::<&str>(&[]).set(i64::from(up));
+        self.shared();
+    }
+
+    fn shared(&self) -> &[(Histogram, IntCounter); SharedUse::ALL.len()] {
+        self.shared.get_or_init(|| {
+            SharedUse::ALL.map(|r#use| {
+                let labels = [r#use.name()];
+                (
+                    self.series.shared_wait.with_label_values(&labels),
+                    self.series.shared_fallbacks.with_label_values(&labels),
+                )
+            })
+        })
+    }
+
+    /// A request waited for the shared store.
+    pub fn shared_store_wait(&self, r#use: SharedUse, time: Duration) {
+        let [limits, collections] = self.shared();
+        let (wait, _) = if r#use == SharedUse::RateLimits { limits } else { collections };
+        wait.observe(time.as_secs_f64());
     }
 
     /// The shared store failed to do something.
@@ -327,18 +347,25 @@ impl Metrics {
     }
 
     /// A request was decided without the shared store.
-    pub fn shared_store_fallback(&self) {
-        self.series.shared_fallbacks.with_label_values::<&str>(&[]).inc();
+    pub fn shared_store_fallback(&self, r#use: SharedUse) {
+        let [limits, collections] = self.shared();
+        let (_, fallbacks) = if r#use == SharedUse::RateLimits { limits } else { collections };
+        fallbacks.inc();
     }
 
     /// The state of the persistent collections.
     pub fn store(&self, collections: usize, bytes: usize, evictions: u64) {
         self.series.store_collections.with_label_values::<&str>(&[]).set(gauge(collections));
         self.series.store_bytes.with_label_values::<&str>(&[]).set(gauge(bytes));
-        self.series
-            .store_evictions
-            .with_label_values::<&str>(&[])
-            .set(i64::try_from(evictions).unwrap_or(i64::MAX));
+        self.counted_elsewhere(&self.series.store_evictions, evictions);
+    }
+
+    /// Lets a counter without labels catch up with what has been counted since the start.
+    fn counted_elsewhere(&self, row: &IntCounterVec, total: u64) {
+        // Two scrapes at once must not add the same.
+        let _one = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = row.with_label_values::<&str>(&[]);
+        counter.inc_by(total.saturating_sub(counter.get()));
     }
 }
 
@@ -397,14 +424,15 @@ mod tests {
         ]);
         m.of("shop").event(EventKind::RequestBodyTruncated);
         m.of("shop").failure("internal", true);
-        m.overload("shop", "processors", false);
+        m.of("shop").overload("processors", false);
         m.inspections_wait(3);
         m.admin_change("reload", "success");
         m.workers_late(Duration::from_millis(250));
         m.malformed("smuggling");
         m.of("shop").turned_away("rate_limited", "login", true);
         m.admission(1, 2);
-        m.upstream_error("shop", "refused");
+        m.admission(1, 2);
+        m.of("shop").upstream_error("refused");
         let facts = UpstreamFacts {
             is_up: true,
             active: 1,
@@ -425,7 +453,8 @@ mod tests {
         m.store(1, 2, 3);
         m.shared_store_up(true);
         m.shared_store_error("timeout");
-        m.shared_store_fallback();
+        m.shared_store_wait(SharedUse::RateLimits, Duration::from_micros(300));
+        m.shared_store_fallback(SharedUse::Collections);
         m.site_shadow("shop", 7);
         m.shadow("shop", Difference::NewlyBlocked, Duration::from_micros(80));
         m.shadow_rule(942_100, true);
@@ -462,6 +491,11 @@ mod tests {
             "portcullis_audit_dropped_total{reason=\"queue_full\",sink=\"log\"} 1",
             "portcullis_overload_total{cause=\"processors\",outcome=\"shed\",site=\"shop\"} 1",
             "portcullis_worker_lag_seconds 0.25",
+            "portcullis_rate_limit_evictions_total 2",
+            "portcullis_store_evictions_total 3",
+            "portcullis_shared_store_fallbacks_total{use=\"collections\"} 1",
+            "portcullis_shared_store_fallbacks_total{use=\"rate_limits\"} 0",
+            "portcullis_shared_store_wait_seconds_bucket{use=\"rate_limits\",le=\"0.0005\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

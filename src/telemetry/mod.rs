@@ -5,6 +5,7 @@
 mod category;
 mod costs;
 mod file;
+mod known;
 mod logging;
 mod metrics;
 mod outlet;
@@ -25,4 +26,4 @@ pub use reference::reference;
 pub use rows::{Kind, ROWS, Row};
 pub use sink::{AuditEntry, AuditLog, AuditSink, MemorySink};
 pub use traffic::{Bucket, Finding, History, Kept, Picture, Range, Totals, Traffic, Watching};
-pub use words::{AuditLoss, Outcome, ReloadResult, UpstreamFacts};
+pub use words::{AuditLoss, Outcome, ReloadResult, SharedUse, UpstreamFacts};

@@ -1,6 +1,7 @@
 //! What is counted for each request of a site, with its series at hand: a request looks its site up once, and no label.
 
 use super::category;
+use super::known::Known;
 use super::rows::Series;
 use super::words::Outcome;
 use crate::engine::{EventKind, Scores};
@@ -26,6 +27,11 @@ pub struct PerSite {
     false_alarm_candidates: OnceLock<IntCounter>,
     /// Each with the one of what is left uninspected by it.
     events: [OnceLock<(IntCounter, Option<IntCounter>)>; EventKind::ALL.len()],
+    failures: Known<(&'static str, bool)>,
+    let_through: Known<&'static str>,
+    overloads: Known<(&'static str, bool)>,
+    upstream_errors: Known<&'static str>,
+    turned_away: Known<(&'static str, String, bool)>,
     rules: Mutex<HashMap<u64, [Option<IntCounter>; Fate::ALL.len()]>>,
     patches: Mutex<HashMap<String, [IntCounter; 2]>>,
 }
@@ -76,6 +82,11 @@ impl PerSite {
             detections: Default::default(),
             false_alarm_candidates: OnceLock::new(),
             events: Default::default(),
+            failures: Known::default(),
+            let_through: Known::default(),
+            overloads: Known::default(),
+            upstream_errors: Known::default(),
+            turned_away: Known::default(),
             rules: Mutex::default(),
             patches: Mutex::default(),
         }
@@ -183,17 +194,44 @@ impl PerSite {
     pub fn failure(&self, failure: &'static str, open: bool) {
         let site = self.site.as_str();
         let outcome = if open { "open" } else { "closed" };
-        self.series.failures.with_label_values(&[site, failure, outcome]).inc();
+        self.failures.count(
+            |known| *known == (failure, open),
+            || ((failure, open), self.series.failures.with_label_values(&[site, failure, outcome])),
+        );
         if open {
-            let reason = format!("failure_{failure}");
-            self.series.uninspected.with_label_values(&[site, reason.as_str()]).inc();
+            let reason = || format!("failure_{failure}");
+            self.let_through.count(
+                |known| *known == failure,
+                || (failure, self.series.uninspected.with_label_values(&[site, reason().as_str()])),
+            );
         }
+    }
+
+    /// A request that was not inspected for want of `cause`; `open` when it was let through.
+    pub fn overload(&self, cause: &'static str, open: bool) {
+        let labels = [self.site.as_str(), cause, if open { "open" } else { "shed" }];
+        self.overloads.count(
+            |known| *known == (cause, open),
+            || ((cause, open), self.series.overloads.with_label_values(&labels)),
+        );
+    }
+
+    /// An attempt at an upstream failed.
+    pub fn upstream_error(&self, cause: &'static str) {
+        let labels = [self.site.as_str(), cause];
+        self.upstream_errors.count(
+            |known| *known == cause,
+            || (cause, self.series.upstream_errors.with_label_values(&labels)),
+        );
     }
 
     /// A request that `rule` of `control` turned away, or would have but for the mode.
     pub fn turned_away(&self, control: &'static str, rule: &str, refused: bool) {
-        let outcome = if refused { "refused" } else { "detected" };
-        self.series.turned_away.with_label_values(&[self.site.as_str(), control, rule, outcome]).inc();
+        let labels = [self.site.as_str(), control, rule, if refused { "refused" } else { "detected" }];
+        self.turned_away.count(
+            |(c, name, r)| (*c, name.as_str(), *r) == (control, rule, refused),
+            || ((control, rule.to_owned(), refused), self.series.turned_away.with_label_values(&labels)),
+        );
     }
 
     /// A rule that logs matched.

@@ -166,9 +166,9 @@ impl Recorder {
                 Mishap::Inner { failure, open } => of.failure(failure, open),
                 Mishap::Overloaded { shortage, open } => {
                     of.failure("overload", open);
-                    metrics.overload(site, shortage, open);
+                    of.overload(shortage, open);
                 }
-                Mishap::Upstream(cause) => metrics.upstream_error(site, cause),
+                Mishap::Upstream(cause) => of.upstream_error(cause),
                 Mishap::Gone | Mishap::Closed => {}
             }
         }

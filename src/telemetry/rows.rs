@@ -39,9 +39,15 @@ const SITE: (&str, &str) = ("site", "a site's name, or `-` when none serves the 
 const UPSTREAM: (&str, &str) = ("upstream", "an upstream's URL in the configuration at work");
 const SINK: (&str, &str) = ("sink", "a sink's name; `log` is `audit.log`, `-` the queue before all sinks");
 
+const USE: (&str, &str) = ("use", "`rate_limits`, or `collections` (`initcol`)");
+
 /// Upper bounds for inspection: most requests take tens of microseconds, hostile ones milliseconds.
 const INSPECTION: &[f64] =
     &[0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5];
+/// Upper bounds for an answer of the shared store: a server nearby takes less than a millisecond, and who waits gives up
+/// after ten unless told otherwise.
+const SHARED: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25];
 /// Upper bounds for whole requests.
 const REQUEST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -128,8 +134,8 @@ metrics! {
          ("outcome", "`refused`, or `detected` when it was only told because of the mode")],
         "Requests that an access rule, a rate limit or a ban refused, or would have.";
     banned: IntGaugeVec = Kind::Gauge, "portcullis_banned_clients", [], "Clients that are banned.";
-    limit_evictions: IntGaugeVec = Kind::Gauge, "portcullis_rate_limit_evictions", [],
-        "Keys of rate limits that made room for others before they were at rest, since the start. It grows when \
+    limit_evictions: IntCounterVec = Kind::Counter, "portcullis_rate_limit_evictions_total", [],
+        "Keys of rate limits that made room for others before they were at rest. It grows when \
          `store.limit_keys` is too small for a flood of new keys.";
     malformed: IntCounterVec = Kind::Counter, "portcullis_malformed_requests_total",
         [("reason", "a fixed name of the fault")],
@@ -201,8 +207,8 @@ metrics! {
         "Persistent collections in memory.";
     store_bytes: IntGaugeVec = Kind::Gauge, "portcullis_store_bytes", [],
         "Bytes of names and values of persistent collections.";
-    store_evictions: IntGaugeVec = Kind::Gauge, "portcullis_store_evictions", [],
-        "Persistent collections that went before their time because a bound was reached, since the start.";
+    store_evictions: IntCounterVec = Kind::Counter, "portcullis_store_evictions_total", [],
+        "Persistent collections that went before their time because a bound was reached.";
     shadow_requests: IntCounterVec = Kind::Counter, "portcullis_shadow_requests_total",
         [SITE, ("verdict", "`same`, `newly_blocked`, `newly_passed`, `undecided`")],
         "Requests that were shown to a site's candidate ruleset, by how its word differs from that of the rules at work. \
@@ -233,9 +239,12 @@ metrics! {
     shared_errors: IntCounterVec = Kind::Counter, "portcullis_shared_store_errors_total",
         [("cause", "`timeout`, `connection`, `command`, or `overflow` when too much waits for it")],
         "What the shared store failed to do.";
-    shared_fallbacks: IntCounterVec = Kind::Counter, "portcullis_shared_store_fallbacks_total", [],
+    shared_fallbacks: IntCounterVec = Kind::Counter, "portcullis_shared_store_fallbacks_total", [USE],
         "Times that rate limits were decided, or persistent collections opened, by this instance alone, since the shared \
          store gave no answer in time.";
+    shared_wait: HistogramVec = Kind::Histogram(SHARED), "portcullis_shared_store_wait_seconds", [USE],
+        "Time that requests waited for the shared store, for answers that did not come in time included.",
+        "histogram_quantile(0.99, sum by (use, le) (rate(portcullis_shared_store_wait_seconds_bucket[5m])))";
     admin_changes: IntCounterVec = Kind::Counter, "portcullis_admin_changes_total",
         [("action", "`sign in`, `sign out`, `reload`, `promote`, `lift bans`, or `access` for a call with a wrong token"),
          ("result", "`success`, `unchanged`, `failed`, `refused`, or `limited` when it came too fast")],

@@ -69,6 +69,28 @@ pub enum ReloadResult {
     Unchanged,
 }
 
+/// What a request asks the shared store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedUse {
+    /// Rate limits.
+    RateLimits,
+    /// A persistent collection.
+    Collections,
+}
+
+impl SharedUse {
+    /// Every use.
+    pub const ALL: [SharedUse; 2] = [SharedUse::RateLimits, SharedUse::Collections];
+
+    /// Its name, a label of metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            SharedUse::RateLimits => "rate_limits",
+            SharedUse::Collections => "collections",
+        }
+    }
+}
+
 /// Why an audit record was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditLoss {

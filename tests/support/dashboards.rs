@@ -827,7 +827,7 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     "Before they were at rest: store.limit_keys is too small for a flood of new keys.",
                     "reqps",
                     &[(
-                        "sum by (instance) (rate(portcullis_rate_limit_evictions[$__rate_interval]))",
+                        "sum by (instance) (rate(portcullis_rate_limit_evictions_total[$__rate_interval]))",
                         "{{instance}}",
                     )],
                 ),
@@ -840,7 +840,7 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     &[
                         ("sum by (instance) (portcullis_store_collections)", "{{instance}}"),
                         (
-                            "sum by (instance) (rate(portcullis_store_evictions[$__rate_interval]))",
+                            "sum by (instance) (rate(portcullis_store_evictions_total[$__rate_interval]))",
                             "{{instance}} evicted",
                         ),
                     ],
@@ -864,19 +864,41 @@ pub const OPERATIONS: Dashboard = Dashboard {
                 panel(
                     Kind::Lines,
                     8,
-                    "Without the shared store",
-                    "Requests that an instance decided alone, and what the store failed to do.",
-                    "reqps",
+                    "Waiting for the shared store",
+                    "Half, and all but one in a hundred, of the requests that ask for rate limits or collections wait no longer.",
+                    "s",
                     &[
                         (
-                            "sum by (instance) (rate(portcullis_shared_store_fallbacks_total[$__rate_interval]))",
-                            "{{instance}} alone",
+                            "histogram_quantile(0.5, sum by (use, le) (rate(portcullis_shared_store_wait_seconds_bucket[$__rate_interval])))",
+                            "{{use}} 50 %",
                         ),
                         (
-                            "sum by (instance, cause) (rate(portcullis_shared_store_errors_total[$__rate_interval]))",
-                            "{{instance}} {{cause}}",
+                            "histogram_quantile(0.99, sum by (use, le) (rate(portcullis_shared_store_wait_seconds_bucket[$__rate_interval])))",
+                            "{{use}} 99 %",
                         ),
                     ],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "Without the shared store",
+                    "Rate limits that an instance decided, and collections that it opened, alone.",
+                    "reqps",
+                    &[(
+                        "sum by (instance, use) (rate(portcullis_shared_store_fallbacks_total[$__rate_interval]))",
+                        "{{instance}} {{use}}",
+                    )],
+                ),
+                panel(
+                    Kind::Lines,
+                    12,
+                    "Errors of the shared store",
+                    "By cause.",
+                    "reqps",
+                    &[(
+                        "sum by (instance, cause) (rate(portcullis_shared_store_errors_total[$__rate_interval]))",
+                        "{{instance}} {{cause}}",
+                    )],
                 ),
             ],
         ),
