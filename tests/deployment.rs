@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use support::authority::{Authority, has};
 use support::binary::{Binary, TOKEN};
 use support::http2::{self, Identity};
-use support::origin::{Origin, digest};
+use support::origin::{Origin, digest, respond};
 
 /// `portcullis run` as a service manager starts it. All processes that it has become are killed when this is dropped.
 struct Service {
@@ -328,6 +328,31 @@ fn a_successor_takes_over_streams_of_http2_under_load() {
 fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn who_interrupts_twice_does_not_wait() {
+    let origin = Origin::start(|_, stream| {
+        std::thread::sleep(Duration::from_secs(60));
+        respond(stream, "200 OK", &[], b"late")
+    });
+    let text = format!(
+        "listeners: ['127.0.0.1:0']\nadmin: {{address: '127.0.0.1:0', token: {TOKEN}}}\n\
+         process: {{grace: 60s}}\nsites: [{{name: main, upstreams: ['{}']}}]\n",
+        origin.url()
+    );
+    let mut binary = Binary::start(&[], &text);
+    let mut client = TcpStream::connect(binary.address()).expect("connected");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect("sent");
+    binary.wait("the request", |_| origin.heads() > 0);
+    let began = Instant::now();
+    binary.signal("-INT");
+    binary.says("requests under way may finish");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(is_alive(binary.id()), "the first one lets what is under way finish");
+    binary.signal("-INT");
+    assert_eq!(binary.wait_for_end().code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]

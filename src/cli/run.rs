@@ -187,6 +187,9 @@ fn open_as_many_files_as_permitted() {
     }
 }
 
+/// What shells say of a process that SIGINT has ended.
+const INTERRUPTED: i32 = 128 + 2;
+
 /// How long the last audit records may take.
 const LAST_RECORDS: Duration = Duration::from_secs(10);
 
@@ -255,7 +258,7 @@ fn tour(address: SocketAddr, admin: Option<SocketAddr>) -> String {
     )
 }
 
-/// Hears signals: TERM and INT end the server, HUP reloads and reopens the audit log, USR1 reopens it. USR2 starts a
+/// Hears signals: TERM and INT end the server, INT at once the second time, HUP reloads and reopens the audit log, USR1 reopens it. USR2 starts a
 /// successor, which ends the server by QUIT.
 struct Listening {
     stop: watch::Sender<bool>,
@@ -306,6 +309,14 @@ impl Listening {
             self.subject.ready.store(false, Ordering::Release);
             // Nobody listens any more when the server has ended by itself.
             let _ = self.stop.send(true);
+            // Who presses Ctrl-C once more does not want to wait. A service manager has other means.
+            tokio::select! {
+                () = next(int) => {
+                    tracing::warn!("interrupted again: ending at once, whatever is under way");
+                    std::process::exit(INTERRUPTED);
+                }
+                () = self.stop.closed() => {}
+            }
         });
     }
 }

@@ -134,6 +134,11 @@ impl Binary {
     /// Ends it in good order.
     pub fn end(&mut self) -> ExitStatus {
         self.signal("-TERM");
+        self.wait_for_end()
+    }
+
+    /// Waits for its end.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         self.process.wait().unwrap()
     }
 }
