@@ -2,7 +2,7 @@
 
 use super::prefilter::{ConditionId, Conditioned};
 use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case, class_of, mask_of_set};
-use crate::ruleset::plan::{Length, Plans};
+use crate::ruleset::plan::{Length, Plans, unite};
 use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
     Chain, Comparison, Flow, Gate, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule,
@@ -274,6 +274,7 @@ struct Branching {
     path: Vec<u8>,
     here: Vec<u64>,
     children: Vec<u16>,
+    reach: Vec<u64>,
 }
 
 impl Tree {
@@ -286,6 +287,7 @@ impl Tree {
             path: Vec::new(),
             here: vec![0; words],
             children: Vec::new(),
+            reach: Vec::new(),
         };
         Self { nodes: vec![root], words }
     }
@@ -320,6 +322,7 @@ impl Tree {
             path,
             here: vec![0; self.words],
             children: Vec::new(),
+            reach: Vec::new(),
         });
         self.nodes[usize::from(parent)].children.push(new);
         new
@@ -328,9 +331,12 @@ impl Tree {
     /// Lets nodes say what is true of all that becomes of a value behind them.
     fn bound(&mut self, at: u16) -> bool {
         let mut bounded = self.nodes[usize::from(at)].length != Length::Any;
+        let mut reach = self.nodes[usize::from(at)].here.clone();
         for child in self.nodes[usize::from(at)].children.clone() {
             bounded &= self.bound(child);
+            unite(&mut reach, &self.nodes[usize::from(child)].reach);
         }
+        self.nodes[usize::from(at)].reach = reach;
         if !bounded {
             self.nodes[usize::from(at)].length = Length::Any;
         }
@@ -351,6 +357,7 @@ impl Branching {
             path: self.path.into(),
             here: self.here.into(),
             children: self.children.into(),
+            reach: self.reach.into(),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::values::{ValueId, Values};
 use crate::operator::{Found, NoLookup, Outcome};
-use crate::ruleset::classes::ALPHABETS;
+use crate::ruleset::classes::{ALPHABETS, ClassMask};
 use crate::ruleset::plan::{Branch, Length, Plan, unite};
 use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
 use crate::ruleset::{Group, Ruleset};
+use smallvec::SmallVec;
 
 /// Memory for sieving a value, used again for the next.
 #[derive(Default)]
@@ -66,96 +67,165 @@ impl Sifter {
         id: ValueId,
         candidates: &mut [u64],
     ) {
-        let words = group.words();
-        self.visits.clear();
-        self.forms.clear();
-        self.deferred.clear();
-        self.done = 0;
-        self.sets.clear();
-        self.left.clear();
-        self.left.resize(words, 0);
-        let looking = values.looking(id);
-        self.sets.extend_from_slice(&values.sets_mut()[looking..looking + words]);
-        self.visits.push(Visit { node: 0, value: id, guards: 0 });
-        loop {
-            while let Some(visit) = self.visits.pop() {
-                self.visit(values, ruleset, group, id, visit);
-            }
-            let Some(form) = self.forms.get(self.done).copied() else { break };
-            self.done += 1;
-            self.look_through(values, group, form);
-            self.follow_echoes(values, ruleset, group, id, form);
+        // Nearly all of the work is on short sets, which compilers unroll where they know the length.
+        match group.words() {
+            1 => Walk::<1> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
+            2 => Walk::<2> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
+            3 => Walk::<3> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
+            _ => Walk::<ANY_LENGTH> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
         }
-        values.sets_mut()[looking..looking + words].copy_from_slice(&self.left);
-        unite(candidates, &self.left);
+    }
+}
+
+/// A value on its way through a group whose sets of rules have so many words.
+struct Walk<'a, const WORDS: usize> {
+    sifter: &'a mut Sifter,
+    values: &'a mut Values,
+    ruleset: &'a Ruleset,
+    group: &'a Group,
+    /// The value as it came.
+    raw: ValueId,
+}
+
+impl<const WORDS: usize> Walk<'_, WORDS> {
+    /// Words of a set.
+    #[inline(always)]
+    fn words(&self) -> usize {
+        if WORDS == ANY_LENGTH { self.group.words() } else { WORDS }
     }
 
-    fn visit(&mut self, values: &mut Values, ruleset: &Ruleset, group: &Group, raw: ValueId, visit: Visit) {
+    /// The set that stands at `at`.
+    #[inline(always)]
+    fn set(&mut self, at: usize) -> &mut [u64] {
+        let words = self.words();
+        &mut self.sifter.sets[at..at + words]
+    }
+
+    fn walk(&mut self, candidates: &mut [u64]) {
+        let words = self.words();
+        let sifter = &mut *self.sifter;
+        sifter.visits.clear();
+        sifter.forms.clear();
+        sifter.deferred.clear();
+        sifter.done = 0;
+        sifter.sets.clear();
+        sifter.left.clear();
+        sifter.left.resize(words, 0);
+        let looking = self.values.looking(self.raw);
+        sifter.sets.extend_from_slice(&self.values.sets_mut()[looking..looking + words]);
+        sifter.visits.push(Visit { node: 0, value: self.raw, guards: 0 });
+        loop {
+            while let Some(visit) = self.sifter.visits.pop() {
+                self.visit(visit);
+            }
+            let Some(form) = self.sifter.forms.get(self.sifter.done).copied() else { break };
+            self.sifter.done += 1;
+            self.look_through(form);
+            self.follow_echoes(form);
+        }
+        self.values.sets_mut()[looking..looking + words].copy_from_slice(&self.sifter.left[..words]);
+        unite(&mut candidates[..words], &self.sifter.left[..words]);
+    }
+
+    fn visit(&mut self, visit: Visit) {
         let Visit { node, value, guards } = visit;
-        let plan = group.plans.get(group, node, values.mask(value));
+        let mask = self.values.mask(value);
+        let mut plan = self.group.plans.get(self.group, node, mask);
+        if plan.is_none() {
+            if self.are_few(guards) {
+                return self.visit_noise(visit, mask);
+            }
+            plan = self.group.plans.of_alphabet(self.group, node, mask);
+        }
         let Some(plan) = plan.as_ref() else { return };
-        let length = values.get(value).len();
-        if let Some(set) = self.concerned(group, plan, length, guards) {
-            self.note(group, plan, value, set);
+        if let Some(set) = self.concerned(plan, value, guards) {
+            self.note(plan, value, set);
         }
         for branch in &plan.children {
-            let Some(guards) = self.concerned_behind(group, branch, values.get(value), guards) else {
+            let Branch { node, length, .. } = *branch;
+            let Some(guards) = self.concerned_behind(node, length, &branch.guards, value, guards) else {
                 continue;
             };
             let is_echoed =
-                self.sets[guards..].iter().zip(&branch.echoed).all(|(set, echoed)| set & !echoed == 0);
+                self.set(guards).iter().zip(&branch.echoed).all(|(set, echoed)| set & !echoed == 0);
             if is_echoed {
-                self.defer(group, plan, branch, value, guards);
-            } else if self.may_make(values, ruleset, group, branch, value, guards) {
-                self.take(values, ruleset, group, raw, branch.node, branch.column, value, guards);
+                self.defer(plan, branch, value, guards);
+            } else if self.may_make(branch, value, guards) {
+                self.take(node, branch.column, value, guards);
             } else {
-                self.sets.truncate(guards);
+                self.sifter.sets.truncate(guards);
+            }
+        }
+    }
+
+    /// Whether the rules at `guards` are so few that it is less work to ask what each needs than to do all that a plan
+    /// for many values says.
+    fn are_few(&mut self, guards: usize) -> bool {
+        self.set(guards).iter().map(|word| word.count_ones()).sum::<u32>() <= FEW
+    }
+
+    /// Visits without a plan: does what a plan for values of the classes in `mask` would say, for few rules.
+    #[inline(never)]
+    fn visit_noise(&mut self, visit: Visit, mask: ClassMask) {
+        let Visit { node, value, guards } = visit;
+        let (words, group) = (self.words(), self.group);
+        let here = self.sifter.sets.len();
+        self.sifter.sets.resize(here + words, 0);
+        let mut behind = SmallVec::<[u16; 8]>::new();
+        let mut same = SmallVec::<[u16; 8]>::from_slice(&[node]);
+        while let Some(node) = same.pop() {
+            let at = &group.nodes[usize::from(node)];
+            unite(self.set(here), &at.here);
+            for &child in &at.children {
+                let kin =
+                    if group.nodes[usize::from(child)].may_change(mask) { &mut behind } else { &mut same };
+                kin.push(child);
+            }
+        }
+        let (known, new) = self.sifter.sets.split_at_mut(here);
+        for ((new, known), left) in new.iter_mut().zip(&known[guards..]).zip(&self.sifter.left) {
+            *new &= known & !left;
+        }
+        self.note_few(value, mask, here);
+        for node in behind {
+            let step = &group.nodes[usize::from(node)];
+            if let Some(guards) = self.concerned_behind(node, step.length, &step.reach, value, guards) {
+                self.take(node, step.column, value, guards);
             }
         }
     }
 
     /// Takes the step to `node`, behind which are the rules at `guards`.
-    fn take(
-        &mut self,
-        values: &mut Values,
-        ruleset: &Ruleset,
-        group: &Group,
-        raw: ValueId,
-        node: u16,
-        column: u8,
-        value: ValueId,
-        guards: usize,
-    ) {
-        let result = values.step(ruleset, value, column);
+    fn take(&mut self, node: u16, column: u8, value: ValueId, guards: usize) {
+        let result = self.values.step(self.ruleset, value, column);
         if result.is_lasting() {
-            self.visits.push(Visit { node, value: result, guards });
+            self.sifter.visits.push(Visit { node, value: result, guards });
         } else {
-            self.visit_fleeting(values, ruleset, group, raw, node, guards);
+            self.visit_fleeting(node, guards);
         }
     }
 
     /// Whether the rules at the end of `sets` may match what becomes of `value` behind `branch`, going by the bytes that
     /// the step would make. Leaves those that may.
-    fn may_make(
-        &mut self,
-        values: &mut Values,
-        ruleset: &Ruleset,
-        group: &Group,
-        branch: &Branch,
-        value: ValueId,
-        guards: usize,
-    ) -> bool {
+    fn may_make(&mut self, branch: &Branch, value: ValueId, guards: usize) -> bool {
+        let (group, ruleset) = (self.group, self.ruleset);
         let Some((made, consumed)) = group.nodes[usize::from(branch.node)].made else { return true };
         let decodes_otherwise =
             ruleset.settings.unicode_map.is_some() && ruleset.is_unicode_step(branch.column);
-        if decodes_otherwise || values.get(value).len() < FORESEEN || values.has_taken(value, branch.column) {
+        if decodes_otherwise
+            || self.values.get(value).len() < FORESEEN
+            || self.values.has_taken(value, branch.column)
+        {
             return true;
         }
-        let classes = values.foresee(value, branch.column, made, consumed);
-        let plan = group.plans.get(group, branch.node, classes);
+        let classes = self.values.foresee(value, branch.column, made, consumed);
+        let mut plan = group.plans.get(group, branch.node, classes);
+        if plan.is_none() {
+            plan = group.plans.of_alphabet(group, branch.node, classes);
+        }
         let Some(plan) = plan.as_ref() else { return true };
         let mut any = 0;
-        for (set, reach) in self.sets[guards..].iter_mut().zip(&plan.reach) {
+        for (set, reach) in self.set(guards).iter_mut().zip(&plan.reach) {
             *set &= reach;
             any |= *set;
         }
@@ -163,188 +233,226 @@ impl Sifter {
     }
 
     /// Puts a step off until it is known whether `value` has an echo of what the rules at `guards` look for.
-    fn defer(&mut self, group: &Group, plan: &Plan, branch: &Branch, value: ValueId, guards: usize) {
-        let words = group.words();
+    fn defer(&mut self, plan: &Plan, branch: &Branch, value: ValueId, guards: usize) {
+        let words = self.words();
         let form = match self.form(value) {
             Some(form) => form.guards,
             None => {
-                let set = self.sets.len();
-                self.sets.resize(set + words, 0);
+                let set = self.sifter.sets.len();
+                self.sifter.sets.resize(set + words, 0);
                 self.add_form(plan, value, set)
             }
         };
         for n in 0..words {
-            self.sets[form + words + n] |= self.sets[guards + n];
+            self.sifter.sets[form + words + n] |= self.sifter.sets[guards + n];
         }
-        self.deferred.push(Deferred { value, node: branch.node, column: branch.column, guards });
+        self.sifter.deferred.push(Deferred { value, node: branch.node, column: branch.column, guards });
     }
 
     /// Takes those steps that were put off and whose rules have left an echo in the text that was looked through.
-    fn follow_echoes(
-        &mut self,
-        values: &mut Values,
-        ruleset: &Ruleset,
-        group: &Group,
-        raw: ValueId,
-        form: Form,
-    ) {
-        let words = group.words();
-        while let Some(at) = self.deferred.iter().rposition(|deferred| deferred.value == form.value) {
-            let Deferred { value, node, column, guards } = self.deferred.swap_remove(at);
+    fn follow_echoes(&mut self, form: Form) {
+        let words = self.words();
+        while let Some(at) = self.sifter.deferred.iter().rposition(|deferred| deferred.value == form.value) {
+            let Deferred { value, node, column, guards } = self.sifter.deferred.swap_remove(at);
             let mut any = 0;
             for n in 0..words {
-                let heard = self.sets[form.guards + words + n];
-                self.sets[guards + n] &= heard;
-                any |= self.sets[guards + n];
+                let heard = self.sifter.sets[form.guards + words + n];
+                self.sifter.sets[guards + n] &= heard;
+                any |= self.sifter.sets[guards + n];
             }
             if any != 0 {
-                self.take(values, ruleset, group, raw, node, column, value, guards);
+                self.take(node, column, value, guards);
             }
         }
     }
 
     /// The text that is to be looked through as this value.
     fn form(&self, value: ValueId) -> Option<Form> {
-        self.forms[self.done..].iter().copied().find(|form| form.value == value)
+        self.sifter.forms[self.sifter.done..].iter().copied().find(|form| form.value == value)
     }
 
     /// Makes a text to be looked through, for the rules at `set`, which is the end of `sets`.
     fn add_form(&mut self, plan: &Plan, value: ValueId, set: usize) -> usize {
-        let words = plan.here.len();
-        self.sets.resize(set + 2 * words, 0);
-        self.sets.extend_from_slice(&plan.met);
-        self.sets.resize(set + (2 + ROWS) * words, u64::MAX);
-        self.forms.push(Form { value, alphabet: plan.alphabet, guards: set });
+        let words = self.words();
+        let sets = &mut self.sifter.sets;
+        sets.resize(set + 2 * words, 0);
+        sets.extend_from_slice(&plan.met);
+        sets.resize(set + (2 + ROWS) * words, u64::MAX);
+        self.sifter.forms.push(Form { value, alphabet: plan.alphabet, guards: set });
         set
     }
 
     /// A result for which there was no room is gone with the next transformation: what is behind it is made anew from
     /// the beginning.
-    fn visit_fleeting(
-        &mut self,
-        values: &mut Values,
-        ruleset: &Ruleset,
-        group: &Group,
-        raw: ValueId,
-        node: u16,
-        guards: usize,
-    ) {
-        let value = values.chain(ruleset, raw, &group.nodes[usize::from(node)].path);
-        let plan = group.plans.get(group, node, values.mask(value));
+    fn visit_fleeting(&mut self, node: u16, guards: usize) {
+        let group = self.group;
+        let value = self.values.chain(self.ruleset, self.raw, &group.nodes[usize::from(node)].path);
+        let mask = self.values.mask(value);
+        let mut plan = group.plans.get(group, node, mask);
+        if plan.is_none() {
+            plan = group.plans.of_alphabet(group, node, mask);
+        }
         let Some(plan) = plan.as_ref() else { return };
-        let length = values.get(value).len();
-        if let Some(set) = self.concerned(group, plan, length, guards) {
+        if let Some(set) = self.concerned(plan, value, guards) {
             self.add_form(plan, value, set);
-            if let Some(form) = self.forms.pop() {
-                self.look_through(values, group, form);
+            if let Some(form) = self.sifter.forms.pop() {
+                self.look_through(form);
             }
         }
         // All that is asked of the value is asked before another takes its place.
-        let behind: smallvec::SmallVec<[(u16, usize); 8]> = plan
-            .children
-            .iter()
-            .filter_map(|branch| {
-                let guards = self.concerned_behind(group, branch, values.get(value), guards)?;
-                Some((branch.node, guards))
-            })
-            .collect();
+        let mut behind = SmallVec::<[(u16, usize); 8]>::new();
+        for branch in &plan.children {
+            let Branch { node, length, .. } = *branch;
+            if let Some(guards) = self.concerned_behind(node, length, &branch.guards, value, guards) {
+                behind.push((node, guards));
+            }
+        }
         for (node, guards) in behind {
-            self.visit_fleeting(values, ruleset, group, raw, node, guards);
+            self.visit_fleeting(node, guards);
         }
     }
 
     /// Of the rules at `guards`, those that may match a value itself, as far as that can be told without looking
     /// through it; where they stand in `sets`.
-    fn concerned(&mut self, group: &Group, plan: &Plan, length: usize, guards: usize) -> Option<usize> {
+    fn concerned(&mut self, plan: &Plan, value: ValueId, guards: usize) -> Option<usize> {
         let set = self.narrowed(guards, &plan.here);
-        let prefilter = &group.prefilters[usize::from(plan.alphabet)];
-        if prefilter.retain_long(length, &mut self.sets[set..]) {
+        let length = self.values.get(value).len();
+        let prefilter = &self.group.prefilters[usize::from(plan.alphabet)];
+        if prefilter.retain_long(length, self.set(set)) {
             return Some(set);
         }
-        self.sets.truncate(set);
+        self.sifter.sets.truncate(set);
         None
     }
 
-    /// Of the rules at `guards`, those that may match what becomes of a value behind `branch`.
+    /// Of the rules at `guards` those in `others` that may match what becomes of a value behind `node`.
     fn concerned_behind(
         &mut self,
-        group: &Group,
-        branch: &Branch,
-        value: &[u8],
+        node: u16,
+        length: Length,
+        others: &[u64],
+        value: ValueId,
         guards: usize,
     ) -> Option<usize> {
-        let set = self.narrowed(guards, &branch.guards);
-        let longest = match (branch.length, group.nodes[usize::from(branch.node)].transform) {
+        let group = self.group;
+        let set = self.narrowed(guards, others);
+        let value = self.values.get(value);
+        let longest = match (length, group.nodes[usize::from(node)].transform) {
             (Length::Any, _) | (_, None) => usize::MAX,
             (Length::Kept, _) => value.len(),
             (Length::Shrunk, Some(step)) => step.longest_for(value).unwrap_or(usize::MAX),
         };
-        if group.prefilters[ANY_ALPHABET].retain_long(longest, &mut self.sets[set..]) {
+        if group.prefilters[ANY_ALPHABET].retain_long(longest, self.set(set)) {
             return Some(set);
         }
-        self.sets.truncate(set);
+        self.sifter.sets.truncate(set);
         None
     }
 
     /// Of the rules at `guards` those in `others` that are not left already, at the end of `sets`.
+    #[inline(always)]
     fn narrowed(&mut self, guards: usize, others: &[u64]) -> usize {
-        let set = self.sets.len();
-        let words = others.len();
-        self.sets.resize(set + words, 0);
-        let (known, new) = self.sets.split_at_mut(set);
-        let known = &known[guards..guards + words];
-        for (((new, known), other), left) in new.iter_mut().zip(known).zip(others).zip(&self.left) {
-            *new = known & other & !left;
+        let words = self.words();
+        let sets = &mut self.sifter.sets;
+        let set = sets.len();
+        sets.resize(set + words, 0);
+        let (known, new) = sets.split_at_mut(set);
+        let (new, known) = (&mut new[..words], &known[guards..guards + words]);
+        let (others, left) = (&others[..words], &self.sifter.left[..words]);
+        for n in 0..words {
+            new[n] = known[n] & others[n] & !left[n];
         }
         set
     }
 
     /// Notes that the rules at the end of `sets` look at a value, unless nothing has to be looked for.
-    fn note(&mut self, group: &Group, plan: &Plan, value: ValueId, set: usize) {
-        let words = group.words();
-        let sought =
-            self.sets[set..].iter().zip(&plan.sought).fold(0, |any, (set, sought)| any | set & sought);
+    fn note(&mut self, plan: &Plan, value: ValueId, set: usize) {
+        let words = self.words();
+        let sought = self.set(set).iter().zip(&plan.sought).fold(0, |any, (set, sought)| any | set & sought);
         if sought == 0 {
-            unite(&mut self.left, &self.sets[set..]);
-            self.sets.truncate(set);
+            self.keep(set);
         } else if let Some(known) = self.form(value) {
-            let (before, new) = self.sets.split_at_mut(set);
-            unite(&mut before[known.guards..known.guards + words], new);
-            self.sets.truncate(set);
+            self.join(known, set, words, &plan.met);
         } else {
             self.add_form(plan, value, set);
         }
     }
 
+    /// Notes which of the few rules at the end of `sets` look at a value of which there is no plan.
+    fn note_few(&mut self, value: ValueId, mask: ClassMask, set: usize) {
+        let words = self.words();
+        let alphabet = Group::alphabet(mask);
+        let prefilter = &self.group.prefilters[usize::from(alphabet)];
+        self.sifter.sets.resize(set + (2 + LISTS) * words, 0);
+        let (rules, rest) = self.sifter.sets[set..].split_at_mut(words);
+        let met = &mut rest[words..];
+        let length = self.values.get(value).len();
+        if !prefilter.retain_long(length, rules) || !prefilter.retain_few(mask, rules, met) {
+            self.sifter.sets.truncate(set);
+            return;
+        }
+        let is_sought = (0..words).any(|n| rules[n] & !(met[n] & met[words + n]) != 0);
+        let met = SmallVec::<[u64; 16]>::from_slice(met);
+        if !is_sought {
+            self.sifter.sets.truncate(set + words);
+            self.keep(set);
+        } else if let Some(known) = self.form(value) {
+            self.sifter.sets.truncate(set + words);
+            self.join(known, set, words, &met);
+        } else {
+            self.sifter.sets.resize(set + (2 + ROWS) * words, u64::MAX);
+            self.sifter.forms.push(Form { value, alphabet, guards: set });
+        }
+    }
+
+    /// The rules at the end of `sets` may match.
+    fn keep(&mut self, set: usize) {
+        let words = self.words();
+        unite(&mut self.sifter.left[..words], &self.sifter.sets[set..set + words]);
+        self.sifter.sets.truncate(set);
+    }
+
+    /// The rules at the end of `sets` look at a text that others look at too; `met` says of them, for each list, for which
+    /// nothing has to be looked for.
+    fn join(&mut self, form: Form, set: usize, words: usize, met: &[u64]) {
+        let (before, new) = self.sifter.sets.split_at_mut(set);
+        unite(&mut before[form.guards..form.guards + words], new);
+        unite(&mut before[form.guards + 2 * words..form.guards + (2 + LISTS) * words], met);
+        self.sifter.sets.truncate(set);
+    }
+
     /// Leaves of the rules of a form those that may match its text, and adds them to `left`; and of those whose echo is
     /// looked for those that have one.
-    fn look_through(&mut self, values: &Values, group: &Group, form: Form) {
-        let words = group.words();
-        let (rules, rest) = self.sets[form.guards..].split_at_mut(words);
+    fn look_through(&mut self, form: Form) {
+        let (words, group) = (self.words(), self.group);
+        let Sifter { sets, sought, left, found, .. } = &mut *self.sifter;
+        let (rules, rest) = sets[form.guards..].split_at_mut(words);
         let (echoes, rest) = rest.split_at_mut(words);
         let met = &mut rest[..ROWS * words];
-        let (prefilter, value) = (&group.prefilters[usize::from(form.alphabet)], values.get(form.value));
-        self.sought.clear();
+        let prefilter = &group.prefilters[usize::from(form.alphabet)];
+        let value = self.values.get(form.value);
+        sought.clear();
         for n in 0..words {
-            self.sought.push(rules[n] | echoes[n]);
+            sought.push(rules[n] | echoes[n]);
             met[ECHO * words + n] = !echoes[n];
             for list in 0..LISTS {
                 met[list * words + n] |= !rules[n];
             }
         }
-        prefilter.seek(value, &mut self.sought, met);
-        if self.sought.iter().any(|word| *word != 0) {
-            let is_echo = self.sought.iter().zip(&*echoes).any(|(sought, echoes)| sought & echoes != 0);
-            if value.len() >= LONG && !is_echo && prefilter.are_quick(&self.sought) {
+        prefilter.seek(value, sought, met);
+        if sought.iter().any(|word| *word != 0) {
+            let is_echo = sought.iter().zip(&*echoes).any(|(sought, echoes)| sought & echoes != 0);
+            if value.len() >= LONG && !is_echo && prefilter.are_quick(sought) {
                 for n in 0..words {
-                    met[n] |= self.sought[n];
-                    met[words + n] |= self.sought[n];
-                    rules[n] &= !self.sought[n];
+                    for list in 0..LISTS {
+                        met[list * words + n] |= sought[n];
+                    }
+                    rules[n] &= !sought[n];
                 }
-                ask(group, value, &mut self.sought, &mut self.found);
-                unite(rules, &self.sought);
+                ask(group, value, sought, found);
+                unite(rules, sought);
             } else {
-                prefilter.find(value, &self.sought, met);
+                prefilter.find(value, sought, met);
             }
         }
         for n in 0..words {
@@ -353,7 +461,7 @@ impl Sifter {
                 rules[n] &= met[list * words + n];
             }
         }
-        unite(&mut self.left, rules);
+        unite(&mut left[..words], rules);
     }
 }
 
@@ -378,6 +486,11 @@ fn ask(group: &Group, value: &[u8], set: &mut [u64], found: &mut Found) {
 const FORESEEN: usize = 32;
 /// Bytes from which on a value is looked through for a few rules in their own ways.
 const LONG: usize = 96;
+
+/// Rules that are few.
+const FEW: u32 = 4;
+/// Stands for sets that are longer than most.
+const ANY_LENGTH: usize = 0;
 
 /// The alphabet of all bytes.
 const ANY_ALPHABET: usize = ALPHABETS.len() - 1;

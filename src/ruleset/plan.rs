@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
 /// set of slots. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes again
-/// and again, and until then the plan for its whole alphabet serves, of which there are few. A value as it came gets
-/// one at once, which costs less than to take all steps that none of its bytes asks for.
+/// and again, and until then the plan for its whole alphabet serves, of which there are few, or none at all where few rules are
+/// concerned. A value as it came gets one at once, which costs less than to take all steps that none of its bytes asks for.
 pub struct Plans(Box<[Slots]>);
 
 #[derive(Default)]
@@ -71,7 +71,7 @@ pub enum Length {
 }
 
 impl Plans {
-    /// The plan for values of these classes at `node`, or one for more classes.
+    /// The plan for values of these classes at `node`; nothing for what is noise so far.
     pub fn get(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
         let mask = mask & ALL_CLASSES;
         // Classes take 44 bits.
@@ -88,13 +88,18 @@ impl Plans {
         let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
         let is_noise = node != ROOT && alphabet != mask;
         if is_noise && slots.is_rare(key) {
-            return self.get(group, node, alphabet);
+            return Guard::from_inner(None);
         }
         let plan = Some(Arc::new(Plan::new(group, node, mask)));
         let way = slots.next.fetch_add(1, Ordering::Relaxed) % WAYS;
         slots.plans[way].store(plan.clone());
         slots.keys[way].store(key, Ordering::Relaxed);
         Guard::from_inner(plan)
+    }
+
+    /// The plan for all values at `node` of the alphabet of those classes.
+    pub fn of_alphabet(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
+        self.get(group, node, ALPHABETS[usize::from(Group::alphabet(mask))])
     }
 
     fn slots(&self, key: u64) -> &Slots {
@@ -231,7 +236,7 @@ fn reach(group: &Group, node: &Node, present: ClassMask, out: &mut [u64]) {
 
 impl Node {
     /// Whether the step to this node can change a value of these classes.
-    fn may_change(&self, mask: ClassMask) -> bool {
+    pub fn may_change(&self, mask: ClassMask) -> bool {
         self.trigger.is_none_or(|trigger| mask & trigger != 0)
     }
 

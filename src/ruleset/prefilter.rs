@@ -98,6 +98,17 @@ pub struct Prefilter {
     seekers: Vec<[Option<Box<Seeker>>; ROWS]>,
     /// The patterns that are soon asked themselves.
     quick: Vec<u64>,
+    /// For each pattern what classes tell of it.
+    by_pattern: Vec<Classes>,
+}
+
+/// What the classes of a value's bytes tell of one pattern.
+#[derive(Clone, Copy, Debug)]
+struct Classes {
+    /// Of each of these, one must occur, unless it has all classes.
+    clauses: [ClassMask; CLASS_CLAUSES],
+    /// Those that meet each list, if there is one.
+    lists: [Option<ClassMask>; LISTS],
 }
 
 impl Prefilter {
@@ -124,6 +135,7 @@ impl Prefilter {
             echoing: vec![0; LISTS * words],
             seekers: Vec::new(),
             quick: vec![0; words],
+            by_pattern: conditions.iter().map(|condition| Classes::of(condition)).collect(),
         };
         for (n, condition) in conditions.iter().enumerate() {
             let (word, bit) = (n >> 6, 1 << (n & 63));
@@ -196,6 +208,32 @@ impl Prefilter {
                     met |= self.by_class[(clause * CLASSES + class) * self.words + word];
                 }
                 *patterns &= met;
+            }
+            left |= *patterns;
+        }
+        left != 0
+    }
+
+    /// Does what [`Self::retain_permitted`] does, where the patterns in `set` are few, and notes in `met` which of their
+    /// lists a class meets.
+    pub fn retain_few(&self, mask: ClassMask, set: &mut [u64], met: &mut [u64]) -> bool {
+        let mask = mask & ALL_CLASSES;
+        let mut left = 0;
+        for (word, patterns) in set.iter_mut().enumerate() {
+            let mut rest = *patterns;
+            while rest != 0 {
+                let bit = rest & rest.wrapping_neg();
+                rest ^= bit;
+                let classes = &self.by_pattern[word * 64 + bit.trailing_zeros() as usize];
+                if !classes.permits(mask) {
+                    *patterns ^= bit;
+                    continue;
+                }
+                for (list, met) in classes.lists.iter().zip(met.iter_mut().skip(word).step_by(self.words)) {
+                    if list.is_none_or(|list| list & mask != 0) {
+                        *met |= bit;
+                    }
+                }
             }
             left |= *patterns;
         }
@@ -300,6 +338,18 @@ impl Prefilter {
                 *patterns &= met;
             }
         }
+    }
+}
+
+impl Classes {
+    fn of(condition: &Condition) -> Self {
+        let lists = condition.lists.each_ref().map(|list| list.as_ref().map(|any_of| any_of.classes));
+        Self { clauses: condition.classes, lists }
+    }
+
+    fn permits(&self, mask: ClassMask) -> bool {
+        // Met by any byte is not enough: a value may be empty.
+        self.clauses.iter().all(|clause| *clause == ALL_CLASSES || clause & mask != 0)
     }
 }
 

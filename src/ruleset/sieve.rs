@@ -73,6 +73,8 @@ pub struct Node {
     pub here: Box<[u64]>,
     /// The nodes one step further.
     pub children: Box<[u16]>,
+    /// The guards of the rules that look at values so, or at what becomes of them.
+    pub reach: Box<[u64]>,
 }
 
 /// The place of a rule in a [`Group`].
