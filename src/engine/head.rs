@@ -1,7 +1,7 @@
 //! Connections, request heads and response heads → variables.
 
 use super::transaction::Transaction;
-use super::values::ValueId;
+use super::values::{ESCAPES, ValueId};
 use super::{BodyStep, EventKind};
 use crate::body::Processor;
 use crate::http::{CookieFormat, MediaType, Pairs, Target, parse_cookies, parse_query};
@@ -120,10 +120,19 @@ impl Transaction {
         let end = target.raw.len() - target.fragment.map_or(0, |fragment| fragment.len() + 1);
         let (before, after) = (&target.raw[..end - query.len()], &target.raw[end..]);
         let of_query = self.values.mask(self.scalars[V::QueryString as usize]);
-        let of_target = of_query | mask_of(before) | mask_of(after);
-        self.values.describe(self.scalars[V::RequestUriRaw as usize], of_target);
-        let of_line = of_target | mask_of(method) | mask_of(b" ") | mask_of(protocol);
-        self.values.describe(self.scalars[V::RequestLine as usize], of_line);
+        let [query, target, line] = [V::QueryString, V::RequestUriRaw, V::RequestLine]
+            .map(|variable| self.scalars[variable as usize]);
+        let around_query = mask_of(before) | mask_of(after);
+        let around_target = mask_of(method) | mask_of(b" ") | mask_of(protocol);
+        self.values.describe(target, of_query | around_query);
+        self.values.describe(line, of_query | around_query | around_target);
+        // None begins or ends outside of the query string: what stands around it there is in no escape.
+        if around_query & ESCAPES == 0 {
+            self.values.has_escapes_of(target, query);
+            if around_target & ESCAPES == 0 {
+                self.values.has_escapes_of(line, query);
+            }
+        }
     }
 
     /// The exact request line, where it was not `METHOD SP target SP protocol`.

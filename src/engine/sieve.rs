@@ -128,7 +128,9 @@ impl Transaction {
         candidates.clear();
         candidates.resize(words, 0);
         for &raw in &seen {
-            if !self.recall(ruleset, group, raw, &mut candidates) {
+            let is_told = self.sieve.sifter.is_clear(&mut self.values, group, raw)
+                || self.recall(ruleset, group, raw, &mut candidates);
+            if !is_told {
                 self.sieve.sifter.sift(&mut self.values, ruleset, group, raw, &mut candidates);
             }
         }

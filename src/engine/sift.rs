@@ -2,8 +2,8 @@
 
 use super::values::{ValueId, Values};
 use crate::operator::{Found, NoLookup, Outcome};
-use crate::ruleset::classes::{ALPHABETS, ClassMask};
-use crate::ruleset::plan::{Branch, Length, Plan, unite};
+use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case};
+use crate::ruleset::plan::{Branch, Length, Plan, ROOT, unite};
 use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
 use crate::ruleset::{Group, Ruleset};
 use smallvec::SmallVec;
@@ -47,10 +47,21 @@ struct Form {
     guards: usize,
 }
 
+/// What may come of a step.
+enum Prospect {
+    /// Nothing that any of the rules may match.
+    Nothing,
+    /// An echo in the value before it tells, for rules of this alphabet.
+    Echo(u8),
+    /// Anything.
+    Unknown,
+}
+
 /// A step of which an echo tells whether it has to be taken.
 #[derive(Clone, Copy)]
 struct Deferred {
     value: ValueId,
+    alphabet: u8,
     node: u16,
     column: u8,
     /// Where the rules behind it stand in `sets`.
@@ -58,6 +69,23 @@ struct Deferred {
 }
 
 impl Sifter {
+    /// Whether few rules look at `id`, and its bytes alone tell that none of them can match; then none is left.
+    pub(super) fn is_clear(&self, values: &mut Values, group: &Group, id: ValueId) -> bool {
+        let (looking, words) = (values.looking(id), group.words());
+        let set = &values.sets()[looking..looking + words];
+        if set.iter().map(|word| word.count_ones()).sum::<u32>() > FEW {
+            return false;
+        }
+        let plan = group.plans.get(group, ROOT, values.mask(id));
+        let Some(plan) = plan.as_ref() else { return false };
+        let set = &mut values.sets_mut()[looking..looking + words];
+        let is_clear = set.iter().zip(&plan.reach).all(|(set, reach)| set & reach == 0);
+        if is_clear {
+            set.fill(0);
+        }
+        is_clear
+    }
+
     /// Of the rules that look at `id`, leaves those that may match it, and adds them to `candidates`.
     pub(super) fn sift(
         &mut self,
@@ -113,7 +141,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         sifter.left.resize(words, 0);
         let looking = self.values.looking(self.raw);
         sifter.sets.extend_from_slice(&self.values.sets_mut()[looking..looking + words]);
-        sifter.visits.push(Visit { node: 0, value: self.raw, guards: 0 });
+        sifter.visits.push(Visit { node: ROOT, value: self.raw, guards: 0 });
         loop {
             while let Some(visit) = self.sifter.visits.pop() {
                 self.visit(visit);
@@ -148,12 +176,12 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
             };
             let is_echoed =
                 self.set(guards).iter().zip(&branch.echoed).all(|(set, echoed)| set & !echoed == 0);
-            if is_echoed {
-                self.defer(plan, branch, value, guards);
-            } else if self.may_make(branch, value, guards) {
-                self.take(node, branch.column, value, guards);
-            } else {
-                self.sifter.sets.truncate(guards);
+            let prospect =
+                if is_echoed { Prospect::Echo(plan.alphabet) } else { self.foresee(branch, value, guards) };
+            match prospect {
+                Prospect::Nothing => self.sifter.sets.truncate(guards),
+                Prospect::Echo(alphabet) => self.defer(alphabet, plan, branch, value, guards),
+                Prospect::Unknown => self.take(node, branch.column, value, guards),
             }
         }
     }
@@ -205,55 +233,73 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// Whether the rules at the end of `sets` may match what becomes of `value` behind `branch`, going by the bytes that
-    /// the step would make. Leaves those that may.
-    fn may_make(&mut self, branch: &Branch, value: ValueId, guards: usize) -> bool {
+    /// What comes of the step to `branch`, going by the bytes that it would make. Leaves of the rules at the end of `sets`
+    /// those that may match what becomes of `value` there.
+    fn foresee(&mut self, branch: &Branch, value: ValueId, guards: usize) -> Prospect {
         let (group, ruleset) = (self.group, self.ruleset);
-        let Some((made, consumed)) = group.nodes[usize::from(branch.node)].made else { return true };
+        let step = &group.nodes[usize::from(branch.node)];
+        let Some((made, consumed)) = step.made else { return Prospect::Unknown };
         let decodes_otherwise =
             ruleset.settings.unicode_map.is_some() && ruleset.is_unicode_step(branch.column);
         if decodes_otherwise
             || self.values.get(value).len() < FORESEEN
             || self.values.has_taken(value, branch.column)
         {
-            return true;
+            return Prospect::Unknown;
         }
-        let classes = self.values.foresee(value, branch.column, made, consumed);
-        let mut plan = group.plans.get(group, branch.node, classes);
+        let foreseen = self.values.foresee(value, branch.column, made, consumed);
+        let mut plan = group.plans.get(group, branch.node, foreseen.classes);
         if plan.is_none() {
-            plan = group.plans.of_alphabet(group, branch.node, classes);
+            plan = group.plans.of_alphabet(group, branch.node, foreseen.classes);
         }
-        let Some(plan) = plan.as_ref() else { return true };
-        let mut any = 0;
-        for (set, reach) in self.set(guards).iter_mut().zip(&plan.reach) {
+        let Some(plan) = plan.as_ref() else { return Prospect::Unknown };
+        let set = self.set(guards);
+        let (mut any, mut untold) = (0, 0);
+        for ((set, reach), told) in set.iter_mut().zip(&plan.reach).zip(&plan.told) {
             *set &= reach;
             any |= *set;
+            untold |= *set & !told;
         }
-        any != 0
+        if any == 0 {
+            return Prospect::Nothing;
+        }
+        // Where no escape becomes a byte that a run has, a run in the result stood in the value.
+        let keeps_others = step.breaks_runs.is_some_and(|breaks| breaks & !consumed == 0);
+        if untold == 0 && keeps_others {
+            let runs = group.prefilters[usize::from(plan.alphabet)].echo_classes(set);
+            if any_case(foreseen.made) & runs == 0 {
+                return Prospect::Echo(plan.alphabet);
+            }
+        }
+        Prospect::Unknown
     }
 
-    /// Puts a step off until it is known whether `value` has an echo of what the rules at `guards` look for.
-    fn defer(&mut self, plan: &Plan, branch: &Branch, value: ValueId, guards: usize) {
+    /// Puts a step off until it is known whether `value` has an echo of what the rules at `guards` look for in values of
+    /// this alphabet.
+    fn defer(&mut self, alphabet: u8, plan: &Plan, branch: &Branch, value: ValueId, guards: usize) {
         let words = self.words();
-        let form = match self.form(value) {
+        let form = match self.form(value, alphabet) {
             Some(form) => form.guards,
             None => {
                 let set = self.sifter.sets.len();
                 self.sifter.sets.resize(set + words, 0);
-                self.add_form(plan, value, set)
+                // Of a form in another alphabet than the value's nothing but echoes is asked.
+                self.add_form(alphabet, &plan.met, value, set)
             }
         };
         for n in 0..words {
             self.sifter.sets[form + words + n] |= self.sifter.sets[guards + n];
         }
-        self.sifter.deferred.push(Deferred { value, node: branch.node, column: branch.column, guards });
+        let Branch { node, column, .. } = *branch;
+        self.sifter.deferred.push(Deferred { value, alphabet, node, column, guards });
     }
 
     /// Takes those steps that were put off and whose rules have left an echo in the text that was looked through.
     fn follow_echoes(&mut self, form: Form) {
         let words = self.words();
-        while let Some(at) = self.sifter.deferred.iter().rposition(|deferred| deferred.value == form.value) {
-            let Deferred { value, node, column, guards } = self.sifter.deferred.swap_remove(at);
+        let is_of = |deferred: &Deferred| deferred.value == form.value && deferred.alphabet == form.alphabet;
+        while let Some(at) = self.sifter.deferred.iter().rposition(is_of) {
+            let Deferred { value, node, column, guards, .. } = self.sifter.deferred.swap_remove(at);
             let mut any = 0;
             for n in 0..words {
                 let heard = self.sifter.sets[form.guards + words + n];
@@ -266,19 +312,20 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// The text that is to be looked through as this value.
-    fn form(&self, value: ValueId) -> Option<Form> {
-        self.sifter.forms[self.sifter.done..].iter().copied().find(|form| form.value == value)
+    /// The text that is to be looked through as this value, for rules of this alphabet.
+    fn form(&self, value: ValueId, alphabet: u8) -> Option<Form> {
+        let mut forms = self.sifter.forms[self.sifter.done..].iter().copied();
+        forms.find(|form| form.value == value && form.alphabet == alphabet)
     }
 
     /// Makes a text to be looked through, for the rules at `set`, which is the end of `sets`.
-    fn add_form(&mut self, plan: &Plan, value: ValueId, set: usize) -> usize {
+    fn add_form(&mut self, alphabet: u8, met: &[u64], value: ValueId, set: usize) -> usize {
         let words = self.words();
         let sets = &mut self.sifter.sets;
         sets.resize(set + 2 * words, 0);
-        sets.extend_from_slice(&plan.met);
+        sets.extend_from_slice(met);
         sets.resize(set + (2 + ROWS) * words, u64::MAX);
-        self.sifter.forms.push(Form { value, alphabet: plan.alphabet, guards: set });
+        self.sifter.forms.push(Form { value, alphabet, guards: set });
         set
     }
 
@@ -294,7 +341,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
         let Some(plan) = plan.as_ref() else { return };
         if let Some(set) = self.concerned(plan, value, guards) {
-            self.add_form(plan, value, set);
+            self.add_form(plan.alphabet, &plan.met, value, set);
             if let Some(form) = self.sifter.forms.pop() {
                 self.look_through(form);
             }
@@ -371,10 +418,10 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         let sought = self.set(set).iter().zip(&plan.sought).fold(0, |any, (set, sought)| any | set & sought);
         if sought == 0 {
             self.keep(set);
-        } else if let Some(known) = self.form(value) {
+        } else if let Some(known) = self.form(value, plan.alphabet) {
             self.join(known, set, words, &plan.met);
         } else {
-            self.add_form(plan, value, set);
+            self.add_form(plan.alphabet, &plan.met, value, set);
         }
     }
 
@@ -396,7 +443,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         if !is_sought {
             self.sifter.sets.truncate(set + words);
             self.keep(set);
-        } else if let Some(known) = self.form(value) {
+        } else if let Some(known) = self.form(value, alphabet) {
             self.sifter.sets.truncate(set + words);
             self.join(known, set, words, &met);
         } else {

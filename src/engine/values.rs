@@ -45,10 +45,23 @@ struct Entry {
     sieved: [(Epoch, u32); 2],
     /// The classes of its bytes, and [`HAS_MASK`]; 0 while they are not known.
     mask: ClassMask,
-    /// A step that was foreseen, and the classes that its result may have; 0 while there is none.
-    foreseen: (u8, ClassMask),
+    foreseen: Foreseen,
+    /// The value in which all its URL escapes stand; [`UNKNOWN`] where it is none but this.
+    escapes_of: u32,
 }
 
+/// What is known of a step that has not been taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Foreseen {
+    column: u8,
+    /// The classes of the bytes that decoding makes.
+    pub(super) made: ClassMask,
+    /// The classes that the result may have; 0 while nothing is known.
+    pub(super) classes: ClassMask,
+}
+
+/// The classes of what URL escapes begin with.
+pub(super) const ESCAPES: ClassMask = 1 << class_of(b'%') | 1 << class_of(b'+');
 /// Marks a mask that has been computed.
 const HAS_MASK: ClassMask = 1 << 63;
 
@@ -141,7 +154,8 @@ impl Values {
             row: UNKNOWN,
             sieved: [(0, 0); 2],
             mask: 0,
-            foreseen: (0, 0),
+            foreseen: Foreseen::default(),
+            escapes_of: UNKNOWN,
         });
         ValueId(id)
     }
@@ -203,20 +217,36 @@ impl Values {
 
     /// The classes of bytes that the result of a step may have. `made` tells of those that it makes; those in `consumed`
     /// are gone unless it does.
-    pub(super) fn foresee(&mut self, id: ValueId, column: u8, made: Made, consumed: ClassMask) -> ClassMask {
-        if id.is_lasting()
-            && let (known, classes) = self.entries[id.0 as usize].foreseen
-            && known == column
-            && classes != 0
+    pub(super) fn foresee(&mut self, id: ValueId, column: u8, made: Made, consumed: ClassMask) -> Foreseen {
+        let known = self.entries.get(id.0 as usize).map(|entry| (entry.foreseen, entry.escapes_of));
+        if let Some((known, _)) = known
+            && known.column == column
+            && known.classes != 0
         {
-            return classes;
+            return known;
         }
-        let mut classes = self.mask(id) & !consumed | HAS_MASK;
-        made(self.get(id), &mut |byte| classes |= 1 << class_of(byte));
-        if id.is_lasting() {
-            self.entries[id.0 as usize].foreseen = (column, classes);
+        let mut classes = 0;
+        match known {
+            Some((_, kin)) if kin != UNKNOWN && consumed == ESCAPES => {
+                classes = self.foresee(ValueId(kin), column, made, consumed).made;
+            }
+            _ => made(self.get(id), &mut |byte| classes |= 1 << class_of(byte)),
+        }
+        let classes =
+            Foreseen { column, made: classes, classes: self.mask(id) & !consumed | classes | HAS_MASK };
+        if let Some(entry) = self.entries.get_mut(id.0 as usize) {
+            entry.foreseen = classes;
         }
         classes
+    }
+
+    /// Notes that the URL escapes of `id` are those of `other`, which is a part of it.
+    pub(super) fn has_escapes_of(&mut self, id: ValueId, other: ValueId) {
+        if id != other
+            && let Some(entry) = self.entries.get_mut(id.0 as usize)
+        {
+            entry.escapes_of = other.0;
+        }
     }
 
     /// Notes of a value that its bytes are of these classes, or fewer.
@@ -249,7 +279,7 @@ impl Values {
             let made = self.push(&out);
             // No class is lost by that, and a class too many costs time alone.
             let told = match step.adds {
-                _ if foreseen.0 == column && foreseen.1 != 0 => foreseen.1,
+                _ if foreseen.column == column && foreseen.classes != 0 => foreseen.classes,
                 Some(adds) if known != 0 => any_case(known) & !step.removes | adds,
                 _ => 0,
             };

@@ -1,8 +1,8 @@
 //! Literals of many patterns, looked for in one pass.
 //!
 //! A literal is found by its rarest four bytes, or all of a shorter one. A bitmap of the first three of them stands in
-//! the first-level cache and answers for most positions; another answers for most of the rest, and only what passes
-//! both is compared. Letters count without regard to case.
+//! the first-level cache and answers for most positions; two more, one of which knows all four bytes, answer for most of
+//! the rest, and only what passes them is compared. Letters count without regard to case.
 
 use super::classes::gram_frequency;
 
@@ -15,6 +15,8 @@ pub struct Literals {
     all: Vec<Literal>,
     /// Which three bytes may begin what a literal is found by.
     first: Bitmap,
+    /// The same of literals that are found by less than four.
+    brief: Bitmap,
     /// Literals of two bytes. When they are many, they are looked for by themselves.
     pairs: Table,
     /// The patterns that ask for one of them then.
@@ -110,22 +112,27 @@ impl Literals {
                 }
             }
         }
-        let mut first = Bitmap::default();
-        for place in short.iter().chain(&long) {
-            first.insert(place.key & THREE_BYTES);
+        let mut brief = Bitmap::default();
+        for place in &short {
+            brief.insert(place.key);
         }
         if pairs.len() <= FEW_PAIRS {
             // Whatever the third byte is.
             for place in &pairs {
                 (0..=u8::MAX).for_each(|third| {
-                    first.insert(place.key | u32::from(third | FOLDED_BIT) << 16);
+                    brief.insert(place.key | u32::from(third | FOLDED_BIT) << 16);
                 });
             }
             pair_patterns.fill(0);
         }
+        let mut first = brief.clone();
+        for place in &long {
+            first.insert(place.key & THREE_BYTES);
+        }
         Self {
             all,
             first,
+            brief,
             pairs: Table::new(pairs),
             pair_patterns: pair_patterns.into(),
             short: Table::new(short),
@@ -166,7 +173,7 @@ impl Literals {
             // Told of all five before the first branch: most of them lead nowhere.
             if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
                 let hits = bits.iter().rev().fold(0, |hits, bit| hits << 1 | bit & 1);
-                self.look(word, hits, at, value, needed, found);
+                self.look_at(word, hits, at, value, needed, found);
             }
             at += 5;
         }
@@ -176,28 +183,36 @@ impl Literals {
         let word = u64::from_le_bytes(tail) | FOLD;
         // What seems to stand behind the end is not found there when it is compared.
         let hits = (1_u64 << rest.len().saturating_sub(1)) - 1;
-        self.look(word, hits, at, value, needed, found);
+        self.look_at(word, hits, at, value, needed, found);
     }
 
     /// Looks for literals that are found at those bytes of `word` which `hits` has a bit for. The first of them stands
     /// at `at`.
-    #[inline(never)]
-    fn look(&self, word: u64, mut hits: u64, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+    #[inline(always)]
+    fn look_at(&self, word: u64, mut hits: u64, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
         while hits != 0 {
             let n = hits.trailing_zeros();
             hits &= hits - 1;
             let four = (word >> (8 * n)) as u32;
-            let three = four & THREE_BYTES;
-            if self.long.bitmap.has(four) {
-                self.verify(self.long.places(four), at + n as usize, value, needed, found);
+            if (self.long.bitmap.bits(four) | self.brief.bits(four & THREE_BYTES)) & 1 != 0 {
+                self.look(four, at + n as usize, value, needed, found);
             }
-            if self.short.bitmap.has(three) {
-                self.verify(self.short.places(three), at + n as usize, value, needed, found);
-            }
-            let two = four & TWO_BYTES;
-            if self.pairs.bitmap.has(two) {
-                self.verify(self.pairs.places(two), at + n as usize, value, needed, found);
-            }
+        }
+    }
+
+    /// Looks for literals that are found by these bytes, which stand at `at`.
+    #[inline(never)]
+    fn look(&self, four: u32, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        if self.long.bitmap.has(four) {
+            self.verify(self.long.places(four), at, value, needed, found);
+        }
+        let three = four & THREE_BYTES;
+        if self.short.bitmap.has(three) {
+            self.verify(self.short.places(three), at, value, needed, found);
+        }
+        let two = four & TWO_BYTES;
+        if self.pairs.bitmap.has(two) {
+            self.verify(self.pairs.places(two), at, value, needed, found);
         }
     }
 
@@ -295,6 +310,7 @@ impl Table {
 }
 
 /// A set of grams that may have more of them than were put in.
+#[derive(Clone)]
 struct Bitmap(Box<[u64; 1 << (BITS - 6)]>);
 
 impl Bitmap {

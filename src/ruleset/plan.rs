@@ -42,6 +42,8 @@ pub struct Plan {
     pub children: Box<[Branch]>,
     /// The rules that see the value, or what becomes of it.
     pub reach: Box<[u64]>,
+    /// Those of them whose echo in the value tells whether they can match, whatever becomes of it.
+    pub told: Box<[u64]>,
 }
 
 /// A transformation that can change the value.
@@ -169,8 +171,18 @@ impl Plan {
             *sought &= !all;
         }
         let mut reach = here.clone();
+        let mut told = prefilter.echoed(mask);
+        for (told, here) in told.iter_mut().zip(&here) {
+            *told |= !here;
+        }
         for branch in &children {
             unite(&mut reach, &branch.guards);
+            for ((told, guards), echoed) in told.iter_mut().zip(&branch.guards).zip(&branch.echoed) {
+                *told &= !guards | echoed;
+            }
+        }
+        for (told, reach) in told.iter_mut().zip(&reach) {
+            *told &= reach;
         }
         Plan {
             node,
@@ -181,6 +193,7 @@ impl Plan {
             met: met.into(),
             children: children.into(),
             reach: reach.into(),
+            told: told.into(),
         }
     }
 }
@@ -247,7 +260,7 @@ impl Node {
 }
 
 /// The node of values as they came.
-const ROOT: u16 = 0;
+pub const ROOT: u16 = 0;
 /// Sets of slots for the plans of a group are two to the power of this: values come with few mixtures of bytes.
 const SET_BITS: u32 = 8;
 /// How often noise has to come to get a plan of its own.

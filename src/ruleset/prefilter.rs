@@ -8,7 +8,7 @@
 //! Patterns are numbered from 0, and sets of them are words of 64 bits. Length and classes are told for all patterns
 //! at once, from tables.
 
-use super::classes::{ALL_CLASSES, CLASSES, ClassMask};
+use super::classes::{ALL_CLASSES, CLASSES, ClassMask, any_case, mask_of};
 use super::literals::Literals;
 use super::seeker::Seeker;
 
@@ -109,6 +109,8 @@ struct Classes {
     clauses: [ClassMask; CLASS_CLAUSES],
     /// Those that meet each list, if there is one.
     lists: [Option<ClassMask>; LISTS],
+    /// Those that the literals of the echo are made of, letters of either case.
+    echo: ClassMask,
 }
 
 impl Prefilter {
@@ -240,6 +242,19 @@ impl Prefilter {
         left != 0
     }
 
+    /// The classes that the literals of the echoes of the patterns in `set` are made of.
+    pub fn echo_classes(&self, set: &[u64]) -> ClassMask {
+        let mut classes = 0;
+        for (word, patterns) in set.iter().enumerate() {
+            let mut rest = *patterns;
+            while rest != 0 {
+                classes |= self.by_pattern[word * 64 + rest.trailing_zeros() as usize].echo;
+                rest &= rest - 1;
+            }
+        }
+        classes
+    }
+
     /// For each list, one after the other, the patterns that need not be looked for in a value of these classes: they
     /// do not have the list, or a class meets it.
     pub fn met_by(&self, mask: ClassMask) -> Vec<u64> {
@@ -344,7 +359,9 @@ impl Prefilter {
 impl Classes {
     fn of(condition: &Condition) -> Self {
         let lists = condition.lists.each_ref().map(|list| list.as_ref().map(|any_of| any_of.classes));
-        Self { clauses: condition.classes, lists }
+        let echo = condition.echo.iter().flat_map(|echo| &echo.literals);
+        let echo = any_case(echo.fold(0, |all, literal| all | mask_of(literal)));
+        Self { clauses: condition.classes, lists, echo }
     }
 
     fn permits(&self, mask: ClassMask) -> bool {

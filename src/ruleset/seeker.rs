@@ -5,6 +5,7 @@
 //! be told about.
 
 use super::classes::{class_of, likelihood};
+use crate::transform::ByteSet;
 use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
 
 /// Literals, and the bytes by which they are found.
@@ -12,6 +13,9 @@ use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
 pub struct Seeker {
     marks: [u8; MARKS],
     literals: Box<[Marked]>,
+    /// What stands before and behind a mark in any of the literals; everything, where a literal begins or ends there.
+    before: ByteSet,
+    behind: ByteSet,
 }
 
 /// A literal with the place of its mark.
@@ -47,9 +51,16 @@ impl Seeker {
             let offset = text.iter().position(|b| marks.contains(b))?;
             Some(Marked { text: text.as_slice().into(), offset })
         });
-        let literals = marked.collect();
+        let literals: Box<[Marked]> = marked.collect();
+        let neighbours = |of: fn(&Marked) -> Option<u8>| {
+            literals
+                .iter()
+                .fold(ByteSet::EMPTY, |all, literal| all.union(of(literal).map_or(ANY, in_any_case)))
+        };
+        let before = neighbours(|literal| literal.text.get(literal.offset.checked_sub(1)?).copied());
+        let behind = neighbours(|literal| literal.text.get(literal.offset + 1).copied());
         let marks = std::array::from_fn(|n| *marks.get(n).unwrap_or(&marks[0]));
-        Some(Self { marks, literals })
+        Some(Self { marks, literals, before, behind })
     }
 
     /// Whether any of the literals occurs in `value`, in any case; `None` when marks are too many in it.
@@ -68,6 +79,10 @@ impl Seeker {
         let mut left = MOST_MARKS + value.len() / BYTES_FOR_A_MARK;
         for at in marks {
             left = left.checked_sub(1)?;
+            let is_among = |set: &ByteSet, at: usize| value.get(at).is_none_or(|byte| set.contains(*byte));
+            if !is_among(&self.before, at.wrapping_sub(1)) || !is_among(&self.behind, at + 1) {
+                continue;
+            }
             for Marked { text, offset } in &self.literals {
                 let occurs = text[*offset] == value[at]
                     && at
@@ -83,10 +98,16 @@ impl Seeker {
     }
 }
 
+fn in_any_case(byte: u8) -> ByteSet {
+    ByteSet::of(&[byte.to_ascii_lowercase(), byte.to_ascii_uppercase()])
+}
+
 fn is_mark(byte: u8) -> bool {
     byte.is_ascii_punctuation() || byte.is_ascii_control()
 }
 
+/// All bytes.
+const ANY: ByteSet = ByteSet::EMPTY.complement();
 /// Marks that are looked for at the same time.
 const MARKS: usize = 3;
 /// Literals that are compared at each mark.

@@ -49,15 +49,15 @@ impl TransformId {
     pub fn longest(self, length: usize) -> Option<usize> {
         match GROWTH[usize::from(self.0)] {
             Growth::None => Some(length),
-            Growth::Base64 => Some(length / 4 * 3 + 3),
+            Growth::Base64 { .. } => Some(length / 4 * 3 + 3),
             Growth::Any => None,
         }
     }
 
     /// The most bytes that its result has for `value`, where looking at it tells more than its length does.
     pub fn longest_for(self, value: &[u8]) -> Option<usize> {
-        match self.row().name {
-            "base64Decode" => self.longest(super::base64::read_by_decode(value)),
+        match GROWTH[usize::from(self.0)] {
+            Growth::Base64 { stops: true } => self.longest(super::base64::read_by_decode(value)),
             _ => self.longest(value.len()),
         }
     }
@@ -138,14 +138,18 @@ pub const RUNS: ByteSet = ByteSet::range(b'0', b'9')
 #[derive(Clone, Copy)]
 enum Growth {
     None,
-    Base64,
+    /// Three bytes for four; whether it ends at the first byte that is no symbol.
+    Base64 {
+        stops: bool,
+    },
     Any,
 }
 
 /// For each row. Each value asks for this more than once, so that names are compared beforehand.
 static GROWTH: LazyLock<Vec<Growth>> = LazyLock::new(|| {
     let growth = |row: &Transformation| match row.name {
-        "base64Decode" | "base64DecodeExt" => Growth::Base64,
+        "base64Decode" => Growth::Base64 { stops: true },
+        "base64DecodeExt" => Growth::Base64 { stops: false },
         "base64Encode" | "hexEncode" | "length" | "md5" | "sha1" | "urlEncode" | "utf8toUnicode" => {
             Growth::Any
         }

@@ -12,12 +12,12 @@ pub(super) const SPACE_AND_NBSP: ByteSet = SPACE.union(ByteSet::of(b"\xc2\xa0"))
 pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(first) = first_odd_block(input) else { return false };
     let (before, rest) = input.split_at(first);
-    out.reserve(input.len());
+    out.reserve(input.len() + 16);
     out.extend_from_slice(before);
     let mut in_run = before.last() == Some(&b' ');
     compact(rest, out, |byte| {
         let space = SPACE_TABLE[usize::from(byte)] & IS_SPACE != 0;
-        let kept = !(space & in_run);
+        let kept = u8::from(!(space & in_run));
         in_run = space;
         (if space { b' ' } else { byte }, kept)
     });
@@ -27,9 +27,9 @@ pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
 pub(super) fn remove_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(first) = SPACE_AND_NBSP.find(input, 0) else { return false };
     let (before, rest) = input.split_at(first);
-    out.reserve(input.len());
+    out.reserve(input.len() + 16);
     out.extend_from_slice(before);
-    compact(rest, out, |byte| (byte, SPACE_TABLE[usize::from(byte)] == 0));
+    compact(rest, out, |byte| (byte, KEPT[usize::from(byte)]));
     true
 }
 
@@ -55,11 +55,12 @@ fn first_odd_block(input: &[u8]) -> Option<usize> {
     odd.then_some(from)
 }
 
-/// Appends those bytes of `input` that `keep` says are kept, as what it says. No branch depends on a byte, so that
-/// the time does not depend on how white space is spread.
-fn compact(input: &[u8], out: &mut Vec<u8>, mut keep: impl FnMut(u8) -> (u8, bool)) {
-    const BLOCK: usize = 32;
-    for block in input.chunks(BLOCK) {
+/// Appends those bytes of `input` that `keep` says are kept (1, or 0), as what it says. No branch depends on a byte, so
+/// that the time does not depend on how white space is spread.
+fn compact(input: &[u8], out: &mut Vec<u8>, mut keep: impl FnMut(u8) -> (u8, u8)) {
+    const BLOCK: usize = 16;
+    let (blocks, rest) = input.as_chunks::<BLOCK>();
+    for block in blocks {
         let mut kept = [0; BLOCK];
         let mut count = 0;
         for byte in block {
@@ -67,25 +68,42 @@ fn compact(input: &[u8], out: &mut Vec<u8>, mut keep: impl FnMut(u8) -> (u8, boo
             kept[count % BLOCK] = byte;
             count += usize::from(is_kept);
         }
-        out.extend_from_slice(kept.get(..count).unwrap_or_default());
+        // All of a block is copied, which takes no call.
+        let end = out.len() + count;
+        out.extend_from_slice(&kept);
+        out.truncate(end);
+    }
+    for byte in rest {
+        let (byte, is_kept) = keep(*byte);
+        if is_kept != 0 {
+            out.push(byte);
+        }
     }
 }
 
-/// A bit for [`SPACE`] and one for what only `removeWhitespace` takes for white space.
+/// What is in [`SPACE`].
 const SPACE_TABLE: [u8; 256] = {
     let mut table = [0; 256];
     let mut i = 0;
     while i < 256 {
         if SPACE.contains(i as u8) {
             table[i] = IS_SPACE;
-        } else if SPACE_AND_NBSP.contains(i as u8) {
-            table[i] = 2;
         }
         i += 1;
     }
     table
 };
 const IS_SPACE: u8 = 1;
+/// 1 for what `removeWhitespace` keeps.
+const KEPT: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i] = !SPACE_AND_NBSP.contains(i as u8) as u8;
+        i += 1;
+    }
+    table
+};
 
 pub(super) fn trim(input: &[u8], out: &mut Vec<u8>) -> bool {
     keep(input, left(right(input)), out)
