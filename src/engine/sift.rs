@@ -267,7 +267,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         let keeps_others = step.breaks_runs.is_some_and(|breaks| breaks & !consumed == 0);
         if untold == 0 && keeps_others {
             let runs = group.prefilters[usize::from(plan.alphabet)].echo_classes(set);
-            if any_case(foreseen.made) & runs == 0 {
+            if runs.is_some_and(|runs| any_case(foreseen.made) & runs == 0) {
                 return Prospect::Echo(plan.alphabet);
             }
         }

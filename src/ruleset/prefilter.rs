@@ -242,17 +242,20 @@ impl Prefilter {
         left != 0
     }
 
-    /// The classes that the literals of the echoes of the patterns in `set` are made of.
-    pub fn echo_classes(&self, set: &[u64]) -> ClassMask {
+    /// The classes that the literals of the echoes of the patterns in `set` are made of; `None` where the echo of one of them
+    /// is not sought by itself.
+    pub fn echo_classes(&self, set: &[u64]) -> Option<ClassMask> {
         let mut classes = 0;
         for (word, patterns) in set.iter().enumerate() {
             let mut rest = *patterns;
             while rest != 0 {
-                classes |= self.by_pattern[word * 64 + rest.trailing_zeros() as usize].echo;
+                let pattern = word * 64 + rest.trailing_zeros() as usize;
+                self.seekers[pattern][ECHO].as_ref()?;
+                classes |= self.by_pattern[pattern].echo;
                 rest &= rest - 1;
             }
         }
-        classes
+        Some(classes)
     }
 
     /// For each list, one after the other, the patterns that need not be looked for in a value of these classes: they
