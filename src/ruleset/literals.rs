@@ -1,6 +1,6 @@
 //! Literals of many patterns, looked for in one pass.
 //!
-//! A literal is found by its rarest four bytes, or all of a shorter one. A bitmap of the first three of them stands in
+//! A literal is found by its rarest four bytes, or all of a shorter one. A table of the first three of them stands in
 //! the first-level cache and answers for most positions; two more, one of which knows all four bytes, answer for most of
 //! the rest, and only what passes them is compared. Letters count without regard to case.
 
@@ -14,8 +14,8 @@ pub const MIN_LITERAL: usize = 2;
 pub struct Literals {
     all: Vec<Literal>,
     /// Which three bytes may begin what a literal is found by.
-    first: Bitmap,
-    /// The same of literals that are found by less than four.
+    first: Triples,
+    /// Which do of literals that are found by less than four.
     brief: Bitmap,
     /// Literals of two bytes. When they are many, they are looked for by themselves.
     pairs: Table,
@@ -112,20 +112,23 @@ impl Literals {
                 }
             }
         }
-        let mut brief = Bitmap::default();
+        let (mut first, mut brief) = (Triples::default(), Bitmap::default());
+        let mut insert_brief = |three: u32| {
+            first.insert(three);
+            brief.insert(three);
+        };
         for place in &short {
-            brief.insert(place.key);
+            insert_brief(place.key);
         }
         if pairs.len() <= FEW_PAIRS {
             // Whatever the third byte is.
             for place in &pairs {
                 (0..=u8::MAX).for_each(|third| {
-                    brief.insert(place.key | u32::from(third | FOLDED_BIT) << 16);
+                    insert_brief(place.key | u32::from(third | FOLDED_BIT) << 16);
                 });
             }
             pair_patterns.fill(0);
         }
-        let mut first = brief.clone();
         for place in &long {
             first.insert(place.key & THREE_BYTES);
         }
@@ -168,7 +171,8 @@ impl Literals {
         let mut at = 0;
         while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
-            let bit = |n: u32| first.bits((word >> (8 * n)) as u32 & THREE_BYTES);
+            let spread = Triples::spread(word);
+            let bit = |n: u32| first.bits(spread, n);
             let bits = [bit(0), bit(1), bit(2), bit(3), bit(4)];
             // Told of all five before the first branch: most of them lead nowhere.
             if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
@@ -309,8 +313,44 @@ impl Table {
     }
 }
 
+/// A set of three bytes each that may have more of them than were put in. Five bits of two bytes choose a word, and six of
+/// the third a bit in it: letters, of which most text is made, are told apart, and other bytes pass for some of them.
+struct Triples(Box<[u64; 1 << 10]>);
+
+impl Triples {
+    /// For each byte of a folded word, where it and the next one are found, and the bit for it as a third.
+    #[inline(always)]
+    fn spread(word: u64) -> (u64, u64) {
+        let five = word & 0x1f1f_1f1f_1f1f_1f1f;
+        (five ^ five >> 3, five | word >> 1 & 0x2020_2020_2020_2020)
+    }
+
+    /// In the lowest bit, whether it may have the three bytes from the `n`th on.
+    #[inline(always)]
+    fn bits(&self, (pairs, thirds): (u64, u64), n: u32) -> u64 {
+        let word = self.0[(pairs >> (8 * n)) as usize & 0x3ff];
+        word.wrapping_shr((thirds >> (8 * (n + 2))) as u32)
+    }
+
+    fn insert(&mut self, three: u32) {
+        let (pairs, thirds) = Self::spread(u64::from(three));
+        self.0[pairs as usize & 0x3ff] |= 1_u64.wrapping_shl((thirds >> 16) as u32);
+    }
+}
+
+impl Default for Triples {
+    fn default() -> Self {
+        Self(Box::new([0; 1 << 10]))
+    }
+}
+
+impl std::fmt::Debug for Triples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Triples")
+    }
+}
+
 /// A set of grams that may have more of them than were put in.
-#[derive(Clone)]
 struct Bitmap(Box<[u64; 1 << (BITS - 6)]>);
 
 impl Bitmap {
