@@ -102,6 +102,7 @@ fn look(
         review_by: today.checked_add(Duration::days(REVIEW_DAYS)).unwrap_or(today),
         request: first,
         part: None,
+        also: Vec::new(),
         shape: None,
         ordinary: None,
         matches: Vec::new(),
@@ -111,7 +112,10 @@ fn look(
     draft.about.cve.extend(args.cve.iter().map(|cve| cve.to_ascii_uppercase()));
     draft.about.cve.retain(|cve| cve.starts_with("CVE-"));
     draft.about.references.retain(|text| text.starts_with("https://") || text.starts_with("http://"));
-    if let Some((shape, at, part)) = found.into_iter().next() {
+    let mut found = found.into_iter();
+    if let Some((shape, at, part)) = found.next() {
+        let beside = found.filter(|(_, other, part)| *other == at && matches!(part.place, Place::Name(_)));
+        draft.also = beside.map(|(.., part)| part.place).collect();
         draft.shape = Some(&SHAPES[shape]);
         draft.request = source.requests.get(at).cloned().unwrap_or_default();
         draft.part = Some(part);
@@ -307,6 +311,14 @@ fn propose(draft: &mut Draft, normal: &[SourceRequest]) {
                     (*value).to_owned()
                 };
                 let exchanged = with(&request, &part.place, &written(&part.place, value.as_bytes()));
+                let exchanged = exchanged.map(|request| {
+                    let plain = |request, place| with(&request, place, "x1").unwrap_or(request);
+                    if let Place::Name(_) = part.place {
+                        draft.also.iter().fold(request, plain)
+                    } else {
+                        request
+                    }
+                });
                 passes
                     .extend(exchanged.map(|request| ("an ordinary value in its place".to_owned(), request)));
             }
@@ -569,8 +581,9 @@ mod tests {
         let (draft, fell) = drafted("curl -d 'class.module.classLoader.resources.x=1&a=2' http://h/form", "");
         assert_eq!(draft.shape.map(|shape| shape.name), Some("a way into objects"), "{}", draft.write());
         assert!(draft.matches.len() > 6 && draft.passes.len() > 4 && fell.is_empty(), "{}", draft.write());
-        let json = "curl http://h/t -H 'Content-Type: application/json' -d '{\"h\": {\"w\": 1, \"__class\": \"a\\\\b\"}}'";
-        let (draft, _) = drafted(json, "");
+        let json = "curl http://h/t -H 'Content-Type: application/json' -d '{\"h\": {\"w\": 1, \"__class\": \"a\\\\b\", \"__construct()\": [1]}}'";
+        let (draft, fell) = drafted(json, "");
+        assert!(draft.passes.len() > 4 && fell.is_empty(), "{fell:?}");
         assert_eq!(draft.part.map(|part| part.place), Some(Place::Name("__class".to_owned())));
         // Members of JSON are reached by points as well, which says nothing.
         let (draft, _) =

@@ -19,6 +19,8 @@ pub(super) struct Draft {
     /// The request that the patch is about, and in it what is hostile.
     pub(super) request: SourceRequest,
     pub(super) part: Option<Part>,
+    /// Names beside it that are hostile too.
+    pub(super) also: Vec<Place>,
     pub(super) shape: Option<&'static Shape>,
     /// A pattern for the whole of ordinary values, where they are known to fit one and the hostile one does not.
     pub(super) ordinary: Option<&'static str>,

@@ -61,7 +61,7 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "a way into objects",
-        operator: r"@rx (?:^|[.\[\]])(?:class(?:loader)?|__(?:proto__|construct(?:\(\))?|class)|constructor|prototype)(?:[.\[\](]|$)|(?:^|[\[.])#[a-z_]",
+        operator: r"@rx (?:^|[.\[\]])(?:class(?:loader)?[.\[]|(?:__(?:proto__|construct(?:\(\))?|class)|constructor|prototype)(?:[.\[\](]|$))|(?:^|[\[.])#[a-z_]",
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-injection-generic",
         cwe: "CWE-915",
@@ -315,6 +315,8 @@ mod tests {
             "hello world",
             "json.user.name",
             "class_id",
+            "class",
+            "json.class",
             "O'Brien",
             "a@b.example",
             "2026-11-22",
