@@ -59,10 +59,11 @@ impl Browser {
         self.call("POST", "/execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true; what it looks at may not be there yet.
     pub fn until(&self, expression: &str) {
         let begun = Instant::now();
-        while self.run(&format!("return Boolean({expression})")) != json!(true) {
+        let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
+        while self.run(&script) != json!(true) {
             assert!(
                 begun.elapsed() < Duration::from_secs(20),
                 "never: {expression}\n{}",

@@ -117,14 +117,20 @@ function card(rule) {
       el("span", { class: "what" }, rule.message || "No message"),
       rule.severity && el("span", { class: `severity ${rule.severity.toLowerCase()}` }, rule.severity.toLowerCase()), points),
     rule.purpose && el("p", { class: "purpose" }, rule.purpose),
-    rule.matches.map((m, at) => el("div", { class: "match" },
-      m.operator && m.operator !== rule.matches[at - 1]?.operator && el("p", { class: "operator" }, "and ", el("code", {}, m.operator)),
+    told(rule.matches).map((m, at, all) => el("div", { class: "match" },
+      m.operator && m.operator !== all[at - 1]?.operator && el("p", { class: "operator" }, "and ", el("code", {}, m.operator)),
       el("code", { class: "variable" }, m.variable),
       m.received && m.steps.length > 0 && el("div", { class: "step" }, el("span", {}, "as received"), pieces(m.received)),
       m.steps.filter((s) => s.value).map((s) => el("div", { class: "step" }, el("span", {}, s.transformation), pieces(s.value))),
       m.decoded && el("div", { class: "step" }, el("span", {}, "shown by undoing"), m.decoded.join(" → ")),
       m.value instanceof Node ? m.value : pieces(m.value))),
     el("p", { class: "operator" }, el("code", {}, rule.operator), el("span", {}, `${rule.file.split("/").at(-1)}:${rule.line}`)));
+}
+
+// What a chain goes on with has been shown where it came from, unless it was decoded there.
+function told(matches) {
+  const own = matches.filter((m) => !m.variable.startsWith("MATCHED_VAR") || m.decoded);
+  return own.length > 0 ? own : matches;
 }
 
 function explain(x, frame) {
