@@ -65,7 +65,6 @@ pub(crate) fn parse_piece(piece: &[u8], limit: usize, out: &mut Pairs, outcome: 
 
 /// Decodes `+` and `%HH` of `input` to the end of `out`; says whether an invalid sequence was met (and kept).
 pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
-    const BLOCK: usize = 16;
     let Some(first) = memchr::memchr2(b'%', b'+', input) else {
         out.extend_from_slice(input);
         return false;
@@ -91,22 +90,36 @@ pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
                     rest = after;
                     continue;
                 };
-                // In text there is a `+` for every word, so that a search for each of them costs more than to copy
-                // the words: a block without percent signs is copied as a whole, its `+` replaced on the way.
-                out.extend_from_slice(&block.map(unplus));
-                let mut end = BLOCK;
-                if block.iter().fold(false, |any, b| any | (*b == b'%')) {
-                    end = block.iter().position(|b| *b == b'%').unwrap_or(BLOCK);
-                    out.truncate(out.len() - (BLOCK - end));
-                }
-                rest = rest.get(end..).unwrap_or_default();
+                let copied = unplus_block(block, out);
+                rest = rest.get(copied..).unwrap_or_default();
             }
             [] => return invalid,
         }
     }
 }
 
-fn unplus(byte: u8) -> u8 {
+/// Appends what stands before the first percent sign of `block`, each `+` as a space. Returns how many bytes that were.
+///
+/// In text there is a `+` for every word, so that a search for each of them costs more than to copy the words.
+pub(crate) fn unplus_block(block: &[u8; BLOCK], out: &mut Vec<u8>) -> usize {
+    const ONES: u128 = u128::from_le_bytes([1; BLOCK]);
+    let mut copy = *block;
+    for byte in &mut copy {
+        *byte = unplus(*byte);
+    }
+    out.extend_from_slice(&copy);
+    // Percent signs become zeros, and of zeros the first is told by what a subtraction borrows.
+    let others = u128::from_le_bytes(*block) ^ (ONES * b'%' as u128);
+    let percents = others.wrapping_sub(ONES) & !others & ONES << 7;
+    let end = percents.trailing_zeros() as usize / 8;
+    out.truncate(out.len() - (BLOCK - end));
+    end
+}
+
+/// Bytes that are copied at once.
+pub(crate) const BLOCK: usize = 16;
+
+pub(crate) fn unplus(byte: u8) -> u8 {
     if byte == b'+' { b' ' } else { byte }
 }
 

@@ -3,6 +3,7 @@
 use super::byte_set::ByteSet;
 use super::hex;
 use super::unicode_map::UnicodeMap;
+use crate::http::{BLOCK, unplus, unplus_block};
 
 /// The bytes that `urlEncode` does not leave as they are.
 pub(super) const ENCODED: ByteSet = ByteSet::of(b"*")
@@ -67,11 +68,7 @@ pub(super) fn url_encode(input: &[u8], out: &mut Vec<u8>) -> bool {
 /// Replaces `+` by a space and each `%` whose text `escape` understands by the byte it gives. `escape` sees what
 /// follows the percent sign and says how much of it belongs to the escape; a percent sign it does not understand
 /// stays.
-///
-/// In text there is a `+` for every word, so that a search for each of them costs more than to copy the words:
-/// a block without percent signs is copied as a whole, its `+` replaced on the way.
 fn decode(input: &[u8], out: &mut Vec<u8>, escape: impl Fn(&[u8]) -> Option<(u8, usize)>) -> bool {
-    const BLOCK: usize = 16;
     let Some(first) = first_change(input, &escape) else { return false };
     let (before, mut rest) = input.split_at(first);
     out.reserve(input.len());
@@ -88,13 +85,8 @@ fn decode(input: &[u8], out: &mut Vec<u8>, escape: impl Fn(&[u8]) -> Option<(u8,
             rest = after;
             continue;
         };
-        out.extend_from_slice(&block.map(unplus));
-        let mut end = BLOCK;
-        if block.iter().fold(false, |any, b| any | (*b == b'%')) {
-            end = block.iter().position(|b| *b == b'%').unwrap_or(BLOCK);
-            out.truncate(out.len() - (BLOCK - end));
-        }
-        rest = rest.get(end..).unwrap_or_default();
+        let copied = unplus_block(block, out);
+        rest = rest.get(copied..).unwrap_or_default();
     }
     true
 }
@@ -110,10 +102,6 @@ fn first_change(input: &[u8], escape: impl Fn(&[u8]) -> Option<(u8, usize)>) -> 
         let next = if matches!(text, [b'%' | b'+', ..]) { 0 } else { memchr::memchr2(b'%', b'+', text)? };
         at += 1 + next;
     }
-}
-
-fn unplus(byte: u8) -> u8 {
-    if byte == b'+' { b' ' } else { byte }
 }
 
 fn plain(text: &[u8]) -> Option<(u8, usize)> {
