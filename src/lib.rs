@@ -22,6 +22,8 @@ pub mod dialect;
 
 pub mod syntax;
 
+pub mod percent;
+
 pub mod http;
 
 pub mod body;

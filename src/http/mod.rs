@@ -17,6 +17,6 @@ pub use fault::Fault;
 pub use head::{Framing, HeadLimits, HeadScan, RequestHead, find_head_end};
 pub use media_type::MediaType;
 pub use pairs::Pairs;
-pub(crate) use query::{BLOCK, parse_piece, unplus, unplus_block};
+pub(crate) use query::parse_piece;
 pub use query::{DEFAULT_SEPARATOR, QueryOutcome, decode_into, parse_query};
 pub use target::{Target, TargetForm, percent_decode};

@@ -5,6 +5,7 @@
 //! `URLENCODED_ERROR`. Empty pieces are arguments with empty names, except one after the last separator.
 
 use super::Pairs;
+use crate::percent::{BLOCK, unplus, unplus_block};
 use memchr::memchr;
 
 /// The argument separator unless `SecArgumentSeparator` says otherwise.
@@ -96,31 +97,6 @@ pub fn decode_into(input: &[u8], out: &mut Vec<u8>) -> bool {
             [] => return invalid,
         }
     }
-}
-
-/// Appends what stands before the first percent sign of `block`, each `+` as a space. Returns how many bytes that were.
-///
-/// In text there is a `+` for every word, so that a search for each of them costs more than to copy the words.
-pub(crate) fn unplus_block(block: &[u8; BLOCK], out: &mut Vec<u8>) -> usize {
-    const ONES: u128 = u128::from_le_bytes([1; BLOCK]);
-    let mut copy = *block;
-    for byte in &mut copy {
-        *byte = unplus(*byte);
-    }
-    out.extend_from_slice(&copy);
-    // Percent signs become zeros, and of zeros the first is told by what a subtraction borrows.
-    let others = u128::from_le_bytes(*block) ^ (ONES * b'%' as u128);
-    let percents = others.wrapping_sub(ONES) & !others & ONES << 7;
-    let end = percents.trailing_zeros() as usize / 8;
-    out.truncate(out.len() - (BLOCK - end));
-    end
-}
-
-/// Bytes that are copied at once.
-pub(crate) const BLOCK: usize = 16;
-
-pub(crate) fn unplus(byte: u8) -> u8 {
-    if byte == b'+' { b' ' } else { byte }
 }
 
 /// Name and value around the first `=`; without one, all is name.

@@ -3,7 +3,7 @@
 use super::byte_set::ByteSet;
 use super::hex;
 use super::unicode_map::UnicodeMap;
-use crate::http::{BLOCK, unplus, unplus_block};
+use crate::percent::{BLOCK, unplus, unplus_block};
 
 /// The bytes that `urlEncode` does not leave as they are.
 pub(super) const ENCODED: ByteSet = ByteSet::of(b"*")
