@@ -134,6 +134,38 @@ fn every_file_that_was_read_is_watched() {
     }
 }
 
+#[test]
+fn lists_of_addresses_are_watched() {
+    let bench = Bench::new(WATCHED);
+    let site = "admin: off\nsites: [{name: one, upstreams: 'http://127.0.0.1:1', rules: a.conf, \
+                access: [{name: feed, address_files: [listed.txt]}]}]\n";
+    bench.write("portcullis.yaml", &format!("{WATCHED}{site}"));
+    bench.write("listed.txt", "192.0.2.0/24\n");
+    let reloader = bench.start();
+    let refuses = |address: &str| {
+        let generation = reloader.current().load_full();
+        let lists = &generation.sites[0].config.access[0].scope.when.addresses;
+        lists.iter().any(|list| list.contains(address.parse().expect("an address")))
+    };
+    assert!(refuses("192.0.2.7") && !refuses("203.0.113.9"));
+    bench.write("listed.txt", "# since today\n203.0.113.9\n");
+    assert!(reaches(&reloader, 2), "a list of addresses");
+    assert!(!refuses("192.0.2.7") && refuses("203.0.113.9"));
+
+    // One with a line that is no address is refused, and the old one stays.
+    bench.write("listed.txt", "203.0.113.9\nnowhere\n");
+    let begun = Instant::now();
+    while reloader.status().refusal.is_none() && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refusal = reloader.status().refusal.clone().expect("refused");
+    assert!(refusal.contains("listed.txt") && refusal.contains("nowhere"), "{refusal}");
+    assert!(number(&reloader) == 2 && refuses("203.0.113.9"));
+    bench.write("listed.txt", "192.0.2.0/24\n");
+    assert!(reaches(&reloader, 3), "a list that is sound again");
+    assert!(refuses("192.0.2.7") && !refuses("203.0.113.9"));
+}
+
 #[cfg(unix)]
 #[test]
 fn the_swap_of_a_configmaps_link_is_seen() {
