@@ -6,8 +6,9 @@ mod support;
 
 use portcullis::engine::EventKind;
 use portcullis::proxy::Trouble;
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::client::{get, post};
 use support::http2::{self, Identity};
@@ -229,6 +230,73 @@ fn an_upstream_that_agrees_at_once_keeps_its_tunnel() {
             });
         }
     });
+}
+
+/// Agrees to a handshake, and hears what comes until "over", byte for byte.
+fn tunnel(stream: &mut TcpStream) -> Vec<u8> {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let (mut all, mut buffer, mut is_answered) = (Vec::new(), [0; 1024], false);
+    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+        all.extend_from_slice(&buffer[..n]);
+        if !is_answered && all.windows(4).any(|w| w == b"\r\n\r\n") {
+            // By now, what came along with the handshake is at the proxy.
+            std::thread::sleep(Duration::from_millis(50));
+            let head =
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+            is_answered = stream.write_all(head.as_bytes()).is_ok();
+        }
+        if all.ends_with(b"over") {
+            let _ = stream.write_all(b"and out");
+            break;
+        }
+    }
+    all
+}
+
+/// What a client sends behind a handshake, before it is answered, is no second request when the upstream agrees: it goes
+/// into the tunnel, or nowhere.
+#[test]
+fn what_is_sent_behind_a_handshake_stays_in_the_tunnel() {
+    let behind = get("/smuggled?q=secret-marker");
+    let tunnelled = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&tunnelled);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let upstream = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let heard = Arc::clone(&heard);
+            std::thread::spawn(move || {
+                let all = tunnel(&mut stream);
+                heard.lock().expect("nobody panics with it").push(all);
+            });
+        }
+    });
+    let server = Portcullis::start(upstream, RULES);
+    let rounds = 5;
+    for round in 0..rounds {
+        let mut client = server.client();
+        client.send([UPGRADE, &behind].concat());
+        assert_eq!(client.read().expect("a response").status, 101, "round {round}");
+        client.send("over");
+        let rest = client.read_until(b"and out").expect("the tunnel is open");
+        assert_eq!(rest, b"and out", "round {round}: nothing else is answered");
+    }
+    server.seen.finished(rounds);
+    // A request too many would come late.
+    std::thread::sleep(Duration::from_millis(300));
+    let finished = server.seen.finished(0);
+    assert_eq!(finished.len(), rounds, "one transaction for each connection");
+    assert!(finished.iter().all(|f| f.status == 101));
+    let received = tunnelled.lock().expect("nobody panics with it");
+    assert_eq!(received.len(), rounds, "one connection to the upstream for each tunnel");
+    for all in received.iter() {
+        let end = all.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
+        assert!(all.starts_with(b"GET /chat "), "{}", all.escape_ascii());
+        // Byte for byte as it was sent, without any header that the proxy adds to requests.
+        let tunnel = &all[end..];
+        let whole = [behind.as_bytes(), b"over"].concat();
+        assert!(tunnel == whole || tunnel == b"over", "{}", all.escape_ascii());
+    }
 }
 
 #[test]
