@@ -78,6 +78,13 @@ fn what_fuzzing_finds_is_told_and_fails() {
     assert!(said.contains("FOUND: body") && said.contains("panicked at"), "{said}");
     assert!(said.matches("FOUND").count() == 1 && said.contains("==> inflate for 1 s"), "{said}");
 
+    // Without seeds it goes on, and fails.
+    copy.program("bin/cargo", &CARGO.replace("esac", "*\"--example seeds\"*) exit 101 ;;\nesac"));
+    let (code, said) = fuzz(&["1", "head"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("FAILED: seeds") && said.contains("number_of_executed_units"), "{said}");
+    copy.program("bin/cargo", CARGO);
+
     // All of them, when none is named.
     let (code, said) = fuzz(&["1"]);
     assert_eq!(code, Some(1), "{said}");

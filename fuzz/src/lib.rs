@@ -1,21 +1,21 @@
 //! What the fuzz targets do with the bytes they are given. Nothing may panic, whatever the bytes are, and what is
 //! promised of results must hold.
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use portcullis::body::{BodyLimits, BodyParser, Coding, InflateLimits, Inflater, Processor};
 use portcullis::compile::{self, Input};
 use portcullis::engine::{BodyStep, NoWorld, Options, Transaction};
 use portcullis::http::{
-    COOKIE_SEPARATOR, CookieFormat, HeadLimits, MediaType, Pairs, RequestHead, Target, find_head_end, parse_cookies,
-    parse_query, percent_decode,
+    COOKIE_SEPARATOR, CookieFormat, HeadLimits, MediaType, Pairs, RequestHead, Target, find_head_end,
+    parse_cookies, parse_query, percent_decode,
 };
 use portcullis::operator::{self, Found, NoLookup, NoResources};
 use portcullis::ruleset::{Mode, Ruleset};
 use portcullis::source::SourceMap;
-use portcullis::syntax::ast::Document;
+use portcullis::syntax::ast::{Document, RuleTest};
 use portcullis::syntax::diagnostic::{Diagnostics, render};
-use portcullis::syntax::seclang::{EmbeddedLoader, FileLoader, Loader};
 use portcullis::syntax::parse_text;
+use portcullis::syntax::seclang::{EmbeddedLoader, FileLoader, Loader};
 use portcullis::transform::{self, RUNS};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -39,7 +39,8 @@ fn rules(name: &str, data: &[u8]) {
     let _ = render(&diagnostics, &sources, false);
     let loaded = compile::load(&[Input::Text { name: name.into(), text: text.into() }], &NoFiles);
     if let Some(ruleset) = loaded.ruleset {
-        let request = b"POST /a?b=c HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n";
+        let request =
+            b"POST /a?b=c HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n";
         transact(&ruleset, request, b"d=e'f", true);
     }
 }
@@ -64,16 +65,20 @@ pub fn head(data: &[u8]) {
     let _ = MediaType::parse(data);
 }
 
-/// However a body is cut, a parser makes the same of it.
+/// What the first byte of a body's data stands for. The boundary is that of the test suite.
+pub const BODIES: [(Processor, &str); 5] = [
+    (Processor::Urlencoded, "application/x-www-form-urlencoded"),
+    (Processor::Multipart, "multipart/form-data; boundary=0000"),
+    (Processor::Json, "application/json"),
+    (Processor::Xml, "text/xml"),
+    (Processor::Raw, "text/plain"),
+];
+
+/// However a body is cut, a parser makes the same of it. The data: which of [`BODIES`], where it is cut, the body.
 pub fn body(data: &[u8]) {
     let [kind, cut, body @ ..] = data else { return };
-    let (processor, content_type): (_, &[u8]) = match kind % 5 {
-        0 => (Processor::Urlencoded, b"application/x-www-form-urlencoded"),
-        1 => (Processor::Multipart, b"multipart/form-data; boundary=b"),
-        2 => (Processor::Json, b"application/json"),
-        3 => (Processor::Xml, b"text/xml"),
-        _ => (Processor::Raw, b"text/plain"),
-    };
+    let (processor, content_type) = BODIES[usize::from(*kind) % BODIES.len()];
+    let content_type = content_type.as_bytes();
     let limits = BodyLimits::default();
     let mut whole = BodyParser::new(processor, &limits, content_type);
     whole.feed(body);
@@ -86,10 +91,14 @@ pub fn body(data: &[u8]) {
     assert_eq!(whole.error.is_some(), pieces.error.is_some());
 }
 
-/// However compressed data is cut, the same comes out, and never more than the limits allow.
+/// What the first byte of compressed data stands for.
+pub const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+
+/// However compressed data is cut, the same comes out, and never more than the limits allow. The data: which of
+/// [`CODINGS`], where it is cut, what is compressed.
 pub fn inflate(data: &[u8]) {
     let [kind, cut, body @ ..] = data else { return };
-    let coding = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd][usize::from(kind % 4)];
+    let coding = CODINGS[usize::from(*kind) % CODINGS.len()];
     let limits = InflateLimits { output: 1 << 20, ..InflateLimits::default() };
     let inflated = |size: usize| {
         let mut out = Vec::new();
@@ -115,12 +124,22 @@ pub fn transformation(data: &[u8]) {
         let result = if changed { &out } else { data };
         let Some(id) = transform::find(row.name) else { continue };
         if let Some(longest) = id.longest(data.len()) {
-            assert!(result.len() <= longest, "{} ({number}) makes {} bytes of {}", row.name, result.len(), data.len());
+            assert!(
+                result.len() <= longest,
+                "{} ({number}) makes {} bytes of {}",
+                row.name,
+                result.len(),
+                data.len()
+            );
         }
         if let Some((made, consumed)) = id.made() {
             let mut bytes: Vec<u8> = data.iter().copied().filter(|b| !consumed.contains(*b)).collect();
             made(data, &mut |byte| bytes.push(byte));
-            assert!(result.iter().all(|b| bytes.contains(b)), "{} makes bytes that it does not tell", row.name);
+            assert!(
+                result.iter().all(|b| bytes.contains(b)),
+                "{} makes bytes that it does not tell",
+                row.name
+            );
         }
         let keeps_runs = id.breaks_runs().is_some_and(|breaks| !data.iter().any(|b| breaks.contains(*b)));
         if keeps_runs {
@@ -133,7 +152,8 @@ pub fn transformation(data: &[u8]) {
     }
 }
 
-/// Every operator takes any argument, or says why not, and then any value.
+/// Every operator takes any argument, or says why not, and then any value. The data: the operator's row, the argument's
+/// length, the argument, the value.
 pub fn operator(data: &[u8]) {
     let [kind, length, rest @ ..] = data else { return };
     let rows = operator::all();
@@ -188,16 +208,31 @@ enum Kind {
     None,
 }
 
+/// The first byte of a transaction's data when a request follows as it is sent. After another one follows what an
+/// [`Exchange`] is made of.
+pub const AS_SENT: u8 = b'H';
+
+fn request(data: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    match data {
+        [AS_SENT, request @ ..] => {
+            let (head, body) = request.split_at(find_head_end(request).unwrap_or(request.len()));
+            Some((head.to_vec(), body.to_vec()))
+        }
+        [_, rest @ ..] => Some(Exchange::arbitrary_take_rest(Unstructured::new(rest)).ok()?.bytes()),
+        [] => None,
+    }
+}
+
 /// Transactions of the embedded ruleset end.
-pub fn transaction(exchange: &Exchange) {
-    let (head, body) = exchange.bytes();
+pub fn transaction(data: &[u8]) {
+    let Some((head, body)) = request(data) else { return };
     transact(&EMBEDDED, &head, &body, true);
 }
 
 /// Prefilters, kept values and kept verdicts change nothing: the same rules match the same values. With CRS at its
 /// highest paranoia level where there is one (`PORTCULLIS_CRS_DIR`), and with the embedded ruleset.
-pub fn prefilter(exchange: &Exchange) {
-    let (head, body) = exchange.bytes();
+pub fn prefilter(data: &[u8]) {
+    let Some((head, body)) = request(data) else { return };
     for ruleset in [Some(&*EMBEDDED), CRS.as_ref()].into_iter().flatten() {
         let bare = transact(ruleset, &head, &body, false);
         for _ in 0..2 {
@@ -206,10 +241,24 @@ pub fn prefilter(exchange: &Exchange) {
     }
 }
 
+/// The examples of native rules, which are seeds.
+pub fn examples(text: &str) -> Vec<RuleTest> {
+    let mut sources = SourceMap::default();
+    let mut diagnostics = Diagnostics::default();
+    let mut document = Document::default();
+    parse_text("rules.yaml", text, &NoFiles, &mut sources, &mut diagnostics, &mut document);
+    document.tests
+}
+
 /// The configuration is read, or told to be at fault.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = portcullis::config::check("fuzz.yaml", text, std::path::Path::new("/nonexistent"), &Default::default());
+    let _ = portcullis::config::check(
+        "fuzz.yaml",
+        text,
+        std::path::Path::new("/nonexistent"),
+        &Default::default(),
+    );
 }
 
 impl Exchange {
@@ -251,7 +300,7 @@ impl Exchange {
             Kind::Form => b"application/x-www-form-urlencoded",
             Kind::Json => b"application/json",
             Kind::Xml => b"text/xml",
-            Kind::Multipart => b"multipart/form-data; boundary=b",
+            Kind::Multipart => b"multipart/form-data; boundary=0000",
             Kind::None => b"",
         };
         if !content_type.is_empty() {
@@ -332,9 +381,10 @@ static CRS: LazyLock<Option<Arc<Ruleset>>> = LazyLock::new(|| {
     let text = "SecRuleEngine On\nSecRequestBodyAccess On\nSecResponseBodyAccess On\n\
                 SecAction \"id:900000,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level=4\"\n";
     let setup = directory.join("crs-setup.conf.example").display().to_string();
-    let inputs: Vec<Input> = [Input::Text { name: "base.conf".into(), text: text.into() }, Input::File(setup)]
-        .into_iter()
-        .chain(rules.into_iter().map(Input::File))
-        .collect();
+    let inputs: Vec<Input> =
+        [Input::Text { name: "base.conf".into(), text: text.into() }, Input::File(setup)]
+            .into_iter()
+            .chain(rules.into_iter().map(Input::File))
+            .collect();
     compile::load(&inputs, &FileLoader).ruleset
 });
