@@ -2,8 +2,9 @@
 //! as lenient as it can be told to be. Every case in `tests/suite/smuggling`, and those of `tests/suite/bypass` that are
 //! about framing, go through the proxy at once and in pieces.
 //!
-//! What is shown: each server logs as many requests as the proxy says it has handed on; method, target and body of each
-//! are those that were inspected; of each case, just those which it lists arrive; and nothing hangs.
+//! What is shown: each server logs as many requests as the proxy says it has handed on; method, target, header and body of
+//! each are those that were inspected (of the header, nginx and Apache tell `Host`, `Content-Type` and `Cookie`, Node all);
+//! of each case, just those which it lists arrive; and nothing hangs.
 //! `PORTCULLIS_CASES=word` runs the cases whose file or name has that word.
 
 #![cfg(feature = "server")]
@@ -24,7 +25,7 @@ mod servers;
 use case::Case;
 use portcullis::http::{RequestHead, Target};
 use portcullis::proxy::{Finished, Trouble};
-use servers::{Entry, Kind, Recorder};
+use servers::{Entry, FIELDS, Kind, Recorder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -74,17 +75,36 @@ fn what_nobody_inspected_is_found() {
         let Some(recorder) = Recorder::start(kind) else { continue };
         let server = start(&recorder, None);
         let body = b"a\r\n\tb\xFF\"\\=c";
-        assert_eq!(server.exchange(support::client::post("/1?a=%22\\b", body)).status, 200, "{kind:?}");
+        let head = format!(
+            "POST /1?a=%22\\b HTTP/1.1\r\nHost: a.test\r\nCookie: a=\"\t\\\r\nContent-Type: text/plain\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        assert_eq!(server.exchange([head.as_bytes(), body].concat()).status, 200, "{kind:?}");
         let (finished, entries) = settle(&server, &recorder);
         assert_eq!((finished.len(), entries.len()), (1, 1), "{kind:?}");
         assert_eq!(entries[0].body.as_deref(), Some(&body[..]), "{kind:?}");
-        assert_eq!(differences(&finished, &entries), [""; 0], "{kind:?}");
+        assert_eq!(differences(kind, &finished, &entries), [""; 0], "{kind:?}");
         let mut other = entries.clone();
         other[0].body = Some(b"a".to_vec());
-        assert!(differences(&finished, &other)[0].contains("a body of"), "{kind:?}");
+        assert!(differences(kind, &finished, &other)[0].contains("a body of"), "{kind:?}");
+        for name in FIELDS {
+            let mut other = entries.clone();
+            let fields = other[0].fields.as_mut().expect("told");
+            fields.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+            assert!(differences(kind, &finished, &other)[0].contains("fields"), "{kind:?}: no {name}");
+            other[0].fields.as_mut().expect("told").push((name.to_owned(), "x".to_owned()));
+            assert!(differences(kind, &finished, &other)[0].contains("fields"), "{kind:?}: another {name}");
+        }
+        if kind == Kind::Node {
+            let mut other = entries.clone();
+            let fields = other[0].fields.as_mut().expect("told");
+            fields.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
+            assert!(differences(kind, &finished, &other)[0].contains("is framed by"));
+        }
         other[0].line = "GET / HTTP/1.1".to_owned();
-        assert!(differences(&finished, &other)[0].contains("received GET /"), "{kind:?}");
-        assert!(differences(&finished, &[])[0].contains("0 times"), "{kind:?}");
+        assert!(differences(kind, &finished, &other)[0].contains("received GET /"), "{kind:?}");
+        assert!(differences(kind, &finished, &[])[0].contains("0 times"), "{kind:?}");
         // Two requests for a server that goes by the length; the second brings an id that it has made up.
         let smuggled = "POST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n\
                         GET /smuggled HTTP/1.1\r\nHost: a.test\r\nX-Request-Id: x\r\nConnection: close\r\n\r\n";
@@ -94,7 +114,7 @@ fn what_nobody_inspected_is_found() {
             assert!(Instant::now() < until, "{kind:?}: {:?}", recorder.entries());
             std::thread::sleep(Duration::from_millis(20));
         }
-        let told = differences(&finished, &recorder.entries());
+        let told = differences(kind, &finished, &recorder.entries());
         assert_eq!(told.len(), 2, "{kind:?}: {told:?}");
         assert!(
             told.iter().any(|t| t.contains("GET /smuggled") && t.contains("nobody")),
@@ -145,7 +165,7 @@ fn run(kind: Kind) {
     let (finished, entries) = settle(&server, &recorder);
     assert!(entries.len() > 100 || is_part, "{kind:?}: only {} requests arrived", entries.len());
     let mut faults = faults.into_inner().expect("nobody panicked");
-    faults.extend(differences(&finished, &entries));
+    faults.extend(differences(kind, &finished, &entries));
     // Where a case has one, it is in a place in which it is no request.
     let smuggled = entries.iter().filter(|e| e.line.contains("/smuggled"));
     faults.extend(smuggled.map(|e| format!("the upstream received {:?}", e.line)));
@@ -260,7 +280,7 @@ fn settle(server: &Portcullis, recorder: &Recorder) -> (Vec<Finished>, Vec<Entry
 }
 
 /// Where what the upstream received is not what was inspected and handed on, request for request.
-fn differences(finished: &[Finished], entries: &[Entry]) -> Vec<String> {
+fn differences(kind: Kind, finished: &[Finished], entries: &[Entry]) -> Vec<String> {
     let mut out = Vec::new();
     let mut inspected = BTreeSet::new();
     let mut paired = BTreeSet::new();
@@ -296,6 +316,14 @@ fn differences(finished: &[Finished], entries: &[Entry]) -> Vec<String> {
         if without_version(&entry.line) != line {
             out.push(format!("inspected {line}, received {}", entry.line));
         }
+        if let Some(told) = &entry.fields {
+            let (inspected, received) =
+                (inspected_fields(kind, one), comparable(kind, gathered(told.clone())));
+            if inspected != received {
+                out.push(format!("{line}: inspected the fields {inspected:?}, received {received:?}"));
+            }
+            out.extend(framing_fault(told, request.body.bytes.len()).map(|fault| format!("{line}: {fault}")));
+        }
         let Some(body) = &entry.body else { continue };
         if *body != request.body.bytes || request.body.truncated {
             let (length, text) = (request.body.bytes.len(), String::from_utf8_lossy(body));
@@ -312,6 +340,86 @@ fn differences(finished: &[Finished], entries: &[Entry]) -> Vec<String> {
         ));
     }
     out
+}
+
+/// Values by name.
+type Fields = BTreeMap<String, Vec<String>>;
+
+fn gathered(fields: impl IntoIterator<Item = (String, String)>) -> Fields {
+    let mut out = Fields::new();
+    for (name, value) in fields {
+        out.entry(name.to_ascii_lowercase()).or_default().push(value);
+    }
+    out
+}
+
+/// The fields that must arrive of a request that was inspected.
+fn inspected_fields(kind: Kind, finished: &Finished) -> Fields {
+    let latin = |bytes: &[u8]| bytes.iter().map(|b| char::from(*b)).collect::<String>();
+    let request = &finished.report.request;
+    let mut fields = gathered(request.headers.iter().map(|(name, value)| (latin(name), latin(value))));
+    // What the client has named as its own business with the proxy goes no further (RFC 9110 §7.6.1).
+    let named: Vec<String> = fields
+        .get("connection")
+        .into_iter()
+        .flatten()
+        .flat_map(|v| v.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    fields.retain(|name, _| !named.contains(name));
+    if let Some(authority) = Target::parse(&request.method, &request.uri).authority {
+        fields.entry("host".to_owned()).or_insert_with(|| vec![latin(authority)]);
+    }
+    comparable(kind, fields)
+}
+
+/// The fields that the server tells and the proxy hands on as they are.
+fn comparable(kind: Kind, mut fields: Fields) -> Fields {
+    if kind == Kind::Node {
+        fields.retain(|name, _| !OF_THE_PROXY.contains(&name.as_str()));
+        return fields;
+    }
+    fields.retain(|name, _| FIELDS.contains(&name.as_str()));
+    fields.iter_mut().for_each(|(name, values)| *values = vec![values.join(kind.joint(name))]);
+    fields
+}
+
+/// What concerns one connection only, how long a body is, and what the proxy tells of client and request.
+const OF_THE_PROXY: [&str; 18] = [
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Where a request tells its body's length in no way, or in two. Only of a header that is told whole.
+fn framing_fault(fields: &[(String, String)], body: usize) -> Option<String> {
+    let of = |name: &'static str| -> Vec<String> {
+        fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone()).collect()
+    };
+    of("x-request-id").first()?;
+    let (length, coding) = (of("content-length"), of("transfer-encoding"));
+    let is_sound = match (&length[..], &coding[..]) {
+        ([], []) => body == 0,
+        ([length], []) => length.parse() == Ok(body),
+        ([], [coding]) => coding == "chunked",
+        _ => false,
+    };
+    (!is_sound).then(|| format!("a body of {body} bytes is framed by {length:?} and {coding:?}"))
 }
 
 /// Whether the proxy says that it has handed a request on: it had an upstream, and nothing in the request kept it from

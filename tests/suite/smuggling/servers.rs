@@ -1,5 +1,5 @@
 //! Servers that people run, each told to be as lenient as it can be and to log every request that it makes of its
-//! bytes: id, request line, status and body.
+//! bytes: id, request line, status, header fields and body.
 
 use crate::support::authority::has;
 use nix::sys::signal::{Signal, kill};
@@ -34,9 +34,22 @@ pub struct Entry {
     pub line: String,
     /// What the server answered.
     pub status: u16,
+    /// Header fields, as far as the server tells them: Node all, in order; the others those of [`FIELDS`] that were
+    /// there, with several values in one. None when it has refused the request by itself.
+    pub fields: Option<Vec<(String, String)>>,
     /// The body; none when the server does not tell it: it has refused the request by itself, or is Apache and the
     /// method neither POST nor PUT.
     pub body: Option<Vec<u8>>,
+}
+
+/// What nginx and Apache log of the header.
+pub const FIELDS: [&str; 3] = ["host", "content-type", "cookie"];
+
+impl Kind {
+    /// What stands between several values of a field where the server makes one of them.
+    pub fn joint(self, field: &str) -> &'static str {
+        if self == Kind::Nginx && field == "cookie" { "; " } else { ", " }
+    }
 }
 
 impl Recorder {
@@ -89,10 +102,22 @@ impl Recorder {
     }
 
     fn entry(&self, line: &[u8]) -> Entry {
-        let mut parts = line.splitn(4, |b| *b == b'\t');
-        let mut next = || unescape(parts.next().expect("four parts"));
-        let (id, line, status, body) = (next(), next(), next(), next());
-        let status = latin(&status).parse().expect("a status");
+        let mut parts = line.split(|b| *b == b'\t');
+        let mut next = || unescape(parts.next().expect("as many parts as were asked for"));
+        let (id, line, status) = (next(), next(), next());
+        let status: u16 = latin(&status).parse().expect("a status");
+        let fields = match self.kind {
+            Kind::Node => next().strip_prefix(b"=").map(|digits| {
+                let text = latin(&from_hexadecimal(digits));
+                let lines: Vec<&str> = text.split('\n').collect();
+                lines.chunks_exact(2).map(|field| (field[0].to_owned(), field[1].to_owned())).collect()
+            }),
+            Kind::Nginx | Kind::Apache => {
+                let told = FIELDS.map(|name| (name.to_owned(), latin(&next())));
+                (status < 400).then(|| told.into_iter().filter(|(_, value)| value != "-").collect())
+            }
+        };
+        let body = next();
         let body = match self.kind {
             // What has no body and what is not told look the same.
             Kind::Nginx if body == b"-" => (status < 400).then(Vec::new),
@@ -100,7 +125,7 @@ impl Recorder {
             Kind::Apache | Kind::Node => body.strip_prefix(b"=").map(from_hexadecimal),
         };
         let id = (id != b"-").then(|| latin(&id));
-        Entry { id, line: latin(&line), status, body }
+        Entry { id, line: latin(&line), status, fields, body }
     }
 
     fn errors(&self) -> String {
@@ -130,7 +155,7 @@ fn nginx(address: SocketAddr, directory: &Path) -> String {
              client_header_buffer_size 128k; large_client_header_buffers 8 128k;
              client_body_buffer_size 2m; client_max_body_size 0;
              ignore_invalid_headers off; underscores_in_headers on; merge_slashes off;
-             log_format plain '$http_x_request_id\t$request\t$status\t$request_body';
+             log_format plain '$http_x_request_id\t$request\t$status\t$http_host\t$http_content_type\t$http_cookie\t$request_body';
              server {{
                  listen {address}; access_log {path}/access.log plain;
                  location / {{ proxy_pass http://unix:{path}/inner; }}
@@ -153,7 +178,7 @@ fn apache(address: SocketAddr, directory: &Path) -> String {
          HttpProtocolOptions Unsafe\nAllowEncodedSlashes NoDecode\nTraceEnable Off\n\
          LimitRequestLine 131072\nLimitRequestFieldSize 131072\nLimitRequestFields 1000\nLimitRequestBody 0\n\
          LuaMapHandler \"^/\" {path}/recorder.lua\n\
-         LogFormat \"%{{X-Request-Id}}i\\t%r\\t%>s\\t%{{body}}n\" plain\nCustomLog {path}/access.log plain\n"
+         LogFormat \"%{{X-Request-Id}}i\\t%r\\t%>s\\t%{{Host}}i\\t%{{Content-Type}}i\\t%{{Cookie}}i\\t%{{body}}n\" plain\nCustomLog {path}/access.log plain\n"
     )
 }
 
