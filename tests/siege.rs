@@ -286,7 +286,7 @@ fn memory_stays_bounded_under_all_attacks_together_and_ordinary_clients_are_serv
         .collect();
 
     // Somebody else, from another address.
-    let (mut served, mut shed, mut slowest) = (0, 0, Duration::ZERO);
+    let (mut served, mut shed, mut times) = (0, 0, Vec::new());
     while Instant::now() < end {
         let began = Instant::now();
         match runtime.block_on(ordinary(fortress.plain)) {
@@ -294,13 +294,16 @@ fn memory_stays_bounded_under_all_attacks_together_and_ordinary_clients_are_serv
             503 => shed += 1,
             other => panic!("an ordinary client is answered {other}"),
         }
-        slowest = slowest.max(began.elapsed());
+        times.push(began.elapsed());
         std::thread::sleep(Duration::from_millis(20));
     }
     is_over.store(true, Ordering::Release);
+    times.sort();
+    let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
     let (peak, limit) = (fortress.memory("VmHWM"), bound(at_rest, 500 + 8));
     eprintln!(
-        "{} attempts; served {served}, shed {shed}, slowest {slowest:?}; {} MB at rest, {} MB at most, {} MB allowed",
+        "{} attempts; served {served}, shed {shed}, median {median:?}, slowest {slowest:?}; {} MB at rest, {} MB at \
+         most, {} MB allowed",
         attempts.load(Ordering::Acquire),
         at_rest >> 20,
         peak >> 20,
@@ -308,7 +311,7 @@ fn memory_stays_bounded_under_all_attacks_together_and_ordinary_clients_are_serv
     );
     assert!(peak < limit, "{peak} bytes at most, {limit} allowed");
     assert!(served > 0 && served >= 4 * shed, "{served} served, {shed} shed");
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+    assert!(median < Duration::from_secs(2) && slowest < Duration::from_secs(10), "{median:?}, {slowest:?}");
     runtime.block_on(async {
         for task in frames {
             task.await.expect("an attacker");
