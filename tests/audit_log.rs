@@ -5,8 +5,8 @@
 use portcullis::audit::{Facts, Format, Redaction};
 use portcullis::config::{Audit, AuditTarget};
 use portcullis::engine::{
-    AuditEngine, AuditParts, AuditSettings, Decision, Disruption, Interruption, Report, RequestRecord,
-    RuleHit, Sanitised, Scores,
+    AuditEngine, AuditParts, AuditSettings, Decision, Disruption, Interruption, MatchedValue, Report,
+    RequestRecord, RuleHit, Sanitised, Scores,
 };
 use portcullis::ruleset::Mode;
 use portcullis::telemetry::{
@@ -226,8 +226,19 @@ fn finished_requests_are_counted_and_recorded() {
         auditlog: true,
         disruptive: false,
     };
-    let blocked =
-        Report { decision: Decision::Interrupt(denial.clone()), rules: vec![hit], ..report("blocked") };
+    // It compares the score, in every request that is blocked.
+    let compared = MatchedValue {
+        variable: "TX:BLOCKING_INBOUND_ANOMALY_SCORE".to_owned(),
+        value: b"5".to_vec(),
+        range: None,
+        decoded: Vec::new(),
+    };
+    let judge = RuleHit { id: 949_110, tags: Arc::new([]), matches: vec![compared], ..hit.clone() };
+    let blocked = Report {
+        decision: Decision::Interrupt(denial.clone()),
+        rules: vec![hit, judge],
+        ..report("blocked")
+    };
     recorder.finished(done(blocked, Vec::new()));
     recorder.finished(done(Report { suppressed: Some(denial), ..report("detected") }, Vec::new()));
     recorder.finished(done(report("failed"), vec![Mishap::Upstream("refused")]));
@@ -255,5 +266,6 @@ fn finished_requests_are_counted_and_recorded() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+    assert!(!text.contains("rule_id=\"949110\""), "what only compares the score is no hit: {text}");
     assert_eq!(sink.lines().len(), 5);
 }

@@ -307,6 +307,22 @@ fn dashboards_are_well_formed() {
     }
 }
 
+/// The ten dearest rules are rules: what stands beside them in the metric is not one of them.
+#[test]
+fn the_dearest_rules_are_rules() {
+    let mut seen = 0;
+    for (panel, _) in ALL.iter().flat_map(|dashboard| dashboard.places()) {
+        for (expression, _) in panel.queries {
+            if expression.contains("topk") && expression.contains("portcullis_rule_cost_seconds_total") {
+                let chosen = "portcullis_rule_cost_seconds_total{rule_id!~\"sieve|other\"}";
+                assert!(expression.contains(chosen), "{}: {expression}", panel.title);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "there is a panel of them");
+}
+
 /// Each metric with a label `site` can be narrowed to a site.
 #[test]
 fn panels_heed_the_chosen_site() {

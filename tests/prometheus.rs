@@ -416,6 +416,9 @@ fn examples() -> Vec<(String, String)> {
     examples
 }
 
+/// The rule of the embedded ruleset that compares the score of a request with its threshold.
+const JUDGE: u64 = 9_180_040;
+
 fn panels(
     dashboard: &Dashboard,
     prometheus: SocketAddr,
@@ -437,6 +440,13 @@ fn panels(
             };
             if !has_numbers(&found) {
                 faults.push(format!("{}, {}: no data: {expression}", dashboard.title, panel.title));
+            }
+            // Lists of rules name rules; what only compares the score is no hit.
+            if *legend == "{{rule_id}}" {
+                let is_hit = |id: u64| id != JUDGE || !expression.contains("portcullis_rule_hits_total");
+                if let Some(other) = found.iter().find(|s| !s.legend.parse().is_ok_and(is_hit)) {
+                    faults.push(format!("{}: {} has no place there", panel.title, other.legend));
+                }
             }
             shown.extend(found);
         }

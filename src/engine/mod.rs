@@ -33,7 +33,7 @@ pub use cost::{Costs, RuleCost};
 pub use decision::{BodyStep, Decision, Disruption, Interruption};
 pub use report::{
     AuditEngine, AuditParts, AuditSettings, BodyRecord, Event, EventKind, FileRecord, MatchedValue, Report,
-    RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores,
+    RequestRecord, ResponseRecord, RuleHit, Sanitised, Scores, is_score,
 };
 pub use trace::{Sum, Trace, TraceOptions, TracedMatch, TracedRule, TracedStep};
 pub use transaction::{Options, Transaction};

@@ -159,6 +159,20 @@ pub struct RuleHit {
     pub disruptive: bool,
 }
 
+impl RuleHit {
+    /// Whether it only compares the score that others have added up, as 949110 does, or tells it, as 980130. No id is
+    /// known: it is told from what the rule looked at.
+    pub fn keeps_books(&self) -> bool {
+        self.matches.first().is_some_and(|m| is_score(&m.variable))
+    }
+}
+
+/// Whether a variable, named with its member, is an anomaly score: `TX:…anomaly_score…`.
+pub fn is_score(variable: &str) -> bool {
+    let is_tx = |start: &[u8]| start.eq_ignore_ascii_case(b"TX:");
+    variable.as_bytes().get(..3).is_some_and(is_tx) && variable.to_ascii_lowercase().contains("anomaly_score")
+}
+
 /// A value that a rule's operator matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatchedValue {

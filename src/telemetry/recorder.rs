@@ -235,7 +235,7 @@ fn rules(of: &PerSite, report: &Report) {
     };
     let logged = || report.rules.iter().filter(|hit| hit.log || hit.auditlog);
     let tags = || logged().flat_map(|hit| hit.tags.iter().map(String::as_str));
-    for hit in logged() {
+    for hit in logged().filter(|hit| !hit.keeps_books()) {
         of.rule_hit(hit.id, fate);
     }
     for patch in tags().filter_map(|tag| tag.strip_prefix(PATCH)) {

@@ -110,7 +110,8 @@ metrics! {
     rule_hits: IntCounterVec = Kind::Counter, "portcullis_rule_hits_total",
         [SITE, ("rule_id", "the id of a rule that has matched, of the first 2000 pairs of site and rule; `other` beyond"),
          ("outcome", "what became of the request: `blocked`, `detected`, `passed`")],
-        "Requests in which a rule that logs matched.",
+        "Requests in which a rule that logs matched. Rules that only compare or tell the anomaly score, as 949110 and 980130 \
+         do, are not counted: they match in every request that is blocked.",
         "topk(10, sum by (rule_id) (increase(portcullis_rule_hits_total{outcome=\"blocked\"}[1d])))";
     patch_hits: IntCounterVec = Kind::Counter, "portcullis_patch_hits_total",
         [SITE, ("patch", "the name of a virtual patch that is in force"), ("outcome", "`blocked`, or `detected` for everything else")],

@@ -197,7 +197,7 @@ pub const ATTACKS: Dashboard = Dashboard {
                     Kind::Bars,
                     8,
                     "Rules in blocked requests",
-                    "The ten rules that matched most often in requests that were blocked.",
+                    "The ten rules that matched most often in requests that were blocked; without those that only compare the score.",
                     "short",
                     &[(
                         "topk(10, sum by (rule_id) (increase(portcullis_rule_hits_total{site=~\"$site\",outcome=\"blocked\"}[$__range])) > 0)",
@@ -529,7 +529,7 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     "Time that a rule takes in one request, by a sample of requests.",
                     "s",
                     &[(
-                        "topk(10, sum by (rule_id) (rate(portcullis_rule_cost_seconds_total[$__range])) / on () group_left () sum(rate(portcullis_rule_cost_requests_total[$__range])))",
+                        "topk(10, sum by (rule_id) (rate(portcullis_rule_cost_seconds_total{rule_id!~\"sieve|other\"}[$__range])) / on () group_left () sum(rate(portcullis_rule_cost_requests_total[$__range])))",
                         "{{rule_id}}",
                     )],
                 ),

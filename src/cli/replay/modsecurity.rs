@@ -14,7 +14,12 @@ pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
     let verdict = Verdict {
         is_stopped: record.stopped_by().is_some(),
         score,
-        rules: record.rules.iter().map(|hit| hit.id).filter(|id| !is_bookkeeping(*id)).collect(),
+        rules: record
+            .rules
+            .iter()
+            .filter(|hit| !is_bookkeeping(hit.id, hit.variable.as_deref()))
+            .map(|hit| hit.id)
+            .collect(),
     };
     let pairs = |list: Vec<(String, String)>| list.iter().map(|(n, v)| (restore(n), restore(v))).collect();
     let client = record.client.as_ref();

@@ -27,7 +27,8 @@ struct Line<'a> {
     #[serde(borrow)]
     suppressed: Option<Decision<'a>>,
     score: Score,
-    rules: Vec<Hit>,
+    #[serde(borrow)]
+    rules: Vec<Hit<'a>>,
     #[serde(default, borrow)]
     events: Vec<Event<'a>>,
     #[serde(default)]
@@ -86,8 +87,10 @@ struct Score {
 }
 
 #[derive(Deserialize)]
-struct Hit {
+struct Hit<'a> {
     id: u64,
+    #[serde(borrow)]
+    variable: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -150,7 +153,12 @@ pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
     recorded.verdict = Some(Verdict {
         is_stopped: stop.is_some(),
         score: Some(line.score.inbound.saturating_add(line.score.outbound)),
-        rules: line.rules.iter().map(|hit| hit.id).filter(|id| !is_bookkeeping(*id)).collect(),
+        rules: line
+            .rules
+            .iter()
+            .filter(|hit| !is_bookkeeping(hit.id, hit.variable.as_deref()))
+            .map(|hit| hit.id)
+            .collect(),
     });
     Ok(recorded)
 }
@@ -234,7 +242,8 @@ mod tests {
             "response": {"status": 200, "upstream_status": 200, "headers": [["Content-Type", "text/plain"]]},
             "mode": "On", "decision": {"action": "pass"},
             "score": {"inbound": 3, "outbound": 0, "threshold": 5, "outbound_threshold": 4},
-            "rules": [{"id": 942100, "further": []}, {"id": 980170}],
+            "rules": [{"id": 942100, "further": []}, {"id": 980170},
+                      {"id": 9180040, "variable": "TX:BLOCKING_INBOUND_ANOMALY_SCORE"}],
         });
         change(&mut line);
         read(line.to_string().as_bytes()).expect("it is read")

@@ -1,5 +1,6 @@
 //! A recorded transaction, whatever it was recorded in.
 
+use crate::engine::is_score;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -46,9 +47,10 @@ pub(super) struct Verdict {
     pub(super) rules: BTreeSet<u64>,
 }
 
-/// Whether a rule of CRS only judges by scores or reports them.
-pub(super) fn is_bookkeeping(id: u64) -> bool {
-    matches!(id, 949_000..950_000 | 959_000..960_000 | 980_000..981_000)
+/// Whether a rule only judges by scores or reports them: CRS's have ids of their own, others are known by the variable in
+/// which they matched first.
+pub(super) fn is_bookkeeping(id: u64, variable: Option<&str>) -> bool {
+    matches!(id, 949_000..950_000 | 959_000..960_000 | 980_000..981_000) || variable.is_some_and(is_score)
 }
 
 /// Why a line is no transaction that could be replayed.

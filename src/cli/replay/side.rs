@@ -81,7 +81,11 @@ impl Side {
         Some(Verdict {
             is_stopped: report.stop().is_some(),
             score: Some(report.scores.inbound.saturating_add(report.scores.outbound)),
-            rules: report.logged().map(|hit| hit.id).filter(|id| !is_bookkeeping(*id)).collect(),
+            rules: report
+                .logged()
+                .filter(|hit| !is_bookkeeping(hit.id, None) && !hit.keeps_books())
+                .map(|hit| hit.id)
+                .collect(),
         })
     }
 

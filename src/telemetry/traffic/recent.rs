@@ -194,7 +194,7 @@ impl Traffic {
         let is_noticed = is_noticed(outcome, report);
         let category = logged(report).next().is_some().then(|| category::of(tags(report)));
         let second = second(SystemTime::now());
-        let scored: Vec<u64> = logged(report).filter(|hit| !is_bookkeeping(hit)).map(|hit| hit.id).collect();
+        let scored: Vec<u64> = logged(report).filter(|hit| !hit.keeps_books()).map(|hit| hit.id).collect();
         let path = is_decided.then(|| path_of(&report.request));
         let client = report.client.map(|client| client.ip().to_canonical());
         let bytes = weight(entry);
@@ -366,15 +366,6 @@ fn has_logged(report: &Report) -> bool {
 
 fn tags(report: &Report) -> impl Iterator<Item = &str> {
     logged(report).flat_map(|hit| hit.tags.iter().map(String::as_str))
-}
-
-/// Whether a rule only compares the score that others have added up, as 949110 does, or tells it, as 980130.
-fn is_bookkeeping(hit: &RuleHit) -> bool {
-    hit.matches.first().is_some_and(|m| {
-        let name = m.variable.as_bytes();
-        name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"TX:"))
-            && m.variable.to_ascii_lowercase().contains("anomaly_score")
-    })
 }
 
 /// The request target up to its query, as text, bounded.
