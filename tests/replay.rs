@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const BEFORE: &str = "SecRuleEngine On
 SecRequestBodyAccess On
@@ -21,7 +22,7 @@ SecAuditLogParts ABCFHZ
 SecAction \"id:1,phase:1,pass,nolog,setvar:tx.inbound_anomaly_score_threshold=5\"
 SecRule ARGS:q \"@contains evil\" \"id:10,phase:2,pass,log,auditlog,setvar:tx.blocking_inbound_anomaly_score=+5\"
 SecRule ARGS:q \"@contains odd\" \"id:11,phase:2,pass,log,auditlog,setvar:tx.blocking_inbound_anomaly_score=+2\"
-SecRule TX:blocking_inbound_anomaly_score \"@ge 5\" \"id:949110,phase:2,deny,status:403,log,auditlog\"
+SecRule TX:blocking_inbound_anomaly_score \"@ge 5\" \"id:70,phase:2,deny,status:403,log,auditlog\"
 ";
 
 /// `evil` is let pass, `odd` counts for more, and what a response says counts.
@@ -41,10 +42,25 @@ fn ruleset(text: &str) -> Arc<Ruleset> {
 
 /// A line of the audit log as the server writes it.
 fn line(rules: &Arc<Ruleset>, id: &str, target: &str, body: &str, status: u16) -> Vec<u8> {
+    line_with(rules, id, target, body, status, &[])
+}
+
+/// The same of a request with more headers.
+fn line_with(
+    rules: &Arc<Ruleset>,
+    id: &str,
+    target: &str,
+    body: &str,
+    status: u16,
+    more: &[(&str, &str)],
+) -> Vec<u8> {
     let options = Options { id: id.to_owned(), mode: None, world: Arc::new(NoWorld) };
     let mut transaction = Transaction::new(Arc::clone(rules), options);
     transaction.process_uri(if body.is_empty() { b"GET" } else { b"POST" }, target.as_bytes(), b"HTTP/1.1");
     transaction.add_request_header(b"Host", b"shop");
+    for (name, value) in more {
+        transaction.add_request_header(name.as_bytes(), value.as_bytes());
+    }
     if !body.is_empty() {
         transaction.add_request_header(b"Content-Type", b"application/x-www-form-urlencoded");
         transaction.add_request_header(b"Content-Length", body.len().to_string().as_bytes());
@@ -135,7 +151,7 @@ fn differences_from_the_recorded_verdicts_are_told() {
         Some(json!({"id": 10, "newly_blocked": 0, "newly_passed": 1, "added": 0, "removed": 1}))
     );
     assert_eq!(rule(14).map(|r| r["newly_blocked"].clone()), Some(json!(1)), "the response is replayed");
-    assert_eq!(rule(949_110), None, "it only adds up");
+    assert_eq!((rule(949_110), rule(70)), (None, None), "they only compare");
     assert_eq!(told["paths"][0], json!({"path": "/b", "newly_blocked": 2, "newly_passed": 0, "moved": 2}));
     let ids: Vec<&str> =
         told["examples"].as_array().expect("examples").iter().filter_map(|e| e["id"].as_str()).collect();
@@ -263,4 +279,92 @@ fn a_bar_is_drawn_on_a_terminal() {
     let control = regex::Regex::new("\u{1b}\\[[0-9]*[A-Z]|\r").expect("a pattern");
     let same = control.replace_all(told, "").trim_start().to_owned();
     assert_eq!(same, String::from_utf8_lossy(&quiet.stdout), "{shown:?}");
+}
+
+/// A log of a million transactions is replayed in minutes, and memory does not depend on its length. It takes a minute or
+/// two and two gigabytes of disk, and tells nothing unless it is optimised:
+///
+/// `cargo test --release --locked --test replay -- --ignored --nocapture a_million`
+///
+/// `PORTCULLIS_RECORDS` makes it another number of transactions.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "minutes, and two gigabytes of disk"]
+fn a_million_transactions_are_replayed_in_minutes() {
+    const MOST: Duration = Duration::from_secs(5 * 60);
+    const MEMORY: u64 = 256 << 10;
+    let records: u64 =
+        std::env::var("PORTCULLIS_RECORDS").map_or(1_000_000, |n| n.parse().expect("a number"));
+    let bench = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let settings = "SecRuleEngine On\nSecAuditEngine On\nSecAuditLogParts ABCFHZ\n";
+    let inputs = [
+        Input::File("@portcullis-core.conf".into()),
+        Input::Text { name: "settings.conf".into(), text: settings.into() },
+    ];
+    let rules = load(&inputs, &FileLoader).ruleset.expect("the rules load");
+    let headers = [
+        ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+        ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("Accept-Language", "en-GB,en;q=0.7,de;q=0.3"),
+        ("Accept-Encoding", "gzip, deflate, br, zstd"),
+        ("Referer", "https://shop/products/all?sort=price&order=ascending&page=2"),
+        ("X-Forwarded-For", "192.0.2.17"),
+    ];
+    // Seven of a hundred are stopped. Each transaction has its number in place of `0000000`, so that none is like another.
+    let templates: Vec<String> = (0..100)
+        .map(|n| {
+            let (target, body) = match n {
+                0..3 => ("/search?q=0000000%27%20OR%201%3D1%20--%20", String::new()),
+                3..6 => ("/search?q=%3Cscript%3Ealert(0000000)%3C/script%3E", String::new()),
+                6 => ("/download?file=../../../../etc/passwd&n=0000000", String::new()),
+                7..60 => ("/products/0000000?colour=blue&size=large&sort=price", String::new()),
+                60..80 => ("/search?q=lighthouse+0000000+with+lamp", String::new()),
+                _ => ("/cart", format!("product=0000000&count={n}&comment=Please+wrap+it+as+a+present")),
+            };
+            let line = line_with(&rules, "id-0000000", target, &body, 200, &headers);
+            String::from_utf8(line).expect("JSON")
+        })
+        .collect();
+    let path = bench.path().join("audit.log");
+    let mut file = std::io::BufWriter::new(fs::File::create(&path).expect("created"));
+    for (number, template) in (0..records).zip(templates.iter().cycle()) {
+        let line = template.replace("0000000", &format!("{number:07}"));
+        file.write_all(line.as_bytes()).expect("written");
+    }
+    file.into_inner().expect("written");
+    let bytes = fs::metadata(&path).expect("there").len();
+
+    let begun = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["replay", "--json", "--against", "@portcullis-core.conf", "audit.log"])
+        .current_dir(bench.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    // The most memory it has had so far, in KiB, as long as it runs.
+    let status = format!("/proc/{}/status", child.id());
+    let memory = || {
+        let status = fs::read_to_string(&status).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    let mut most = 0;
+    while child.try_wait().expect("asked").is_none() {
+        most = memory().unwrap_or_default().max(most);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let took = begun.elapsed();
+    let told = json_of(&child.wait_with_output().expect("it ended"));
+    println!(
+        "{records} transactions, {:.1} GB: {:.1} s, {} MiB",
+        bytes as f64 / 1e9,
+        took.as_secs_f64(),
+        most >> 10
+    );
+    assert_eq!(told["replayed"], records);
+    let stopped = (records / 100) * 7 + (records % 100).min(7);
+    assert_eq!(told["blocked"], json!({"before": stopped, "after": stopped}));
+    assert_eq!(told["rules"], json!([]), "the same rules as those that recorded");
+    assert!(took < MOST, "{took:?}");
+    assert!(most > 0 && most < MEMORY, "{most} KiB");
 }
