@@ -5,8 +5,10 @@
 
 mod support;
 
-use serde_json::Value;
-use std::process::Output;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use support::client::Response;
 use support::origin::Origin;
 use support::process::{Running, TOKEN, eventually};
@@ -75,6 +77,32 @@ impl Shop {
         let address = self.running.admin.to_string();
         json_of(&self.running.run(&["explain", "--admin", &address, "--json", "--", id], TOKEN))
     }
+}
+
+/// Runs `portcullis explain` there, with that on its standard input.
+fn explain(directory: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("explain")
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("PORTCULLIS_CONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    // It may end without having read any of it.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends")
+}
+
+/// A directory with these files.
+fn files(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        std::fs::write(directory.path().join(name), text).expect("written");
+    }
+    directory
 }
 
 fn json_of(output: &Output) -> Value {
@@ -255,4 +283,84 @@ sites:
             assert_eq!(explanation["rules"], serde_json::json!([]), "{why}, by {by}");
         }
     }
+}
+
+/// Two sites, of which one has a rule of its own.
+const SITES: &str = "sites:
+  - {name: shop, hosts: [shop.test], upstreams: 'http://127.0.0.1:1', rules: ['@portcullis-core']}
+  - name: strict
+    hosts: [strict.test]
+    upstreams: 'http://127.0.0.1:1'
+    rules:
+      - text: |
+          SecRule ARGS:a \"@streq x\" \"id:2,phase:2,chain,deny,log,msg:'Both'\"
+            SecRule ARGS:b \"@streq y\"
+";
+
+#[test]
+fn a_request_not_yet_sent_is_explained_alike_in_every_form() {
+    let form = format!("comment={COMMENT}&page=1");
+    let kind = "application/x-www-form-urlencoded";
+    let raw = format!(
+        "POST /guestbook HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: {BROWSER}\r\nAccept: */*\r\n\
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let header = |name: &str, value: &str| json!({"name": name, "value": value});
+    let har = json!({"log": {"version": "1.2", "creator": {"name": "a browser", "version": "1"}, "entries": [{
+        "request": {
+            "method": "POST", "url": "http://shop.test/guestbook", "httpVersion": "HTTP/1.1",
+            "headers": [header("Host", "shop.test"), header("User-Agent", BROWSER), header("Accept", "*/*"),
+                        header("Content-Type", kind)],
+            "bodySize": form.len(), "postData": {"mimeType": kind, "text": form},
+        },
+        "response": {"status": 200, "headers": []},
+    }]}});
+    let curl = format!("curl -A '{BROWSER}' -d '{form}' http://shop.test/guestbook");
+    let files = files(&[("portcullis.yaml", SITES), ("attack.http", &raw), ("attack.har", &har.to_string())]);
+    let told = |site: &str, request: &str, input: &str| {
+        let arguments = ["-c", "portcullis.yaml", "--site", site, "--json", "--request", request];
+        let output = explain(files.path(), &arguments, input);
+        assert!(output.status.success(), "{request}: {output:?}");
+        json_of(&output)
+    };
+    let first = told("shop", "attack.http", "");
+    assert_eq!(first["decision"]["action"], "deny", "{first}");
+    assert_eq!(first["proposal"]["proof"]["proven"], true, "{first}");
+    for key in ["seclang", "yaml"] {
+        let text = first["proposal"][key].as_str().expect("a text");
+        assert!(text.contains("ARGS:comment") && text.contains("/guestbook"), "{text}");
+    }
+    for (request, input) in [("attack.har", ""), (curl.as_str(), ""), ("-", raw.as_str())] {
+        let other = told("shop", request, input);
+        for key in ["decision", "scores", "proposal"] {
+            assert_eq!(other[key], first[key], "{key}, by {request}");
+        }
+    }
+    // The site is the one that was named, whatever the request's host.
+    let elsewhere = told("strict", "attack.http", "");
+    assert_eq!((&elsewhere["decision"]["action"], &elsewhere["proposal"]), (&json!("pass"), &Value::Null));
+
+    let arguments = ["-c", "portcullis.yaml", "--request", "attack.http"];
+    let unnamed = explain(files.path(), &arguments, "");
+    assert_eq!(unnamed.status.code(), Some(1), "which of two sites is not said: {unnamed:?}");
+    let gone = explain(files.path(), &["--request", "gone.http"], "");
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+}
+
+#[test]
+fn what_nearly_matched_is_told_when_it_is_asked_for() {
+    let files = files(&[("portcullis.yaml", SITES)]);
+    let raw = "GET /?a=x&b=z HTTP/1.1\r\nHost: strict.test\r\n\r\n";
+    let arguments = ["-c", "portcullis.yaml", "--site", "strict", "--request", "-"];
+    let told = |more: &[&str]| explain(files.path(), &[&arguments[..], more].concat(), raw);
+    let near = json_of(&told(&["--json", "--near"]));
+    assert_eq!(near["decision"]["action"], "pass", "{near}");
+    let almost = near["near"]["almost"].as_array().expect("a list");
+    let almost: Vec<_> = almost.iter().map(|rule| (&rule["id"], &rule["links"], &rule["lacking"])).collect();
+    assert_eq!(almost, [(&json!(2), &json!(2), &json!(["ARGS:b"]))]);
+    assert_eq!(json_of(&told(&["--json"]))["near"], Value::Null, "not asked for");
+    let text = |more: &[&str]| String::from_utf8(told(more).stdout).expect("UTF-8");
+    assert!(text(&["--near"]).contains("ARGS:b"), "{}", text(&["--near"]));
+    assert!(!text(&[]).contains("ARGS:b"), "{}", text(&[]));
 }
