@@ -1,10 +1,11 @@
 //! Where audit records go: each format as it is written, each transport as its receivers read it, and that no sink
 //! holds up another one or a request.
 
-#![cfg(feature = "server")]
+#![cfg(all(feature = "server", unix))]
 
 #[path = "support/report.rs"]
 mod report;
+mod support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use support::binary::{Binary, TOKEN};
+use support::client::exchange;
+use support::origin::Origin;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -215,13 +219,10 @@ fn syslog_over_tcp_is_framed_and_survives_its_receiver_s_restart() {
     assert_eq!(metric(&metrics, "portcullis_audit_written_total{sink=\"central\"}"), 3);
 }
 
-#[test]
-fn syslog_over_tls_proves_who_receives() {
-    let directory = tempfile::tempdir().expect("a directory");
+/// A receiver of syslog over TLS whose certificate is left as `ca.pem`: its port, and what it is sent.
+fn secured(directory: &Path) -> (u16, Receiver<String>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    std::fs::write(directory.path().join("ca.pem"), made.cert.pem()).expect("written");
-    std::fs::write(directory.path().join("other.pem"), other.cert.pem()).expect("written");
+    std::fs::write(directory.join("ca.pem"), made.cert.pem()).expect("written");
     let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let config =
         rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -238,15 +239,21 @@ fn syslog_over_tls_proves_who_receives() {
         for stream in listener.incoming().map_while(Result::ok) {
             let session = rustls::ServerConnection::new(Arc::clone(&config)).expect("a session");
             let mut reader = BufReader::new(rustls::StreamOwned::new(session, stream));
-            let mut length = Vec::new();
-            if reader.read_until(b' ', &mut length).is_ok_and(|n| n > 0) {
-                let length: usize = String::from_utf8_lossy(&length).trim().parse().expect("a length");
-                let mut message = vec![0; length];
-                reader.read_exact(&mut message).expect("whole");
-                tell.send(String::from_utf8(message).expect("UTF-8")).expect("heard");
-            }
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                while framed(&mut reader).is_some_and(|message| tell.send(message).is_ok()) {}
+            });
         }
     });
+    (port, told)
+}
+
+#[test]
+fn syslog_over_tls_proves_who_receives() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (port, told) = secured(directory.path());
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(directory.path().join("other.pem"), other.cert.pem()).expect("written");
     let sinks =
         |ca: &str| format!("  - {{to: 'tls://localhost:{port}', ca: {ca}, retry: 1s, format: ocsf}}\n");
     let trusting = AuditLog::start(&audit(&sinks("ca.pem"), directory.path()), metrics()).expect("started");
@@ -502,26 +509,46 @@ fn faults_of_sinks_are_told() {
     }
 }
 
-/// Secrets of every kind in every place of a request, through every format and transport.
+/// What no sink may tell.
+const SECRETS: [&str; 8] = [
+    "hunter2-Passw0rd!",
+    "tok_4eC39HqLyjWDarjtT1zdp7dc",
+    "sess-9f86d081884c7d65",
+    "4111111111111111",
+    "5500 0000 0000 0004",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5Nabc",
+    "c3VwZXItc2VjcmV0LWtleQ",
+    "DE89370400440532013000",
+];
+
+/// That nothing of the secrets is in what a sink has given, and what is no secret is.
+fn has_no_secret(place: &str, text: &str) {
+    assert!(text.contains("visible-user"), "{place}: what is no secret stays");
+    for secret in SECRETS {
+        for form in [
+            secret.to_owned(),
+            secret.replace(' ', "+"),
+            secret.replace(' ', "%20"),
+            secret.to_lowercase(),
+            STANDARD.encode(format!("joe:{secret}")),
+        ] {
+            assert!(!text.contains(&form), "{form} left by {place}");
+        }
+    }
+}
+
+/// Secrets of every kind in every place of a request, through every format and every transport but standard output, which
+/// has a test of its own.
 #[test]
 fn no_secret_leaves_by_any_sink() {
-    const SECRETS: [&str; 8] = [
-        "hunter2-Passw0rd!",
-        "tok_4eC39HqLyjWDarjtT1zdp7dc",
-        "sess-9f86d081884c7d65",
-        "4111111111111111",
-        "5500 0000 0000 0004",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5Nabc",
-        "c3VwZXItc2VjcmV0LWtleQ",
-        "DE89370400440532013000",
-    ];
     let directory = tempfile::tempdir().expect("a directory");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let collector = collector(&[]);
+    let (secured_port, secured) = secured(directory.path());
     let mut sinks = format!(
-        "  - {{name: udp, to: 'udp://{}'}}\n  - {{name: tcp, to: 'tcp://{}', format: ecs}}\n  - {{name: http, to: 'http://{}', format: ocsf}}\n",
+        "  - {{name: udp, to: 'udp://{}'}}\n  - {{name: tcp, to: 'tcp://{}', format: ecs}}\n  - {{name: http, to: 'http://{}', format: ocsf}}\n  - {{name: tls, to: 'tls://localhost:{secured_port}', ca: ca.pem}}\n",
         socket.local_addr().expect("an address"),
         listener.local_addr().expect("an address"),
         collector.address,
@@ -543,6 +570,8 @@ fn no_secret_leaves_by_any_sink() {
         datagrams.push_str(&String::from_utf8_lossy(&buffer[..length]));
     }
     seen.push(("udp", datagrams));
+    let secured = SECRETS.map(|_| secured.recv_timeout(PATIENCE).expect("a message"));
+    seen.push(("tls", secured.join("\n")));
     let posted: Vec<u8> = collector.requests.try_iter().flat_map(|(_, body)| body).collect();
     seen.push(("http", String::from_utf8_lossy(&posted).into_owned()));
     for (format, _) in Format::WORDS {
@@ -551,19 +580,63 @@ fn no_secret_leaves_by_any_sink() {
         seen.push((format, text));
     }
     for (place, text) in seen {
-        assert!(text.contains("visible-user"), "{place}: what is no secret stays");
-        for secret in SECRETS {
-            for form in [
-                secret.to_owned(),
-                secret.replace(' ', "+"),
-                secret.replace(' ', "%20"),
-                secret.to_lowercase(),
+        has_no_secret(place, &text);
+    }
+}
+
+/// The same of what a server prints, whose requests come over the wire: blocked ones and such that pass.
+#[test]
+fn no_secret_is_printed() {
+    let (origin, directory) = (Origin::echo(), tempfile::tempdir().expect("a directory"));
+    let configuration = format!(
+        "listeners: ['127.0.0.1:0']
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
+audit: {{log: 'off', sinks: [{{to: '-'}}]}}
+reload: {{watch: false}}
+sites:
+  - name: shop
+    upstreams: '{}'
+    directives: |
+      SecAuditEngine On
+      SecAuditLogParts ABCFHZ
+",
+        origin.url()
+    );
+    let printed = directory.path().join("printed");
+    let file = std::fs::File::create(&printed).expect("created");
+    let mut binary = Binary::start_with(&[], &configuration, |command| command.stdout(file));
+    for secret in SECRETS {
+        for (note, status) in [("fine", 200), ("%3Cscript%3Ealert(1)%3C/script%3E", 403)] {
+            let plus = secret.replace(' ', "+");
+            let body =
+                format!("card={plus}&password={plus}&user%5Bpassword%5D={plus}&note={}", shaped(&plus));
+            let request = format!(
+                "POST /pay?user=visible-user&token={plus}&q={note} HTTP/1.1\r\nHost: shop\r\nUser-Agent: Mozilla/5.0\r\n\
+                 Accept: */*\r\nAuthorization: Bearer {secret}\r\nCookie: sid={secret}\r\nX-Api-Key: {secret}\r\n\
+                 Proxy-Authorization: Basic {}\r\nX-CSRF-Token: {secret}\r\nX-Note: {}\r\n\
+                 Referer: https://shop/?token={plus}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
                 STANDARD.encode(format!("joe:{secret}")),
-            ] {
-                assert!(!text.contains(&form), "{form} left by {place}");
-            }
+                shaped(secret),
+                body.len()
+            );
+            assert_eq!(exchange(binary.address(), request).status, status, "{secret}");
         }
     }
+    assert!(binary.end().success());
+    let text = std::fs::read_to_string(&printed).expect("text");
+    let records: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+    assert_eq!(records.len(), 2 * SECRETS.len(), "{text}");
+    let of = |action: &str| records.iter().filter(|record| record["decision"]["action"] == action).count();
+    assert_eq!((of("deny"), of("pass")), (SECRETS.len(), SECRETS.len()), "{text}");
+    for record in &records {
+        assert!(
+            record["request"]["body"]["text"].as_str().is_some_and(|body| body.contains("note=")),
+            "{record}"
+        );
+    }
+    has_no_secret("standard output", &text);
 }
 
 fn leaky(secret: &str) -> Report {
