@@ -108,6 +108,9 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// Pixels in which the whole overview has room.
+const TALL: u32 = 1600;
+
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 const TAB: &str = "\u{e004}";
@@ -218,11 +221,16 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     browser.until("document.querySelectorAll('.top .share').length > 8");
     std::thread::sleep(Duration::from_millis(2_500));
     browser.until("document.querySelectorAll('.drawing rect[class^=hue]').length > 4");
-    for (width, height) in [(1280, 1180), (400, 1180)] {
+    for (width, height) in [(1280, TALL), (400, TALL)] {
         for theme in ["dark", "light"] {
             browser.look(width, height, theme);
             std::thread::sleep(Duration::from_millis(300));
             fits(&browser, "overview");
+            if width == 1280 {
+                let last = "return Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)";
+                let bottom = browser.run(last).as_u64().expect("pixels");
+                assert!(bottom <= u64::from(TALL), "the picture has all of it: {bottom} pixels");
+            }
             browser.picture(&place(&format!("console-{width}-{theme}.png")));
         }
     }
@@ -309,6 +317,9 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
     browser.press("4");
     browser.until("document.querySelectorAll('.patch').length > 10");
     fits(&browser, "patches");
+    browser.run("document.querySelector('.patch summary').click()");
+    browser.until("document.querySelector('.patch').open");
+    browser.picture(&place("console-patches.png"));
     browser.press("1");
     browser.until("document.querySelector('.chart rect')");
     browser.run("document.querySelector('.chart').focus()");
@@ -377,6 +388,50 @@ fn the_console_shows_attacks_as_text_lives_and_is_used_by_keyboard() {
         browser.run("return sessionStorage.length + document.querySelectorAll('.tile').length"),
         json!(0)
     );
+}
+
+/// From another machine over plain HTTP a page has no clipboard of its own; what is copied is the same.
+#[test]
+fn exclusions_are_copied_in_secure_contexts_and_elsewhere() {
+    if !has("chromedriver") || !has("chromium") {
+        return;
+    }
+    let server = start(&format!("{{address: '127.0.0.1:0', token: {TOKEN}, hosts: [waf.test]}}"));
+    assert_eq!(server.get("shop.test", "192.0.2.99", ATTACKS[1]), 403);
+    let elsewhere = format!("http://waf.test:{}/", server.running.admin.port());
+    let browser = Browser::start();
+    browser.look(1280, 900, "dark");
+    let mut copied = Vec::new();
+    for (console, is_secure, syntax) in [(&server.console, true, "SecLang"), (&elsewhere, false, "YAML")] {
+        browser.go(console);
+        assert_eq!(
+            browser.run("return [window.isSecureContext, navigator.clipboard !== undefined]"),
+            json!([is_secure, is_secure])
+        );
+        browser.until("document.activeElement?.id === 'token'");
+        browser.press(&format!("{TOKEN}{ENTER}"));
+        browser.until("document.querySelector('.tile')");
+        browser.press("2");
+        browser.until("document.querySelector('.record')");
+        browser.run("document.querySelector('.record').click()");
+        browser.until("document.querySelector('#sheet .exclusion')?.innerText.length > 0");
+        browser.run(&format!("document.querySelector('#sheet input[value={syntax}]').click()"));
+        let exclusion = browser.run("return document.querySelector('#sheet .exclusion').textContent");
+        // By its key, as a person presses it: a script's own press may not copy.
+        browser.run("document.querySelector('#sheet .tabs .copy').focus()");
+        browser.press(ENTER);
+        browser.until("document.querySelector('#toast').innerText === 'Copied the exclusion'");
+        browser.until("document.activeElement.matches('#sheet .tabs .copy')");
+        assert_eq!(browser.run("return document.querySelectorAll('textarea').length"), json!(0));
+        // What Chromium says of a page over plain HTTP.
+        let mut said = browser.said();
+        said.retain(|line| !line.contains("Cross-Origin-Opener-Policy"));
+        assert_eq!(said, Vec::<String>::new());
+        browser.go(&format!("{}healthz", server.console));
+        copied.push(browser.clipboard());
+        assert_eq!(json!(copied.last()), exclusion, "in {console}");
+    }
+    assert!(copied[0].contains("SecRule") && copied[1].contains("exclusions:"), "{copied:#?}");
 }
 
 #[test]

@@ -39,8 +39,15 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop));
         let mut browser = Self { driver, port, session: String::new() };
         // It runs as root in containers, where its sandbox cannot; pages are the tests' own.
-        let arguments =
-            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en-GB"];
+        // Names of hosts stand for this machine, and are no secure contexts, which its addresses are.
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--lang=en-GB",
+            "--host-resolver-rules=MAP *.test 127.0.0.1",
+        ];
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
@@ -90,6 +97,14 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
         let feature = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
         self.devtools("Emulation.setEmulatedMedia", &feature);
+    }
+
+    /// What is in the clipboard; pages of secure contexts may ask, once they are allowed to.
+    pub fn clipboard(&self) -> String {
+        self.devtools("Browser.grantPermissions", &json!({"permissions": ["clipboardReadWrite"]}));
+        self.run("window.clipped = null; navigator.clipboard.readText().then((text) => { window.clipped = text }, (error) => { window.clipped = String(error) })");
+        self.until("window.clipped !== null");
+        self.run("return window.clipped").as_str().expect("a text").to_owned()
     }
 
     /// Whether the system asks for less motion.

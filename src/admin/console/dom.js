@@ -45,15 +45,35 @@ export const ICONS = {
   close: "M3.5 3.5l9 9M12.5 3.5l-9 9",
 };
 
+// Clipboards are given to secure contexts only: HTTPS, and this machine.
+async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Elsewhere the text is selected, and the browser asked to copy the selection. It stands beside the button, since
+// nothing outside an open dialog can have the focus.
+function copySelected(button, text) {
+  const area = el("textarea", { class: "unseen", readonly: true, "aria-label": "What is copied" });
+  area.value = text;
+  button.after(area);
+  area.focus({ preventScroll: true });
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  button.focus({ preventScroll: true });
+  return copied;
+}
+
 // A button that copies what `text` gives.
 export function copyButton(label, text, tell) {
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text());
-      tell(`Copied ${label}`);
-    } catch {
-      tell("The browser does not let this page copy; select the text instead");
-    }
+  const copy = async ({ currentTarget }) => {
+    const copied = (await toClipboard(text())) || copySelected(currentTarget, text());
+    tell(copied ? `Copied ${label}` : "The browser does not let this page copy; select the text instead");
   };
   return el("button", { type: "button", class: "copy", title: `Copy ${label}`, onclick: copy },
     icon(ICONS.copy), el("span", {}, "Copy"));
