@@ -16,6 +16,41 @@ use std::sync::Arc;
 /// clients send.
 const MATCHES: usize = 5;
 const PASSES: usize = 3;
+/// Patches that the catalogue has at the least.
+const CATALOGUE: usize = 60;
+/// What it must have a patch for: exploited widely, and patched slowly.
+const PRODUCTS: &[&str] = &[
+    "ActiveMQ",
+    "Apache HTTP Server",
+    "Citrix",
+    "Confluence",
+    "Drupal",
+    "Exchange",
+    "F5",
+    "FortiOS",
+    "GeoServer",
+    "GitLab",
+    "Ignition",
+    "Ivanti",
+    "Jenkins",
+    "Joomla",
+    "Log4j",
+    "MOVEit",
+    "Magento",
+    "Next.js",
+    "PHP",
+    "PHPUnit",
+    "React Server Components",
+    "Bash",
+    "SolarWinds",
+    "Spring Framework",
+    "Struts",
+    "Telerik",
+    "ThinkPHP",
+    "WordPress",
+    "Zimbra",
+    "vBulletin",
+];
 
 #[test]
 fn each_patch_does_what_it_promises() {
@@ -68,12 +103,14 @@ fn every_exploit_is_blocked_and_in_detection_only_it_is_told() {
 #[test]
 fn every_patch_says_what_it_must() {
     let mut names = HashSet::new();
+    let mut subjects = String::new();
     for file in catalogue() {
         let loaded = patches(std::slice::from_ref(&file), false);
         let [patch] = loaded.document.patches.as_slice() else { panic!("{file} is one patch") };
         let Patch { name, cve, references, affected, .. } = patch;
         assert_eq!(file, format!("@virtual-patches/{name}.yaml"));
         assert!(names.insert(name.clone()), "{name} is there twice");
+        subjects.push_str(&format!("{} {}\n", patch.product, patch.title));
         assert!(!references.is_empty(), "{name} has no references");
         assert!(affected.is_some(), "{name} does not say which versions are affected");
         // A flaw without a number is called otherwise.
@@ -92,7 +129,9 @@ fn every_patch_says_what_it_must() {
             assert!(note.description.is_some(), "{name}: {rule} has no description");
         }
     }
-    assert!(names.len() >= 3);
+    assert!(names.len() >= CATALOGUE, "{} patches", names.len());
+    let missing: Vec<_> = PRODUCTS.iter().filter(|product| !subjects.contains(**product)).collect();
+    assert!(missing.is_empty(), "no patch for {missing:?}");
 }
 
 /// The rules of patches that match.

@@ -43,7 +43,7 @@ pub(super) enum Of {
 pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a JNDI lookup",
-        operator: r"@rx \$\{(?:\s*jndi\s*:|[^{}$]{0,80}\$\{(?:[a-z0-9]{1,12})?:)",
+        operator: r"@rx \$\{(?:\s*jndi\s*:|[^{}]*\$\{(?:[^{}\s:]*:|[^{}:]*:-))",
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
@@ -79,7 +79,7 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "an expression",
-        operator: r"@rx [$%#*]\{[^}]*[#@(.=]",
+        operator: r"@rx [$%#*]\{(?:[^}]|\x22[^\x22]*\x22|\x27[^\x27]*\x27|\{(?:[^{}]|\{[^{}]*\})*\})*[#@(.=]",
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
@@ -287,11 +287,14 @@ mod tests {
         let finder = Finder::new().expect("the shapes compile");
         for (value, name) in [
             ("${jndi:ldap://x/a}", "a JNDI lookup"),
+            ("${${foo_bar:-j}ndi:ldap://x/a}", "a JNDI lookup"),
+            ("${${a.b:-j}ndi:ldap://x/a}", "a JNDI lookup"),
             ("() { :; }; /bin/id", "a shell function"),
             ("class.module.classLoader.x", "a way into objects"),
             ("user[__proto__][admin]", "a way into objects"),
             ("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>", "an external entity"),
             ("%{(#a=@b@c)}", "an expression"),
+            ("${{1}.size()}", "an expression"),
             ("{{7*7}}", "a template"),
             ("${7*7}", "an expression that does something"),
             ("O:4:\"Evil\":0:{}", "a serialised object"),
