@@ -26,7 +26,7 @@ impl Filling<'_> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
             out.push_str(before);
-            let Some((inner, after)) = after.split_once("}}") else {
+            let Some((inner, after)) = expression_of(after) else {
                 out.push_str("{{");
                 rest = after;
                 continue;
@@ -42,7 +42,11 @@ impl Filling<'_> {
                     out.push_str("}}");
                 }
                 None => {
-                    let guess = format!("{{{{{expression}}}}} of the template is written as `x1`");
+                    let guess = if is_lost(expression) {
+                        format!("{{{{{expression}}}}} {UNKNOWN}")
+                    } else {
+                        format!("{{{{{expression}}}}} of the template is written as `x1`")
+                    };
                     if !self.guesses.contains(&guess) {
                         self.guesses.push(guess);
                     }
@@ -59,11 +63,8 @@ impl Filling<'_> {
         if depth > DEPTH {
             return None;
         }
-        for quote in ['"', '\''] {
-            let inner = expression.strip_prefix(quote).and_then(|e| e.strip_suffix(quote));
-            if let Some(inner) = inner.filter(|inner| !inner.contains(quote)) {
-                return Some(inner.to_owned());
-            }
+        if let Some(text) = unquoted(expression) {
+            return Some(self.filled(&text, depth + 1));
         }
         match expression {
             "BaseURL" | "RootURL" | "Path" => return Some(String::new()),
@@ -112,11 +113,66 @@ fn call(name: &str, arguments: &[String]) -> Option<String> {
     })
 }
 
+/// What stands before `}}` in `text`, and what after. Braces in the quotes of a call, `url_encode("{{7*7}}")`, end nothing.
+fn expression_of(text: &str) -> Option<(&str, &str)> {
+    let name = text.trim_start().trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if name.starts_with('(') && name.len() < text.trim_start().len() {
+        let (mut quote, mut escaped) = (None, false);
+        for (at, character) in text.char_indices() {
+            match (quote, character) {
+                _ if escaped => escaped = false,
+                (Some(_), '\\') => escaped = true,
+                (Some(open), c) if c == open => quote = None,
+                (Some(_), _) => {}
+                (None, '"' | '\'') => quote = Some(character),
+                (None, '}') => {
+                    if let Some(after) = text.get(at..).and_then(|rest| rest.strip_prefix("}}")) {
+                        return Some((text.get(..at)?, after));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    text.split_once("}}")
+}
+
+/// The text that `expression` is, in quotes.
+fn unquoted(expression: &str) -> Option<String> {
+    let quote = expression.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inner = expression.strip_prefix(quote)?.strip_suffix(quote)?;
+    let (mut out, mut characters) = (String::new(), inner.chars().peekable());
+    while let Some(character) = characters.next() {
+        match character {
+            c if c == quote => return None,
+            '\\' => match characters.next()? {
+                'n' => out.push('\n'),
+                'r' => out.push('\r'),
+                't' => out.push('\t'),
+                c if c == quote || c == '\\' => out.push(c),
+                c => out.extend(['\\', c]),
+            },
+            c => out.push(c),
+        }
+    }
+    Some(out)
+}
+
+/// Whether what makes a request hostile may be in `expression`, which is not known: a text given to a function.
+fn is_lost(expression: &str) -> bool {
+    expression
+        .split_once('(')
+        .is_some_and(|(name, arguments)| !name.trim().starts_with("rand") && arguments.contains(['"', '\'']))
+}
+
 /// The arguments of a call, split at commas outside of quotes and parentheses.
 fn arguments_of(text: &str) -> Vec<&str> {
     let (mut out, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
+    let mut escaped = false;
     for (at, character) in text.char_indices() {
         match (quote, character) {
+            _ if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(character),
@@ -145,6 +201,8 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
+/// How guesses end that stand for a text which is not known.
+pub(super) const UNKNOWN: &str = "of the template cannot be worked out here, and is written as `x1`";
 /// Variables that are made of variables.
 const DEPTH: usize = 8;
 /// Bytes that a text may be repeated to.
@@ -166,6 +224,12 @@ mod tests {
             ("{{to_upper(hex_encode('k'))}}", "6B", 0),
             ("{{randstr}} {{randstr}} {{md5(1)}}", "x1 x1 x1", 2),
             ("{{7*7}} {{", "{{7*7}} {{", 0),
+            ("u={{url_encode(\"{{7*7}}\")}}&a=1", "u=%7B%7B7*7%7D%7D&a=1", 0),
+            ("{{to_upper('a}}b')}}{{path}}", "A}}B../../etc/passwd", 0),
+            (r#"{{to_upper("a\"}}b")}}"#, r#"A"}}B"#, 0),
+            ("{{concat('a, {{path}}')}}", "a, ../../etc/passwd", 0),
+            ("{{trim_space('a}}", "x1", 1),
+            ("{{zlib('a}}')}}&b={{x'}}", "x1&b={{x'}}", 1),
             ("{{interactsh-url}}", "evil.example", 0),
             ("{{b}}", "x1", 1),
             ("{{repeat('ab', 3)}} {{repeat('ab', 999999)}}", "ababab x1", 1),

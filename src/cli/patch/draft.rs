@@ -114,9 +114,17 @@ impl Draft {
         }
         match (&self.part, self.shape, self.ordinary) {
             (Some(part), Some(shape), _) => {
-                let _ = writeln!(out, "      - variables: {}", quoted(&part.place.target()));
-                let _ = writeln!(out, "        transformations: [{}]", shape.transformations.join(", "));
-                let _ = writeln!(out, "        operator: {}", quoted(shape.operator));
+                let any = shape.operators().count() > 1;
+                if any {
+                    out.push_str("      - any:\n");
+                }
+                let indent = if any { "          " } else { "      " };
+                for operator in shape.operators() {
+                    let _ = writeln!(out, "{indent}- variables: {}", quoted(&part.place.target()));
+                    let names = shape.transformations.join(", ");
+                    let _ = writeln!(out, "{indent}  transformations: [{names}]");
+                    let _ = writeln!(out, "{indent}  operator: {}", quoted(operator));
+                }
             }
             (Some(part), None, Some(pattern)) => {
                 let _ = writeln!(out, "      - variables: {}", quoted(&part.place.target()));

@@ -78,6 +78,11 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
             .collect();
         add("in mixed case", with(request, &part.place, &encode(&mixed)));
     }
+    if shape.is_some_and(|shape| shape.or == "@detectShell") {
+        for (what, value) in respelled(&value) {
+            add(what, with(request, &part.place, &written(&part.place, value.as_bytes())));
+        }
+    }
     elsewhere(request, part, &mut add);
     if !matches!(part.place, Place::Path | Place::Header(_) | Place::Cookie(_)) {
         let (path, rest) = (path(request), request.target.get(path(request).len()..).unwrap_or(""));
@@ -85,6 +90,38 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
         add("a slash more in the path", at(format!("/{path}")));
         add("a parameter in the path", at(format!("{path};x=y")));
         add("a slash at the end of the path", at(format!("{}/", path.trim_end_matches('/'))));
+    }
+    out
+}
+
+/// `value` with its first command written as no text is, though a shell reads the same: `w''hoami`, `c'a't`, `/bin/c?t`.
+fn respelled(value: &str) -> Vec<(&'static str, String)> {
+    let from = value.find([';', '|', '&', '`', '(', '{', '\n']).map_or(0, |at| at + 1);
+    let Some(after) = value.get(from..) else { return Vec::new() };
+    let start = from + after.len()
+        - after.trim_start_matches([' ', '\t', ';', '|', '&', '`', '(', '{', '\r', '\n']).len();
+    let word = value.get(start..).unwrap_or_default();
+    let word =
+        word.split(|c: char| !c.is_ascii_alphanumeric() && !"/._-".contains(c)).next().unwrap_or_default();
+    let name = word.rsplit('/').next().unwrap_or_default();
+    let (Some(first), Some(rest)) = (name.get(..1), name.get(1..)) else { return Vec::new() };
+    if rest.is_empty() || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Vec::new();
+    }
+    let directory = word.get(..word.len() - name.len()).unwrap_or_default();
+    let (before, behind) =
+        (value.get(..start).unwrap_or_default(), value.get(start + word.len()..).unwrap_or_default());
+    let spelled = |text: &str| format!("{before}{text}{behind}");
+    let mut out = vec![
+        ("quotes within the command", spelled(&format!("{directory}{first}''{rest}"))),
+        (
+            "part of the command in quotes",
+            spelled(&format!("{directory}{first}'{}'{}", &rest[..1], &rest[1..])),
+        ),
+        ("a backslash within the command", spelled(&format!("{directory}{first}\\{rest}"))),
+    ];
+    if rest.len() > 1 {
+        out.push(("the command by a wildcard", spelled(&format!("/bin/{first}?{}", &rest[1..]))));
     }
     out
 }

@@ -18,6 +18,8 @@ pub(super) struct Shape {
     pub(super) name: &'static str,
     /// As native YAML writes it.
     pub(super) operator: &'static str,
+    /// An operator that finds what the first does not; empty where one is enough.
+    pub(super) or: &'static str,
     pub(super) transformations: &'static [&'static str],
     pub(super) tag: &'static str,
     /// The number of its flaw in CWE.
@@ -44,6 +46,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a JNDI lookup",
         operator: r"@rx \$\{(?:\s*jndi\s*:|[^{}]*\$\{(?:[^{}\s:]*:|[^{}:]*:-))",
+        or: "",
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
@@ -53,6 +56,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a shell function",
         operator: r"@rx \(\s*\)\s*\{",
+        or: "",
         transformations: &["urlDecodeUni"],
         tag: "attack-rce",
         cwe: "CWE-78",
@@ -62,6 +66,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a way into objects",
         operator: r"@rx (?:^|[.\[\]])(?:class(?:loader)?[.\[]|(?:__(?:proto__|construct(?:\(\))?|class)|constructor|prototype)(?:[.\[\](]|$))|(?:^|[\[.])#[a-z_]",
+        or: "",
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-injection-generic",
         cwe: "CWE-915",
@@ -71,6 +76,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "an external entity",
         operator: r"@rx <!(?:doctype|entity)\b",
+        or: "",
         transformations: &["removeNulls", "lowercase"],
         tag: "attack-xxe",
         cwe: "CWE-611",
@@ -80,6 +86,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "an expression",
         operator: r"@rx [$%#*]\{(?:[^}]|\x22[^\x22]*\x22|\x27[^\x27]*\x27|\{(?:[^{}]|\{[^{}]*\})*\})*[#@(.=]",
+        or: "",
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-injection-java",
         cwe: "CWE-917",
@@ -89,6 +96,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a template",
         operator: r"@rx \{\{.*\}\}|\{%.*%\}|<%.*%>",
+        or: "",
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-ssti",
         cwe: "CWE-1336",
@@ -98,6 +106,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "an expression that does something",
         operator: "@detectTemplate",
+        or: "",
         transformations: &["urlDecodeUni", "urlDecodeUni"],
         tag: "attack-ssti",
         cwe: "CWE-1336",
@@ -107,6 +116,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a serialised object",
         operator: r"@rx \xac\xed\x00\x05|\brO0AB|(?:^|[;{])[OC]:[0-9]+:\x22|AAEAAAD/////",
+        or: "",
         transformations: &["urlDecodeUni"],
         tag: "attack-injection-generic",
         cwe: "CWE-502",
@@ -116,6 +126,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a file that a server would run",
         operator: r"@rx \.(?:php[0-9]?|phtml?|pht|phar|phps|inc|jspx?|jspf|jsw|jsv|war|aspx?|ashx|asmx|ascx|cer|asa|cshtml|cfml?|cfc|shtml|cgi|pl|py|sh|htaccess|user\.ini|exe|dll|bat|cmd|ps1)(?:[\s.:;/%]|\z)",
+        or: "",
         transformations: &["urlDecodeUni", "removeNulls", "lowercase"],
         tag: "attack-upload",
         cwe: "CWE-434",
@@ -125,6 +136,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a step out of the directory",
         operator: r"@rx (?:^|[/\x5c])\.\.(?:[/\x5c;]|$)",
+        or: "",
         transformations: &["urlDecodeUni", "urlDecodeUni", "removeNulls"],
         tag: "attack-lfi",
         cwe: "CWE-22",
@@ -134,6 +146,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "PHP code",
         operator: r"@rx <\?(?:php|=|\s)|\b(?:system|exec|shell_exec|passthru|popen|proc_open|eval|assert|phpinfo|file_put_contents|call_user_func(?:_array)?|base64_decode)\s*\(|\bcall_user_func(?:_array)?\b",
+        or: "",
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-injection-php",
         cwe: "CWE-94",
@@ -143,6 +156,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "letters written as escapes",
         operator: r"@rx (?:\x5cu00[2-7][0-9a-fA-F]){4}|(?:\x5cx[2-7][0-9a-fA-F]){4}",
+        or: "",
         transformations: &["urlDecodeUni"],
         tag: "attack-injection-generic",
         cwe: "CWE-94",
@@ -152,6 +166,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a shell command",
         operator: r"@rx (?:[;|&\x60\r\n]|\$\()\s*(?:[^\s;|&]*/)?(?:id|whoami|cat|ls|curl|wget|nc|ncat|bash|sh|ping|nslookup|powershell|cmd|uname|sleep|echo|python3?|perl|touch|ifconfig|ipconfig|chmod|rm|telnet|busybox)(?:\.exe)?(?:[\s;|&\x60)<>$]|$)|^\s*(?:[^\s;|&]*/)?(?:id|whoami|cat|ls|curl|wget|nc|ncat|bash|sh|ping|nslookup|powershell|cmd|uname|sleep|echo|python3?|perl|touch|ifconfig|ipconfig|chmod|rm|telnet|busybox)(?:\.exe)?\s+(?:[-/]|https?:)",
+        or: "@detectShell",
         transformations: &["urlDecodeUni", "urlDecodeUni", "lowercase"],
         tag: "attack-rce",
         cwe: "CWE-78",
@@ -161,6 +176,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "SQL",
         operator: "@detectSQLi",
+        or: "",
         transformations: &["urlDecodeUni"],
         tag: "attack-sqli",
         cwe: "CWE-89",
@@ -170,6 +186,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "script",
         operator: "@detectXSS",
+        or: "",
         transformations: &["urlDecodeUni", "htmlEntityDecode"],
         tag: "attack-xss",
         cwe: "CWE-79",
@@ -179,6 +196,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "markup that runs script",
         operator: "@detectHtml",
+        or: "",
         transformations: &["urlDecodeUni"],
         tag: "attack-xss",
         cwe: "CWE-79",
@@ -188,6 +206,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a stream or a remote file",
         operator: r"@rx ^\s*(?:php|data|expect|zip|phar|file|gopher|dict|ldaps?|rmi|jar|https?|ftp):",
+        or: "",
         transformations: &["urlDecodeUni", "lowercase"],
         tag: "attack-rfi",
         cwe: "CWE-918",
@@ -197,6 +216,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a file of the system",
         operator: r"@rx ^(?:/(?:etc|proc|var|root|home|usr|opt)/|[a-z]:[/\x5c])",
+        or: "",
         transformations: &["urlDecodeUni", "removeNulls", "lowercase"],
         tag: "attack-lfi",
         cwe: "CWE-22",
@@ -206,6 +226,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "a line break",
         operator: r"@rx [\r\n]",
+        or: "",
         transformations: &["urlDecodeUni"],
         tag: "attack-protocol",
         cwe: "CWE-93",
@@ -215,6 +236,11 @@ pub(super) const SHAPES: &[Shape] = &[
 ];
 
 impl Shape {
+    /// The operators, of which one finds the shape.
+    pub(super) fn operators(&self) -> impl Iterator<Item = &'static str> {
+        [self.operator, self.or].into_iter().filter(|operator| !operator.is_empty())
+    }
+
     /// Whether the shape is hostile in `place`: bodies and files have line breaks, any field may hold the name of a script,
     /// and any text names of classes.
     pub(super) fn is_hostile_in(&self, place: &Place) -> bool {
@@ -241,11 +267,17 @@ impl Finder {
     pub(super) fn new() -> Result<Self, String> {
         let mut text = String::from("rules:\n");
         for (at, shape) in SHAPES.iter().enumerate() {
+            let conditions = shape.operators().map(|operator| {
+                format!(
+                    "        - {{variables: 'ARGS:v', transformations: [{}], operator: '{}'}}\n",
+                    shape.transformations.join(", "),
+                    operator.replace('\'', "''"),
+                )
+            });
             text.push_str(&format!(
-                "  - id: {}\n    when: {{variables: 'ARGS:v', transformations: [{}], operator: '{}'}}\n    actions: pass,auditlog\n",
+                "  - id: {}\n    when:\n      any:\n{}    actions: pass,auditlog\n",
                 at + 1,
-                shape.transformations.join(", "),
-                shape.operator.replace('\'', "''"),
+                conditions.collect::<String>(),
             ));
         }
         let base = Input::File("@engine.conf".to_owned());
@@ -303,6 +335,8 @@ mod tests {
             ("<?php system('id');", "PHP code"),
             (r"\u0074\u0068\u0072\u006f\u0077\u0020x", "letters written as escapes"),
             ("127.0.0.1;cat /etc/passwd", "a shell command"),
+            ("127.0.0.1;w''get http://x/a", "a shell command"),
+            ("127.0.0.1|/bin/c?t /etc/passwd", "a shell command"),
             ("1' or 1=1--", "SQL"),
             ("<script>alert(1)</script>", "script"),
             ("php://filter/x", "a stream or a remote file"),
