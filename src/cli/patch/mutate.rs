@@ -78,7 +78,9 @@ pub(super) fn variants(request: &SourceRequest, part: &Part, shape: Option<&Shap
             .collect();
         add("in mixed case", with(request, &part.place, &encode(&mixed)));
     }
-    if shape.is_some_and(|shape| shape.or == "@detectShell") {
+    // In a path, a wildcard would begin the query.
+    let free = !matches!(part.place, Place::Path | Place::FileName(_));
+    if free && shape.is_some_and(|shape| shape.or == "@detectShell") {
         for (what, value) in respelled(&value) {
             add(what, with(request, &part.place, &written(&part.place, value.as_bytes())));
         }
