@@ -224,7 +224,7 @@ mod tests {
             ("{{to_upper(hex_encode('k'))}}", "6B", 0),
             ("{{randstr}} {{randstr}} {{md5(1)}}", "x1 x1 x1", 2),
             ("{{7*7}} {{", "{{7*7}} {{", 0),
-            ("u={{url_encode(\"{{7*7}}\")}}&a=1", "u=%7B%7B7*7%7D%7D&a=1", 0),
+            ("u={{url_encode(\"{{7*7}}\")}}&a=1", "u=%7B%7B7%2A7%7D%7D&a=1", 0),
             ("{{to_upper('a}}b')}}{{path}}", "A}}B../../etc/passwd", 0),
             (r#"{{to_upper("a\"}}b")}}"#, r#"A"}}B"#, 0),
             ("{{concat('a, {{path}}')}}", "a, ../../etc/passwd", 0),

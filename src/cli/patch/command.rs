@@ -581,7 +581,7 @@ mod tests {
         {
             assert!(draft.matches.iter().any(|(note, _)| note == what), "{what}: {}", draft.write());
         }
-        assert!(draft.write().contains("/bin/c%3Ft"), "{}", draft.write());
+        assert!(draft.write().contains("%2Fbin%2Fc%3Ft"), "{}", draft.write());
     }
 
     #[test]
