@@ -234,24 +234,22 @@ fn a_body_that_cannot_be_read_is_refused() {
     }
 }
 
-/// Rules of severity WARNING and NOTICE at level 1 say what is suspicious and often harmless.
+/// Rules of severity WARNING at level 1 say what is suspicious and often harmless.
 #[test]
 fn evidence_adds_up() {
-    let (twice, cut_off, file) = ("next=/a%2527b", "q=rock%27%20//", "f=where%20is%20/etc/nginx");
+    let (twice, cut_off) = ("next=/a%2527b", "q=rock%27%20//");
     let report = |query: &[&str]| run(&CORE, &Request::get(&format!("/?{}", query.join("&"))));
-    for alone in [twice, cut_off, file] {
+    for alone in [twice, cut_off] {
         let report = report(&[alone]);
         assert_eq!(report.decision, Decision::Pass, "{alone}: {:?}", report.rules);
         let found = report.rules.iter().filter(|hit| hit.tags.iter().any(|tag| tag == "evidence"));
         assert_eq!(found.count(), 1, "{alone}: {:?}", report.rules);
     }
-    for together in [[twice, cut_off], [twice, file], [cut_off, file]] {
-        let report = report(&together);
-        assert!(report.decision != Decision::Pass, "{together:?} passes: {:?}", report.rules);
-    }
+    let together = report(&[twice, cut_off]);
+    assert!(together.decision != Decision::Pass, "{:?}", together.rules);
     // The same again is not more of it.
-    let report = report(&[file, "g=and%20/var/log/nginx"]);
-    assert_eq!(report.decision, Decision::Pass, "{:?}", report.rules);
+    let again = report(&[cut_off, "r=roll%22%20//", "s=rock%27%20--"]);
+    assert_eq!(again.decision, Decision::Pass, "{:?}", again.rules);
 }
 
 #[test]
