@@ -69,7 +69,9 @@ export class Overview {
       names.map((name) => el("option", { value: name, selected: name === this.site }, name)));
   }
 
+  // Answers that come late do not take the place of those to a later question.
   async load() {
+    const attempt = this.attempt = (this.attempt ?? 0) + 1;
     try {
       if (!this.range) {
         const { started, now } = await get("/api/overview");
@@ -80,6 +82,7 @@ export class Overview {
       const [overview, history, recent] = await Promise.all([
         get("/api/overview"), get(`/api/history?range=${this.range}${of}`), get(`/api/transactions?limit=${BLOCK_ROWS * 4}${of}`),
       ]);
+      if (attempt !== this.attempt) return;
       this.overview = overview;
       this.history = history;
       this.loaded = Date.now();
@@ -87,7 +90,7 @@ export class Overview {
       this.recent = recent.transactions.filter((t) => t.outcome === "blocked" || t.outcome === "detected");
       this.draw();
     } catch (error) {
-      this.frame.failed(error);
+      if (attempt === this.attempt) this.frame.failed(error);
     }
   }
 
