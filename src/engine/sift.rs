@@ -248,10 +248,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
             return Prospect::Unknown;
         }
         let foreseen = self.values.foresee(value, branch.column, made, consumed);
-        let mut plan = group.plans.get(group, branch.node, foreseen.classes);
-        if plan.is_none() {
-            plan = group.plans.of_alphabet(group, branch.node, foreseen.classes);
-        }
+        let plan = group.plans.get_or_wider(group, branch.node, foreseen.classes);
         let Some(plan) = plan.as_ref() else { return Prospect::Unknown };
         let set = self.set(guards);
         let (mut any, mut untold) = (0, 0);
@@ -335,10 +332,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         let group = self.group;
         let value = self.values.chain(self.ruleset, self.raw, &group.nodes[usize::from(node)].path);
         let mask = self.values.mask(value);
-        let mut plan = group.plans.get(group, node, mask);
-        if plan.is_none() {
-            plan = group.plans.of_alphabet(group, node, mask);
-        }
+        let plan = group.plans.get_or_wider(group, node, mask);
         let Some(plan) = plan.as_ref() else { return };
         if let Some(set) = self.concerned(plan, value, guards) {
             self.add_form(plan.alphabet, &plan.met, value, set);

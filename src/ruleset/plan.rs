@@ -99,6 +99,12 @@ impl Plans {
         Guard::from_inner(plan)
     }
 
+    /// The plan for values of these classes at `node`, or, for noise, that for all values of their alphabet.
+    pub fn get_or_wider(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
+        let plan = self.get(group, node, mask);
+        if plan.is_some() { plan } else { self.of_alphabet(group, node, mask) }
+    }
+
     /// The plan for all values at `node` of the alphabet of those classes.
     pub fn of_alphabet(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
         self.get(group, node, ALPHABETS[usize::from(Group::alphabet(mask))])
