@@ -1,10 +1,11 @@
 //! Reads access rules, rate limits and bans.
 
 use super::document::Node;
-use super::load::{network, required};
+use super::networks::network;
+use super::place::Place;
 use super::reader::Section;
 use super::schema;
-use super::site::{Place, name, path};
+use super::site::{name, path};
 use super::{
     AccessAction, AccessRule, BanCount, Bans, Condition, Country, KeyPart, NetworkSet, RateLimit, Scope,
 };
@@ -63,7 +64,7 @@ pub(super) fn rate_limits(
         if key.is_empty() {
             key.push(KeyPart::Address);
         }
-        let requests = match required(&section, "requests", out) {
+        let requests = match section.required("requests", out) {
             true => count(&section, "requests", (1, 1_000_000), out),
             false => None,
         };
@@ -122,7 +123,7 @@ struct Names(Vec<(String, Span)>);
 
 impl Names {
     fn read(&mut self, section: &Section<'_>, node: &Node, out: &mut Diagnostics) -> Option<String> {
-        if !required(section, "name", out) {
+        if !section.required("name", out) {
             return None;
         }
         let name = section.value("name", out, name)?;
@@ -211,7 +212,7 @@ fn condition(section: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics
 
 fn read_list(file: &std::path::Path) -> Result<NetworkSet, Vec<String>> {
     let name = file.display();
-    let text = super::load::read_up_to(file, limits::SOURCE_FILE_BYTES as u64)
+    let text = super::place::read_up_to(file, limits::SOURCE_FILE_BYTES as u64)
         .map_err(|error| vec![format!("cannot read {name}: {error}")])?;
     NetworkSet::parse(&String::from_utf8_lossy(&text)).map_err(|faults| {
         let tell = |(line, text)| format!("{name}:{line}: `{text}` is no address or network");

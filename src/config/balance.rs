@@ -2,10 +2,10 @@
 //! `balance` and `maintenance`.
 
 use super::document::{Data, Node};
-use super::load::{lone_word, network};
-use super::reader::{Section, complain};
+use super::networks::network;
+use super::place::Place;
+use super::reader::{Section, complain, lone_word};
 use super::schema_upstream as schema;
-use super::site::Place;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
 use ip_network::IpNetwork;
 use std::net::IpAddr;

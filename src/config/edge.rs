@@ -2,8 +2,7 @@
 //! headers.
 
 use super::document::{Data, Node};
-use super::load::lone_word;
-use super::reader::{Section, complain};
+use super::reader::{Section, complain, lone_word};
 use super::schema_edge as schema;
 use crate::source::Span;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};

@@ -2,9 +2,10 @@
 
 use super::RuleInput;
 use super::document::Data;
+use super::place::Place;
 use super::reader::{Section, complain, scalar};
 use super::schema;
-use super::site::{Place, path};
+use super::site::path;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::yaml::{is_name, stable_id};
 use std::fmt::Write;

@@ -39,7 +39,7 @@ impl ListenAddress {
     /// What was expected instead.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, String> {
         let Some(path) = text.strip_prefix(SCHEME) else {
-            return super::load::address(text).map(Self::Tcp);
+            return address(text).map(Self::Tcp);
         };
         let path = directory.join(path);
         let name = path.as_os_str();
@@ -89,6 +89,18 @@ pub(super) fn is_misplaced(listener: &Listener) -> bool {
 const SCHEME: &str = "unix:";
 /// Bytes of a path that every system takes (`sun_path`), with room for the suffix of the name that it is bound under.
 const LONGEST: usize = 96;
+
+/// An address and port; a bare port or host name gets advice.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let colon = text.strip_prefix(':').unwrap_or(text);
+        if colon.parse::<u16>().is_ok() {
+            format!("expected address and port; write `0.0.0.0:{colon}` for all IPv4 addresses")
+        } else {
+            "expected an IP address and port such as `0.0.0.0:8080` or `[::]:8080`".to_owned()
+        }
+    })
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,25 +1,24 @@
 //! Reads and checks a configuration: file, then overrides, then everything that must hold for the whole.
 
+use super::admin;
 use super::admission_reader;
-use super::checked::{MAX_CONNECTIONS, per_client};
 use super::document::{self, Data, Node};
 use super::edge;
-use super::listen::{self, ListenAddress};
-use super::reader::{Section, complain, scalar, word};
+use super::listener;
+use super::networks::network;
+use super::place::{Place, read_bounded, read_up_to};
+use super::reader::{Section, complain, to_usize};
 use super::redis;
 use super::schema;
 use super::sink;
-use super::site::{self, Place};
+use super::site;
 use super::{
-    Admin, Audit, AuditFormat, AuditTarget, Certificate, Checked, ClientAuthority, ClientLimits,
-    CountryDatabase, DEFAULT_ADMIN, DEFAULT_LISTEN, Listener, ListenerTls, Log, LogFormat, Measuring,
-    Overrides, Process, Reload, Router, Secret, Site, Store,
+    Audit, AuditFormat, AuditTarget, Checked, ClientLimits, CountryDatabase, Log, LogFormat, Measuring,
+    Overrides, Process, Reload, Router, Site, Store,
 };
 use crate::audit::Redaction;
 use crate::source::{SourceMap, Span};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, Severity};
-use ip_network::{IpNetwork, IpNetworkError};
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,22 +69,6 @@ pub fn check(name: &str, text: &str, directory: &Path, overrides: &Overrides) ->
     LoadedConfig { config, diagnostics: out, sources, files }
 }
 
-/// Bytes of a configuration file or a file that it names.
-const FILE_BYTES: u64 = 8 << 20;
-
-pub(super) fn read_bounded(path: &Path) -> Result<String, String> {
-    String::from_utf8(read_up_to(path, FILE_BYTES)?).map_err(|e| e.to_string())
-}
-
-/// The bytes of a file that holds at most `most`.
-pub(super) fn read_up_to(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let mut bytes = Vec::new();
-    let read = file.take(most + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if read as u64 > most { Err(format!("it is longer than {most} bytes")) } else { Ok(bytes) }
-}
-
 fn geo_database(
     top: &Section<'_>,
     place: &mut Place<'_>,
@@ -110,8 +93,8 @@ fn read_top(
     out: &mut Diagnostics,
 ) -> Option<Checked> {
     let top = Section::new(&schema::TOP, root, out);
-    let listeners = listeners(&top, place, overrides, out);
-    let admin = admin(&top, place, overrides, out);
+    let listeners = listener::read(&top, place, overrides, out);
+    let admin = admin::read(&top, place, overrides, out);
     let trusted_proxies = top.list("trusted_proxies", out, network);
     let client = client(&top, out);
     place.countries = geo_database(&top, place, out);
@@ -153,170 +136,6 @@ fn read_top(
         reload,
         store,
     })
-}
-
-fn listeners(
-    top: &Section<'_>,
-    place: &mut Place<'_>,
-    overrides: &Overrides,
-    out: &mut Diagnostics,
-) -> Vec<Listener> {
-    let mut all: Vec<Listener> = Vec::new();
-    for node in top.items("listeners") {
-        let Some(listener) = listener(node, place, out) else { continue };
-        if all.iter().any(|l| l.address == listener.address) {
-            let what = format!("two listeners on {}", listener.address);
-            out.push(Diagnostic::error("config-conflict", node.span, what));
-        }
-        all.push(listener);
-    }
-    if let Some(address) = overrides.listen {
-        return vec![Listener::plain(address)];
-    }
-    if all.is_empty() {
-        all.push(Listener::plain(DEFAULT_LISTEN));
-    }
-    all
-}
-
-fn listener(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Listener> {
-    if let Data::Scalar(text) = &node.data {
-        let address = ListenAddress::parse(text, place.directory);
-        return Some(Listener::at(complain(address, node.span, "listeners", out)?));
-    }
-    let section = Section::new(&schema::LISTENER, node, out);
-    let certificates: Vec<Certificate> =
-        section.items("tls").into_iter().filter_map(|n| certificate(n, place, out)).collect();
-    let http2 = section.boolean("http2", out).unwrap_or(true);
-    let proxy_protocol = section.boolean("proxy_protocol", out).unwrap_or(false);
-    let given = required(&section, "address", out);
-    let address = if given {
-        section.value("address", out, |text| ListenAddress::parse(text, place.directory))
-    } else {
-        None
-    };
-    let file = listen::file(&section, out);
-    let ca = place.existing(&section, "client_ca", out);
-    let required = section.word("client_certificate", &[("optional", false), ("required", true)], out);
-    let version = section.word("min_tls", &[("1.2", false), ("1.3", true)], out);
-    for key in ["client_ca", "client_certificate", "min_tls"] {
-        if certificates.is_empty()
-            && section.get("tls").is_none()
-            && let Some(node) = section.get(key)
-        {
-            let what = format!("`{key}` has no meaning without `tls`");
-            out.push(Diagnostic::error("config-conflict", node.span, what));
-        }
-    }
-    if let Some(node) = section.get("client_certificate")
-        && section.get("client_ca").is_none()
-    {
-        let what = "`client_certificate` without `client_ca`";
-        out.push(Diagnostic::error("config-missing", node.span, what));
-    }
-    let clients = ca.map(|ca| ClientAuthority { ca, required: required.unwrap_or(false) });
-    let only_1_3 = version.unwrap_or(false);
-    let tls = (!certificates.is_empty()).then_some(ListenerTls { certificates, clients, only_1_3 });
-    let max_connections = section.count("max_connections", (1, 1_000_000), out).and_then(NonZeroUsize::new);
-    let max_connections = max_connections.unwrap_or(MAX_CONNECTIONS);
-    let each = section.count("max_connections_per_client", (1, 1_000_000), out).and_then(NonZeroUsize::new);
-    let max_connections_per_client = each.unwrap_or_else(|| per_client(max_connections));
-    let listener = Listener {
-        address: address?,
-        file,
-        tls,
-        http2,
-        proxy_protocol,
-        max_connections,
-        max_connections_per_client,
-    };
-    if listen::is_misplaced(&listener) {
-        let what = "`mode`, `user` and `group` have a meaning for a Unix socket only";
-        out.push(Diagnostic::error("config-conflict", section.span(), what));
-    }
-    Some(listener)
-}
-
-fn certificate(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Certificate> {
-    let section = Section::new(&schema::CERTIFICATE, node, out);
-    let hosts = section.list("hosts", out, str::parse);
-    let mut file = |key| {
-        if !required(&section, key, out) {
-            return None;
-        }
-        place.existing(&section, key, out)
-    };
-    let certificate = file("certificate");
-    let key = file("key");
-    Some(Certificate { certificate: certificate?, key: key?, hosts })
-}
-
-fn admin(
-    top: &Section<'_>,
-    place: &mut Place<'_>,
-    overrides: &Overrides,
-    out: &mut Diagnostics,
-) -> Option<Admin> {
-    let mut admin = Admin { address: DEFAULT_ADMIN, token: None, hosts: Vec::new() };
-    let mut off = false;
-    match top.get("admin") {
-        None => {}
-        Some(Node { data: Data::Scalar(text), span }) => match text.as_str() {
-            "off" => off = true,
-            text => {
-                if let Some(read) = complain(address(text), *span, "admin", out) {
-                    admin.address = read;
-                }
-            }
-        },
-        Some(node) => {
-            let section = Section::new(&schema::ADMIN, node, out);
-            if let Some(read) = section.value("address", out, address) {
-                admin.address = read;
-            }
-            admin.hosts = section.list("hosts", out, |text| {
-                let host: super::HostPattern = text.parse()?;
-                match host {
-                    super::HostPattern::Exact(name) => Ok(name),
-                    _ => Err("expected a host name without wildcards".to_owned()),
-                }
-            });
-            admin.token = token(&section, place, out);
-        }
-    }
-    if let Some(address) = overrides.admin {
-        admin.address = address;
-        off = false;
-    }
-    (!off).then_some(admin)
-}
-
-fn token(section: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Secret> {
-    let inline = section.text("token", out);
-    let file = place.existing(section, "token_file", out);
-    let token = match (inline, file) {
-        (Some(_), Some(_)) => {
-            let what = "`token` and `token_file` are two words for one thing; give one";
-            out.push(Diagnostic::error("config-conflict", section.span(), what));
-            return None;
-        }
-        (Some(token), None) => token,
-        (None, Some(path)) => match read_bounded(&path) {
-            Ok(text) => text.trim().to_owned(),
-            Err(error) => {
-                let what = format!("cannot read {}: {error}", path.display());
-                out.push(Diagnostic::error("config-unreadable", section.span(), what));
-                return None;
-            }
-        },
-        (None, None) => return None,
-    };
-    if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        let what = "the token has at least 16 characters, printable ASCII without spaces";
-        out.push(Diagnostic::error("config-value", section.span(), what));
-        return None;
-    }
-    Some(Secret::new(token))
 }
 
 fn client(top: &Section<'_>, out: &mut Diagnostics) -> ClientLimits {
@@ -479,57 +298,4 @@ fn store(top: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Sto
         redis: redis::read(&section, place, out),
         limit_keys: section.count("limit_keys", (1_024, 100_000_000), out).unwrap_or(262_144),
     }
-}
-
-/// Complains when `key` is absent; says whether it is there.
-pub(super) fn required(section: &Section<'_>, key: &str, out: &mut Diagnostics) -> bool {
-    let there = section.get(key).is_some();
-    if !there {
-        let what = format!("`{key}` is missing");
-        out.push(Diagnostic::error("config-missing", section.span(), what));
-    }
-    there
-}
-
-/// An address and port; a bare port or host name gets advice.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        let colon = text.strip_prefix(':').unwrap_or(text);
-        if colon.parse::<u16>().is_ok() {
-            format!("expected address and port; write `0.0.0.0:{colon}` for all IPv4 addresses")
-        } else {
-            "expected an IP address and port such as `0.0.0.0:8080` or `[::]:8080`".to_owned()
-        }
-    })
-}
-
-pub(super) fn network(text: &str) -> Result<IpNetwork, String> {
-    let bad = || "expected an IP address or a CIDR block such as `10.0.0.0/8`".to_owned();
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| bad())?)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| bad())?;
-    let prefix = prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
-    IpNetwork::new(address, prefix).map_err(|error| match error {
-        IpNetworkError::HostBitsSet => match IpNetwork::new_truncate(address, prefix) {
-            Ok(network) => format!("bits beyond the prefix are set; write `{network}`"),
-            Err(_) => bad(),
-        },
-        _ => bad(),
-    })
-}
-
-pub(super) fn to_usize(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-/// A scalar or a list item as words that mean something; used where one word stands for a whole section.
-pub(super) fn lone_word<T: Copy>(
-    node: &Node,
-    key: &str,
-    words: &[(&'static str, T)],
-    out: &mut Diagnostics,
-) -> Option<T> {
-    scalar(node, key, out).and_then(|text| complain(word(text, words), node.span, key, out))
 }

@@ -1,6 +1,6 @@
 //! Sets of networks: lists in the configuration and in files, for look-up by address.
 
-use ip_network::IpNetwork;
+use ip_network::{IpNetwork, IpNetworkError};
 use ip_network_table::IpNetworkTable;
 use std::fmt;
 use std::net::IpAddr;
@@ -46,28 +46,41 @@ impl NetworkSet {
             if entry.is_empty() {
                 continue;
             }
-            match network(entry) {
-                Some(network) => set.insert(network),
-                None if faults.len() < TOLD => faults.push((index + 1, entry.chars().take(60).collect())),
-                None => break,
+            match parts(entry).map(|(address, prefix)| IpNetwork::new_truncate(address, prefix)) {
+                Some(Ok(network)) => set.insert(network),
+                _ if faults.len() < TOLD => faults.push((index + 1, entry.chars().take(60).collect())),
+                _ => break,
             }
         }
         if faults.is_empty() { Ok(set) } else { Err(faults) }
     }
 }
 
-/// Faulty lines that are told of one file.
-pub const TOLD: usize = 10;
+/// A network of the configuration, in which bits behind the prefix are a mistake.
+pub(super) fn network(text: &str) -> Result<IpNetwork, String> {
+    let bad = || "expected an IP address or a CIDR block such as `10.0.0.0/8`".to_owned();
+    let (address, prefix) = parts(text).ok_or_else(bad)?;
+    IpNetwork::new(address, prefix).map_err(|error| match error {
+        IpNetworkError::HostBitsSet => match IpNetwork::new_truncate(address, prefix) {
+            Ok(network) => format!("bits beyond the prefix are set; write `{network}`"),
+            Err(_) => bad(),
+        },
+        _ => bad(),
+    })
+}
 
-fn network(text: &str) -> Option<IpNetwork> {
+/// An address, and the bits of it that count: all, unless a prefix follows.
+fn parts(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
         None => (text, None),
     };
     let address: IpAddr = address.parse().ok()?;
-    let prefix = prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
-    IpNetwork::new_truncate(address, prefix).ok()
+    Some((address, prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 })))
 }
+
+/// Faulty lines that are told of one file.
+pub const TOLD: usize = 10;
 
 impl FromIterator<IpNetwork> for NetworkSet {
     fn from_iter<T: IntoIterator<Item = IpNetwork>>(networks: T) -> Self {

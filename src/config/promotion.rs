@@ -5,7 +5,7 @@
 
 use super::document::{self, Data, Node};
 use super::load::check;
-use super::site::SHADOWED;
+use super::rules::SHADOWED;
 use super::{Checked, Overrides, RuleInput, Site};
 use crate::source::{SourceMap, Span};
 use crate::syntax::diagnostic::Diagnostics;

@@ -118,6 +118,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// Complains when `key` is absent; says whether it is there.
+    pub(super) fn required(&self, key: &str, out: &mut Diagnostics) -> bool {
+        let there = self.get(key).is_some();
+        if !there {
+            let what = format!("`{key}` is missing");
+            out.push(Diagnostic::error("config-missing", self.span, what));
+        }
+        there
+    }
+
     /// One of a few words, compared without case.
     pub(super) fn word<T: Copy>(
         &self,
@@ -186,6 +196,16 @@ pub(super) fn complain<T, E: Display>(
     }
 }
 
+/// A scalar or a list item as words that mean something; used where one word stands for a whole section.
+pub(super) fn lone_word<T: Copy>(
+    node: &Node,
+    key: &str,
+    words: &[(&'static str, T)],
+    out: &mut Diagnostics,
+) -> Option<T> {
+    scalar(node, key, out).and_then(|text| complain(word(text, words), node.span, key, out))
+}
+
 /// The meaning of one of a few words, compared without case.
 pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
@@ -243,6 +263,11 @@ fn shorten(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// `n`, or as much as a `usize` holds.
+pub(super) fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

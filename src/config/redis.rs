@@ -1,20 +1,69 @@
-//! Reads where the shared store is.
+//! The store that several instances share: what it is, and how it is read.
 
-use super::load::{read_bounded, required};
+use super::HostPattern;
+use super::place::Place;
 use super::reader::Section;
 use super::schema;
-use super::site::{Place, name};
-use super::{HostPattern, Redis, RedisServer, Secret};
+use super::secret::{self, Secret};
+use super::site::name;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// A Redis or Valkey server in which several instances know together what they count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// Where it is.
+    pub server: RedisServer,
+    /// PEM file with the authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The database's number.
+    pub database: u32,
+    /// Who we are; none for the default user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// What all keys begin with.
+    pub prefix: String,
+    /// How long a request waits for an answer.
+    pub timeout: Duration,
+    /// Whether persistent collections live there as well.
+    pub collections: bool,
+}
+
+/// Where a Redis server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisServer {
+    /// Over the network.
+    Tcp {
+        /// Host name or IP address (IPv6 without brackets).
+        host: String,
+        /// Port.
+        port: u16,
+        /// Whether over TLS, verified.
+        tls: bool,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RedisServer::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            RedisServer::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            RedisServer::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
 
 /// The shared store; none unless there is a section for it.
 pub(super) fn read(store: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Redis> {
     let node = store.get("redis")?;
     let section = Section::new(&schema::REDIS, node, out);
-    let url = if required(&section, "url", out) { section.value("url", out, parse_url) } else { None };
+    let url = if section.required("url", out) { section.value("url", out, parse_url) } else { None };
     let ca = place.existing(&section, "ca", out);
-    let password = password(&section, place, out);
+    let password = secret::read(&section, "password", place, out);
     let timeout = section.duration("timeout", (0, 1), out).unwrap_or(Duration::from_millis(10));
     let prefix = section.value("prefix", out, name).unwrap_or_else(|| "portcullis".to_owned());
     let username = section.text("username", out);
@@ -30,28 +79,6 @@ pub(super) fn read(store: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnos
         out.push(Diagnostic::error("config-missing", section.span(), what));
     }
     Some(Redis { server, ca, database, username, password, prefix, timeout, collections })
-}
-
-fn password(section: &Section<'_>, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Secret> {
-    let inline = section.text("password", out);
-    let file = place.existing(section, "password_file", out);
-    match (inline, file) {
-        (Some(_), Some(_)) => {
-            let what = "`password` and `password_file` are two words for one thing; give one";
-            out.push(Diagnostic::error("config-conflict", section.span(), what));
-            None
-        }
-        (Some(password), None) => Some(Secret::new(password)),
-        (None, Some(path)) => match read_bounded(&path) {
-            Ok(text) => Some(Secret::new(text.trim())),
-            Err(error) => {
-                let what = format!("cannot read {}: {error}", path.display());
-                out.push(Diagnostic::error("config-unreadable", section.span(), what));
-                None
-            }
-        },
-        (None, None) => None,
-    }
 }
 
 /// A URL's server and database. Complaints never quote it: people write passwords into such URLs.

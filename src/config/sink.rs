@@ -1,10 +1,9 @@
 //! Where audit records go besides `audit.log`: one sink each, with a format, a filter and a queue of its own.
 
 use super::document::Node;
-use super::load::{read_bounded, required, to_usize};
-use super::reader::Section;
+use super::place::{Place, read_bounded};
+use super::reader::{Section, to_usize};
 use super::schema::{self, Key, Table};
-use super::site::Place;
 use super::{Audit, AuditFormat, AuditTarget, Secret};
 use crate::audit::{Outcome, SHORT};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
@@ -292,7 +291,7 @@ pub(super) fn read_all(nodes: &[&Node], place: &mut Place<'_>, out: &mut Diagnos
 
 fn read(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Sink> {
     let section = Section::new(&schema::SINK, node, out);
-    required(&section, "to", out);
+    section.required("to", out);
     let to = section.value("to", out, To::parse)?;
     for (key, kinds) in ONLY {
         if let Some(node) = section.get(key)

@@ -1,93 +1,121 @@
-//! Reads one site.
+//! A site: what it is, and how it is read.
 
 use super::admission_reader;
 use super::balance;
 use super::document::{Data, Node};
 use super::edge;
-use super::exclusion;
-use super::load::{lone_word, read_bounded, required};
-use super::reader::{Section, complain, scalar};
+use super::failure;
+use super::place::Place;
+use super::reader::{Section, complain};
+use super::rules;
 use super::schema;
+use super::upstream;
 use super::{
-    Balance, CountryDatabase, EMBEDDED_RULESET, Edge, Failure, FailureOutcome, FailurePolicy, Forwarded,
-    ForwardedPolicy, HostHeader, HostPattern, Identity, NetworkSet, Overload, Overrides, RuleInput, Shadow,
-    Site, SiteTimeouts, Upstream, UpstreamHttp2, UpstreamTls,
+    AccessRule, Balance, Edge, FailureOutcome, FailurePolicy, HostPattern, Maintenance, Overload, Overrides,
+    RateLimit, RuleInput, Shadow, Upstream,
 };
 use crate::ruleset::Mode;
 use crate::source::Span;
-use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use crate::syntax::diagnostic::Diagnostics;
+use std::path::Path;
 use std::time::Duration;
 
-/// Where relative paths start, and which files have been named.
-pub(super) struct Place<'a> {
-    pub(super) directory: &'a Path,
-    pub(super) files: &'a mut Vec<PathBuf>,
-    /// Lists of networks that have been read already.
-    pub(super) lists: BTreeMap<PathBuf, Arc<NetworkSet>>,
-    /// What tells countries.
-    pub(super) countries: Option<Arc<CountryDatabase>>,
+/// A host/path match with its upstreams, its ruleset, its mode and its exclusions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Unique; a label of metrics and a field of audit records.
+    pub name: String,
+    /// Hosts it serves; [`HostPattern::Any`] when the file names none.
+    pub hosts: Vec<HostPattern>,
+    /// Path prefixes it serves, each beginning with `/`; matched at segment borders.
+    pub paths: Vec<String>,
+    /// Where requests go; at least one.
+    pub upstreams: Vec<Upstream>,
+    /// Rule text in order: files and built-in rulesets, inline directives, exclusions. Sites with equal lists
+    /// share one compiled ruleset.
+    pub rules: Vec<RuleInput>,
+    /// A candidate ruleset that decides nothing.
+    pub shadow: Option<Shadow>,
+    /// Overrides `SecRuleEngine`.
+    pub mode: Option<Mode>,
+    /// What inner failures do to a request.
+    pub failure: FailurePolicy,
+    /// How long inspections may wait for processors.
+    pub overload: Overload,
+    /// Who may send what; the first rule that holds decides.
+    pub access: Vec<AccessRule>,
+    /// How many requests may come.
+    pub rate_limits: Vec<RateLimit>,
+    /// Time limits.
+    pub timeouts: SiteTimeouts,
+    /// Header in which the upstream (and a blocked client) is told the transaction's id; none when switched off.
+    pub request_id_header: Option<String>,
+    /// Whether an id in that header from a trusted proxy becomes the transaction's.
+    pub request_id_trusted: bool,
+    /// What the upstream is told about the client.
+    pub forwarded: Forwarded,
+    /// What the upstream gets as `Host`.
+    pub host_header: HostHeader,
+    /// How requests are spread over the upstreams.
+    pub balance: Balance,
+    /// What is answered instead of asking them; none when they are asked.
+    pub maintenance: Option<Maintenance>,
+    /// What it demands of connections and adds to responses.
+    pub edge: Edge,
 }
 
-impl<'a> Place<'a> {
-    /// Relative paths start at `directory`; what is named is added to `files`.
-    pub(super) fn new(directory: &'a Path, files: &'a mut Vec<PathBuf>) -> Self {
-        Self { directory, files, lists: BTreeMap::new(), countries: None }
-    }
+/// Time limits of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteTimeouts {
+    /// Between two reads of a request body.
+    pub body_read: Duration,
+    /// For a whole request body that is held for inspection.
+    pub body_total: Duration,
+    /// For connecting to an upstream, TLS included.
+    pub connect: Duration,
+    /// Between two reads from an upstream.
+    pub read: Duration,
+    /// For a write to an upstream.
+    pub write: Duration,
+    /// How long an idle upstream connection is kept.
+    pub idle: Duration,
+    /// How long the addresses of an upstream's name are used before they are asked for again.
+    pub resolve: Duration,
+    /// From the request being sent to the first byte of the response; none leaves it to [`Self::read`].
+    pub first_byte: Option<Duration>,
+    /// From connecting to the end of the response; none without a bound. Tunnels have none.
+    pub total: Option<Duration>,
+}
 
-    /// The files of the list `key`, with their places in the text; all must exist.
-    pub(super) fn all_existing(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        out: &mut Diagnostics,
-    ) -> Vec<(PathBuf, Span)> {
-        let mut all = Vec::new();
-        for node in section.items(key) {
-            let Some(text) = scalar(node, key, out) else { continue };
-            let path = self.directory.join(text);
-            // Noted also when it is not there, so that its coming is noticed.
-            self.files.push(path.clone());
-            let found = std::fs::File::open(&path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()));
-            all.extend(complain(found, node.span, key, out).map(|_| (path, node.span)));
-        }
-        all
-    }
+/// What the upstream is told about the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    pub x_forwarded: ForwardedPolicy,
+    /// `Forwarded` (RFC 7239).
+    pub rfc7239: ForwardedPolicy,
+}
 
-    /// The file that `key` names; it must exist, and is noted as one that the configuration depends on.
-    pub(super) fn existing(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        out: &mut Diagnostics,
-    ) -> Option<PathBuf> {
-        let path = section.value(key, out, |text| {
-            let path = self.directory.join(text);
-            match std::fs::File::open(&path) {
-                Ok(_) => Ok(path),
-                Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-            }
-        })?;
-        self.files.push(path.clone());
-        Some(path)
-    }
+/// How a family of forwarding headers is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedPolicy {
+    /// From a trusted proxy: extended; from anybody else: replaced by what Portcullis saw itself.
+    Append,
+    /// Replaced by what Portcullis saw itself, with the client's address as trusted proxies report it.
+    Replace,
+    /// Removed, and none sent.
+    Remove,
+}
 
-    /// The text of the file that `key` names.
-    pub(super) fn text(&mut self, section: &Section<'_>, key: &str, out: &mut Diagnostics) -> Option<String> {
-        let path = self.existing(section, key, out)?;
-        let span = section.get(key).map_or(section.span(), |node| node.span);
-        let read = read_bounded(&path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-        complain(read, span, key, out)
-    }
-
-    /// `text` as the name of a rule file: built-in names stay, others are taken from the file's directory.
-    pub(super) fn rule_file(&self, text: &str) -> String {
-        if text.starts_with('@') { text.to_owned() } else { self.directory.join(text).display().to_string() }
-    }
+/// What the upstream gets as `Host`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    Preserve,
+    /// The upstream's authority.
+    Upstream,
+    /// This one.
+    Fixed(String),
 }
 
 /// The site at `node`. Complaints about it do not keep the rest of it from being read.
@@ -98,7 +126,7 @@ pub(super) fn read(
     out: &mut Diagnostics,
 ) -> Option<Site> {
     let section = Section::new(&schema::SITE, node, out);
-    let given = required(&section, "name", out);
+    let given = section.required("name", out);
     let name = if given { section.value("name", out, name) } else { None };
     let mut hosts = section.list("hosts", out, str::parse::<HostPattern>);
     if hosts.is_empty() {
@@ -108,10 +136,10 @@ pub(super) fn read(
     if paths.is_empty() {
         paths.push("/".to_owned());
     }
-    let upstreams = upstreams(&section, place, overrides, out);
+    let upstreams = upstream::read(&section, place, overrides, out);
     let label = name.as_deref().unwrap_or("?");
-    let rules = rules(&section, None, label, place, overrides, out);
-    let shadow = shadow(&section, label, place, overrides, out);
+    let rules = rules::read(&section, None, label, place, overrides, out);
+    let shadow = rules::shadow(&section, label, place, overrides, out);
     let modes = [("On", Mode::On), ("DetectionOnly", Mode::DetectionOnly), ("Off", Mode::Off)];
     let mode = section.word("mode", &modes, out);
     let request_id_header = match section.text("request_id_header", out).as_deref() {
@@ -135,8 +163,8 @@ pub(super) fn read(
         rules,
         shadow,
         mode: overrides.mode.or(mode),
-        failure: failure(&section, out),
-        overload: overload(&section, out),
+        failure: failure::policy(&section, out),
+        overload: failure::overload(&section, out),
         access: admission_reader::access(&section, place, out),
         rate_limits: admission_reader::rate_limits(&section, place, out),
         timeouts: timeouts(&section, out),
@@ -161,8 +189,8 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
         name: "default".to_owned(),
         hosts: vec![HostPattern::Any],
         paths: vec!["/".to_owned()],
-        upstreams: upstreams(&section, &mut place, overrides, out),
-        rules: rules(&section, None, "default", &mut place, overrides, out),
+        upstreams: upstream::read(&section, &mut place, overrides, out),
+        rules: rules::read(&section, None, "default", &mut place, overrides, out),
         shadow: None,
         mode: overrides.mode,
         failure: FailurePolicy::all(FailureOutcome::Closed),
@@ -181,354 +209,6 @@ pub(super) fn alone(overrides: &Overrides, span: Span, out: &mut Diagnostics) ->
 }
 
 const REQUEST_ID: &str = "X-Request-Id";
-
-fn upstreams(
-    section: &Section<'_>,
-    place: &mut Place<'_>,
-    overrides: &Overrides,
-    out: &mut Diagnostics,
-) -> Vec<Upstream> {
-    let nodes = section.items("upstreams");
-    let mut from_file: Vec<Upstream> = Vec::new();
-    for node in &nodes {
-        let Some(upstream) = upstream(node, place, out) else { continue };
-        if from_file.iter().any(|other| other.url == upstream.url) {
-            let what = format!("two upstreams are {}", upstream.url);
-            out.push(
-                Diagnostic::error("config-conflict", node.span, what)
-                    .help("give one a larger `weight` instead"),
-            );
-        }
-        from_file.push(upstream);
-    }
-    if overrides.upstreams.is_empty() {
-        if nodes.is_empty() {
-            out.push(Diagnostic::error("config-missing", section.span(), "`upstreams` is missing or empty"));
-        }
-        return from_file;
-    }
-    let mut all = Vec::new();
-    for url in &overrides.upstreams {
-        all.extend(complain(parse_url(url), section.span(), "upstream flag", out).map(|u| u.upstream(url)));
-    }
-    all
-}
-
-fn upstream(node: &Node, place: &mut Place<'_>, out: &mut Diagnostics) -> Option<Upstream> {
-    if let Data::Scalar(url) = &node.data {
-        return complain(parse_url(url), node.span, "upstreams", out).map(|u| u.upstream(url));
-    }
-    let section = Section::new(&schema::UPSTREAM, node, out);
-    let weight = section.value("weight", out, |text| {
-        let weight = text.parse::<NonZeroU32>().ok().filter(|w| w.get() <= 1_000);
-        weight.ok_or("expected a whole number from 1 to 1000")
-    });
-    let http2 = [
-        ("never", UpstreamHttp2::Never),
-        ("offered", UpstreamHttp2::Offered),
-        ("always", UpstreamHttp2::Always),
-    ];
-    let http2 = section.word("http2", &http2, out);
-    let verify = section.boolean("verify", out);
-    let sni = section.value("sni", out, |text| match text.parse::<HostPattern>() {
-        Ok(HostPattern::Exact(name)) => Ok(name),
-        _ => Err("expected a host name"),
-    });
-    let ca = place.existing(&section, "ca", out);
-    let certificate = place.existing(&section, "client_certificate", out);
-    let key = place.existing(&section, "client_key", out);
-    for (given, other) in [("client_certificate", "client_key"), ("client_key", "client_certificate")] {
-        if let Some(node) = section.get(given)
-            && section.get(other).is_none()
-        {
-            let what = format!("`{given}` without `{other}`");
-            out.push(Diagnostic::error("config-missing", node.span, what));
-        }
-    }
-    let max_connections = balance::max_connections(&section, out);
-    if !required(&section, "url", out) {
-        return None;
-    }
-    let url = section.text("url", out)?;
-    let span = section.get("url").map_or(section.span(), |n| n.span);
-    let mut upstream = complain(parse_url(&url), span, "url", out)?.upstream(&url);
-    match &mut upstream.tls {
-        Some(tls) => {
-            tls.verify = verify.unwrap_or(true);
-            tls.ca = ca;
-            tls.identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
-            if let Some(sni) = sni {
-                tls.sni = sni;
-            }
-            if !tls.verify {
-                let what =
-                    format!("the certificate of {url} is not verified: anybody in between can read along");
-                let complaint = Diagnostic::warning("config-unverified-upstream", section.span(), what);
-                out.push(complaint.help("give its authority as `ca` instead"));
-            }
-        }
-        None => {
-            for key in ["verify", "sni", "ca", "client_certificate", "client_key"] {
-                if let Some(node) = section.get(key) {
-                    let what = format!("`{key}` has no meaning for an `http` upstream");
-                    out.push(Diagnostic::error("config-conflict", node.span, what));
-                }
-            }
-        }
-    }
-    if let Some(http2) = http2 {
-        if http2 == UpstreamHttp2::Offered && upstream.tls.is_none() {
-            let span = section.get("http2").map_or(section.span(), |n| n.span);
-            let complaint = Diagnostic::error("config-conflict", span, "only TLS can offer HTTP/2");
-            out.push(complaint.help("write `always` if the upstream speaks HTTP/2 with prior knowledge"));
-        }
-        upstream.http2 = http2;
-    }
-    upstream.weight = weight.unwrap_or(NonZeroU32::MIN);
-    upstream.max_connections = max_connections;
-    Some(upstream)
-}
-
-/// Bytes of the path of a Unix socket (`sun_path`).
-const SOCKET_PATH: usize = 108;
-
-/// The parts of an upstream's URL.
-struct UpstreamUrl {
-    tls: bool,
-    host: String,
-    port: u16,
-}
-
-impl UpstreamUrl {
-    fn upstream(self, url: &str) -> Upstream {
-        Upstream {
-            url: url.to_owned(),
-            tls: self.tls.then(|| UpstreamTls {
-                verify: true,
-                sni: self.host.clone(),
-                ca: None,
-                identity: None,
-            }),
-            host: self.host,
-            port: self.port,
-            http2: UpstreamHttp2::Never,
-            weight: NonZeroU32::MIN,
-            max_connections: None,
-        }
-    }
-}
-
-fn parse_url(url: &str) -> Result<UpstreamUrl, String> {
-    if let Some(path) = url.strip_prefix("unix:") {
-        let is_sound =
-            path.starts_with('/') && path.len() < SOCKET_PATH && !path.chars().any(char::is_control);
-        let host = path.to_owned();
-        return match is_sound {
-            true => Ok(UpstreamUrl { tls: false, host, port: 0 }),
-            false => Err(format!("a Unix socket is an absolute path of less than {SOCKET_PATH} bytes")),
-        };
-    }
-    let (tls, rest) = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-        Some(_) => return Err("the scheme is `http` or `https`".to_owned()),
-        None => return Err(format!("expected a URL; write `http://{url}`")),
-    };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains(['/', '?', '#']) {
-        return Err("an upstream has no path: requests keep their own".to_owned());
-    }
-    if authority.contains('@') {
-        return Err("an upstream's URL has no user name or password".to_owned());
-    }
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            let port = port.parse::<u16>().ok().filter(|p| *p != 0);
-            (host, port.ok_or("the port is a number from 1 to 65535")?)
-        }
-        _ => (authority, if tls { 443 } else { 80 }),
-    };
-    if host.contains(':') && !host.starts_with('[') {
-        return Err("an IPv6 address stands in brackets".to_owned());
-    }
-    match host.parse::<HostPattern>()? {
-        HostPattern::Exact(host) => Ok(UpstreamUrl { tls, host, port }),
-        HostPattern::Any | HostPattern::Wildcard(_) => Err("an upstream is one host".to_owned()),
-    }
-}
-
-/// The candidate ruleset of a site.
-fn shadow(
-    site: &Section<'_>,
-    label: &str,
-    place: &mut Place<'_>,
-    overrides: &Overrides,
-    out: &mut Diagnostics,
-) -> Option<Shadow> {
-    let section = Section::new(&schema::SHADOW, site.get("shadow")?, out);
-    if SHADOWED.iter().all(|key| section.get(key).is_none()) {
-        let what = "`shadow` names nothing that differs from the site";
-        let complaint = Diagnostic::error("config-missing", section.span(), what);
-        out.push(complaint.help("give at least one of `rules`, `patches`, `directives` and `exclusions`"));
-    }
-    let sample = section.value("sample", out, share).unwrap_or(SHADOW_SAMPLE);
-    Some(Shadow { rules: rules(site, Some(&section), label, place, overrides, out), sample })
-}
-
-/// Settings of a site that its candidate may have otherwise.
-pub(super) const SHADOWED: [&str; 4] = ["rules", "patches", "directives", "exclusions"];
-
-/// A tenth.
-const SHADOW_SAMPLE: u32 = Shadow::ALL / 10;
-
-/// A share as parts of a million.
-fn share(text: &str) -> Result<u32, String> {
-    let bad = || "expected a share above 0 and up to all, such as `10%`, `0.5%` or `0.1`".to_owned();
-    let (number, whole) = match text.strip_suffix('%') {
-        Some(number) => (number.trim_end(), 100.0),
-        None => (text, 1.0),
-    };
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let parts = (number / whole * f64::from(Shadow::ALL)).round();
-    if !(1.0..=f64::from(Shadow::ALL)).contains(&parts) {
-        return Err(bad());
-    }
-    // It lies between 1 and a million.
-    Ok(parts as u32)
-}
-
-/// Rule text of a site, or of its candidate ruleset: what `shadow` does not name is the site's.
-fn rules(
-    site: &Section<'_>,
-    shadow: Option<&Section<'_>>,
-    label: &str,
-    place: &mut Place<'_>,
-    overrides: &Overrides,
-    out: &mut Diagnostics,
-) -> Vec<RuleInput> {
-    // What the candidate takes from the site has been complained about there.
-    let mut told = Diagnostics::new();
-    let own = |key: &str| shadow.filter(|shadow| shadow.get(key).is_some());
-    let text = |what: &str, key: &str, text: String| {
-        let whose = if own(key).is_some() { "shadow: " } else { "" };
-        RuleInput::Text { name: format!("site {label}: {whose}{what}"), text }
-    };
-    // With a candidate, only what it says itself is news.
-    macro_rules! from {
-        ($key:expr) => {
-            match (own($key), shadow) {
-                (Some(section), _) => (section, &mut *out),
-                (None, None) => (site, &mut *out),
-                (None, Some(_)) => (site, &mut told),
-            }
-        };
-    }
-    let (section, complaints) = from!("exclusions");
-    let exclusions = exclusion::read(section, place, complaints);
-    let mut all = exclusions.packs;
-    all.extend(exclusions.before.map(|t| text("exclusions by path", "exclusions", t)));
-    let (section, complaints) = from!("patches");
-    all.extend(patches(section, place, complaints));
-    let (section, complaints) = from!("rules");
-    let nodes = section.items("rules");
-    let mut from_file = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
-        match &node.data {
-            Data::Mapping(_) => {
-                let inner = Section::new(&schema::RULE_TEXT, node, complaints);
-                if required(&inner, "text", complaints) {
-                    let read = inner.text("text", complaints);
-                    from_file.extend(read.map(|t| text(&format!("rules[{index}]"), "rules", t)));
-                }
-            }
-            _ => from_file
-                .extend(scalar(node, "rules", complaints).map(|t| RuleInput::File(place.rule_file(t)))),
-        }
-    }
-    if nodes.is_empty() {
-        from_file.push(RuleInput::File(EMBEDDED_RULESET.to_owned()));
-    }
-    if overrides.rules.is_empty() || own("rules").is_some() {
-        all.extend(from_file);
-    } else {
-        all.extend(overrides.rules.iter().map(|file| RuleInput::File(file.clone())));
-    }
-    let (section, complaints) = from!("directives");
-    all.extend(section.text("directives", complaints).map(|t| text("directives", "directives", t)));
-    all.extend(exclusions.after.map(|t| text("exclusions", "exclusions", t)));
-    all
-}
-
-/// The virtual patches of a site, in the order of the file. They stand before its rules, so that what those let
-/// pass by `allow` or `skipAfter` is looked at all the same.
-fn patches(section: &Section<'_>, place: &Place<'_>, out: &mut Diagnostics) -> Vec<RuleInput> {
-    let mut all = Vec::new();
-    for node in section.items("patches") {
-        let (names, detection_only) = match &node.data {
-            Data::Mapping(_) => {
-                let inner = Section::new(&schema::PATCH, node, out);
-                let words = [("On", false), ("DetectionOnly", true)];
-                let detection_only = inner.word("mode", &words, out).unwrap_or(false);
-                required(&inner, "patch", out);
-                (inner.list("patch", out, |text| Ok::<_, String>(text.to_owned())), detection_only)
-            }
-            _ => (scalar(node, "patches", out).into_iter().map(str::to_owned).collect(), false),
-        };
-        for name in names {
-            let is_file = name.contains(['/', '@']) || name.ends_with(".yaml") || name.ends_with(".yml");
-            let file = if is_file { place.rule_file(&name) } else { in_catalogue(&name) };
-            all.push(RuleInput::Patch { file, detection_only });
-        }
-    }
-    all
-}
-
-/// The files of the catalogue that `name` means: a name, the start of one that is a whole CVE number, or a glob.
-fn in_catalogue(name: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    let number = name.strip_prefix("cve-").and_then(|rest| rest.split_once('-'));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match number {
-        Some((year, number)) if digits(year) && digits(number) => format!("{PATCHES}{name}[-.]*"),
-        _ => format!("{PATCHES}{name}.yaml"),
-    }
-}
-
-/// Where the catalogue of virtual patches is embedded.
-const PATCHES: &str = "@virtual-patches/";
-
-fn failure(section: &Section<'_>, out: &mut Diagnostics) -> FailurePolicy {
-    let words = [("closed", FailureOutcome::Closed), ("open", FailureOutcome::Open)];
-    match section.get("fail") {
-        None => FailurePolicy::all(FailureOutcome::Closed),
-        Some(node @ Node { data: Data::Mapping(_), .. }) => {
-            let inner = Section::new(&schema::FAIL, node, out);
-            let mut read =
-                |failure: Failure| inner.word(failure.name(), &words, out).unwrap_or(FailureOutcome::Closed);
-            FailurePolicy {
-                internal: read(Failure::Internal),
-                overload: read(Failure::Overload),
-                operator_limit: read(Failure::OperatorLimit),
-                response_uninspectable: read(Failure::ResponseUninspectable),
-            }
-        }
-        Some(node) => {
-            FailurePolicy::all(lone_word(node, "fail", &words, out).unwrap_or(FailureOutcome::Closed))
-        }
-    }
-}
-
-fn overload(section: &Section<'_>, out: &mut Diagnostics) -> Overload {
-    let Some(node) = section.get("overload") else { return Overload::default() };
-    let inner = Section::new(&schema::OVERLOAD, node, out);
-    let default = Overload::default();
-    let retry_after = inner.duration("retry_after", (1, 86_400), out).map(|time| time.as_secs());
-    Overload {
-        wait: inner.duration("wait", (0, 60), out).unwrap_or(default.wait),
-        queue: inner.count("queue", (0, 1_000_000), out).unwrap_or(default.queue),
-        retry_after: retry_after.unwrap_or(default.retry_after),
-    }
-}
 
 fn timeouts(section: &Section<'_>, out: &mut Diagnostics) -> SiteTimeouts {
     let empty = Node { span: section.span(), data: Data::Null };
