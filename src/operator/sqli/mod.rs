@@ -12,6 +12,7 @@
 //! Everything here takes time linear in the value and memory for eight tokens. This module must not know
 //! operators, rules or transactions.
 
+mod bytes;
 mod detect;
 mod fold;
 mod fold_rules;
@@ -22,6 +23,6 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::NEEDED;
 pub use detect::{Fingerprint, detect, folded, tokens};
 pub use token::{Kind, LONGEST, Token};
-pub use tokenizer::NEEDED;

@@ -1,8 +1,11 @@
-//! Cuts a value into tokens, as libinjection does: a table says which function reads what begins with a byte.
+//! Cuts a value into tokens, as libinjection does: what begins with a byte says which function reads it.
 
+use super::bytes::{
+    BINARY, Begins, ENDS_VARIABLE, ENDS_WORD, HEX, MONEY, PLAIN, SPLITS_WORD, TAG, begins, class, is_white,
+    span,
+};
 use super::token::{Kind, LONGEST, Token};
 use super::words::{Word, Words, words};
-use crate::transform::ByteSet;
 use memchr::{memchr, memmem};
 
 /// How a value is read.
@@ -39,7 +42,7 @@ impl<'i> Tokenizer<'i> {
         }
         loop {
             let byte = *self.input.get(self.at)?;
-            let token = match BEGINS[usize::from(byte)] {
+            let token = match begins(byte) {
                 Begins::White => {
                     self.at += 1;
                     continue;
@@ -358,16 +361,7 @@ impl<'i> Tokenizer<'i> {
     }
 }
 
-/// The bytes of which every attack has one: all but letters, digits, `_` and what is not ASCII (but for 0xA0).
-pub const NEEDED: ByteSet = ByteSet::range(b'0', b'9')
-    .union(ByteSet::range(b'A', b'Z'))
-    .union(ByteSet::range(b'_', b'_'))
-    .union(ByteSet::range(b'a', b'z'))
-    .union(ByteSet::range(0x80, 0x9f))
-    .union(ByteSet::range(0xa1, 0xff))
-    .complement();
-
-/// Whether the value has none of [`NEEDED`].
+/// Whether the value has none of [`NEEDED`](super::NEEDED).
 ///
 /// Such a value is never an attack: it is a row of numbers and of words like `0x` and `1e`, and at most one
 /// other word at its end; of the fingerprints that begin like this, attacks have only `1U`, and that is let pass
@@ -379,10 +373,10 @@ pub(super) fn is_plain(input: &[u8]) -> bool {
 /// Whether the value is one word, such as `user.address.city`, and so no attack: no fingerprint of attacks is that of a
 /// word alone.
 pub(super) fn is_one_word(input: &[u8]) -> bool {
-    let begins = input.first().map(|byte| BEGINS[usize::from(*byte)]);
+    let first = input.first().map(|byte| begins(*byte));
     // What begins a string does so only with a quote, which would end the word.
     let word = matches!(
-        begins,
+        first,
         Some(
             Begins::Word
                 | Begins::BinaryString
@@ -417,132 +411,3 @@ fn measure_word(text: &[u8], words: &Words) -> (usize, Option<(Kind, Word)>) {
     }
     (text.len(), None)
 }
-
-/// What C takes for white space after a comment's or a number's beginning.
-fn is_white(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r' | 0 | 0xa0)
-}
-
-/// How many bytes of a class the text begins with.
-fn span(text: &[u8], wanted: u8) -> usize {
-    text.iter().take_while(|byte| class(**byte) & wanted != 0).count()
-}
-
-fn class(byte: u8) -> u8 {
-    CLASSES[usize::from(byte)]
-}
-
-/// What a byte begins where a token may begin.
-#[derive(Clone, Copy)]
-enum Begins {
-    White,
-    Word,
-    Number,
-    /// A token of this one byte.
-    Itself(Kind),
-    /// An operator of one to three bytes.
-    Operator,
-    String,
-    Dash,
-    Slash,
-    Hash,
-    Variable,
-    Money,
-    Backquote,
-    Bracket,
-    Backslash,
-    BinaryString,
-    HexString,
-    EscapedString,
-    NationalString,
-    OracleString,
-    UnicodeString,
-}
-
-const BEGINS: [Begins; 256] = {
-    let mut table = [Begins::Word; 256];
-    let mut i = 0;
-    while i < 256 {
-        table[i] = match i as u8 {
-            0..=b' ' | 0x7f | 0xa0 => Begins::White,
-            b'!' | b'&' | b'*' | b':' | b'<' | b'=' | b'>' | b'|' => Begins::Operator,
-            b'"' | b'\'' => Begins::String,
-            b'#' => Begins::Hash,
-            b'$' => Begins::Money,
-            b'%' | b'+' | b'^' | b'~' => Begins::Itself(Kind::Operator),
-            b'(' => Begins::Itself(Kind::LeftParenthesis),
-            b')' => Begins::Itself(Kind::RightParenthesis),
-            b'{' => Begins::Itself(Kind::LeftBrace),
-            b'}' => Begins::Itself(Kind::RightBrace),
-            b',' => Begins::Itself(Kind::Comma),
-            b';' => Begins::Itself(Kind::Semicolon),
-            b'?' | b']' => Begins::Itself(Kind::Unknown),
-            b'-' => Begins::Dash,
-            b'/' => Begins::Slash,
-            b'.' | b'0'..=b'9' => Begins::Number,
-            b'@' => Begins::Variable,
-            b'[' => Begins::Bracket,
-            b'\\' => Begins::Backslash,
-            b'`' => Begins::Backquote,
-            b'B' | b'b' => Begins::BinaryString,
-            b'E' | b'e' => Begins::EscapedString,
-            b'N' | b'n' => Begins::NationalString,
-            b'Q' | b'q' => Begins::OracleString,
-            b'U' | b'u' => Begins::UnicodeString,
-            b'X' | b'x' => Begins::HexString,
-            _ => Begins::Word,
-        };
-        i += 1;
-    }
-    table
-};
-
-const ENDS_WORD: u8 = 1;
-const SPLITS_WORD: u8 = 1 << 1;
-const ENDS_VARIABLE: u8 = 1 << 2;
-const HEX: u8 = 1 << 3;
-const BINARY: u8 = 1 << 4;
-const MONEY: u8 = 1 << 5;
-const TAG: u8 = 1 << 6;
-const PLAIN: u8 = 1 << 7;
-
-/// The classes of each byte. NUL is in all classes of C's `strchr`, which finds a text's end as well.
-const CLASSES: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        let byte = i as u8;
-        let mut class = 0;
-        if matches!(byte, 0 | b'\t'..=b'\r' | b' '..=b'#' | b'%'..=b'-' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']'
-            | b'^' | b'{' | b'|' | b'}' | b'~' | 0xa0)
-        {
-            class |= ENDS_WORD;
-        }
-        if matches!(byte, b'.' | b'`') {
-            class |= SPLITS_WORD;
-        }
-        if matches!(byte, 0 | b'\t'..=b'\r' | b' '..=b'#' | b'%'..=b'-' | b'/' | b':'..=b'@' | b'\\' | b'^' | b'`'
-            | b'|' | b'~')
-        {
-            class |= ENDS_VARIABLE;
-        }
-        if byte == 0 || byte.is_ascii_hexdigit() {
-            class |= HEX;
-        }
-        if matches!(byte, 0 | b'0' | b'1') {
-            class |= BINARY;
-        }
-        if byte == 0 || byte.is_ascii_digit() || matches!(byte, b'.' | b',') {
-            class |= MONEY;
-        }
-        if byte == 0 || byte.is_ascii_alphabetic() {
-            class |= TAG;
-        }
-        if !NEEDED.contains(byte) {
-            class |= PLAIN;
-        }
-        table[i] = class;
-        i += 1;
-    }
-    table
-};
