@@ -3,12 +3,9 @@
 //! Must not know rules or transactions. Nothing in here panics or fails on hostile bytes: a body that cannot be read
 //! gives an error text and what could be read.
 
-mod boundary;
-mod disposition;
 mod inflate;
 mod json;
 mod limit;
-mod mime;
 mod multipart;
 mod parser;
 mod part;

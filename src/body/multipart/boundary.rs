@@ -1,6 +1,6 @@
 //! The boundary in a multipart body's `Content-Type`, judged as strictly as ModSecurity does.
 
-use super::MultipartFlags;
+use crate::body::MultipartFlags;
 use crate::http::MediaType;
 
 /// What `Content-Type` says of the boundary.
