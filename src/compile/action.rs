@@ -1,18 +1,15 @@
-//! Actions: one row each, and how each changes the draft of a rule.
+//! Actions: one row each, with how it changes the draft of a rule.
 
-use super::ctl::{self, CtlDraft};
-use super::intern::Intern;
-use super::template;
+use super::action_set::{ActionDraft, DisruptiveDraft, Draft};
+use super::assign::{collection, set_target, set_var};
+use super::ctl;
 use crate::dialect::{CORAZA, Difference, Refusal, Status, V2, V3, V3_CORAZA, unlike};
 use crate::limits;
-use crate::ruleset::{
-    Allow, CollectionRef, Disruptive, RuleAction, Sanitise, SetOperation, SetTarget, SetVar, Template, TxName,
-};
-use crate::source::{SourceMap, Span};
+use crate::ruleset::{Allow, CollectionRef, Disruptive, RuleAction, Sanitise};
 use crate::syntax::ast;
-use crate::syntax::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::transform::{self, TransformId};
-use crate::variable::{self, Variable};
+use crate::syntax::diagnostic::{Diagnostic, nearest};
+use crate::transform;
+use crate::variable::Variable;
 
 /// What kind of action it is (ModSecurity's reference manual, "Actions").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,127 +54,8 @@ pub struct ActionRow {
     pub status: Status,
     /// Where it does something else than elsewhere.
     pub differs: &'static [Difference],
-    apply: fn(&mut Draft<'_>, &ast::Action, &str),
-}
-
-/// What a list of actions says, merged in order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ActionSet {
-    pub(super) id: Option<(u64, Span)>,
-    pub(super) phase: Option<u8>,
-    pub(super) message: Option<Template>,
-    pub(super) data: Option<Template>,
-    pub(super) severity: Option<u8>,
-    pub(super) tags: Vec<Template>,
-    pub(super) version: Option<String>,
-    pub(super) revision: Option<String>,
-    pub(super) maturity: Option<u8>,
-    pub(super) accuracy: Option<u8>,
-    pub(super) status: Option<u16>,
-    pub(super) log: Option<bool>,
-    pub(super) auditlog: Option<bool>,
-    pub(super) capture: bool,
-    pub(super) multi_match: bool,
-    pub(super) transforms: Vec<TransformId>,
-    pub(super) transforms_reset: bool,
-    pub(super) chain: bool,
-    pub(super) disruptive: Option<DisruptiveDraft>,
-    pub(super) skip: Option<u32>,
-    pub(super) skip_after: Option<(String, Span)>,
-    pub(super) set: Vec<SetVar>,
-    pub(super) actions: Vec<ActionDraft>,
-    pub(super) sanitise: Vec<Sanitise>,
-    pub(super) namespaces: Vec<(Box<str>, Box<str>)>,
-}
-
-/// A disruptive action, `block` not yet resolved.
-#[derive(Clone, Debug)]
-pub(super) enum DisruptiveDraft {
-    Block,
-    Known(Disruptive),
-}
-
-/// An action of which some need all rules to be known.
-#[derive(Clone, Debug)]
-pub(super) enum ActionDraft {
-    Ready(RuleAction),
-    Ctl(CtlDraft),
-}
-
-/// An action set in the making.
-pub(super) struct Draft<'a> {
-    pub(super) set: ActionSet,
-    pub(super) intern: &'a mut Intern,
-    pub(super) diagnostics: &'a mut Diagnostics,
-    pub(super) sources: &'a SourceMap,
-}
-
-impl Draft<'_> {
-    pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::error(code, span, message));
-    }
-
-    fn template(&mut self, action: &ast::Action, text: &str) -> Template {
-        let mut unknown = Vec::new();
-        let template = template::parse(text, self.intern, &mut unknown);
-        for range in unknown {
-            let name = &text[range];
-            self.diagnostics.push(
-                Diagnostic::warning(
-                    "unknown-macro",
-                    action.span,
-                    format!("{name} names no variable and stays as text"),
-                )
-                .help("macros are written %{VARIABLE} or %{VARIABLE.member}"),
-            );
-        }
-        template
-    }
-}
-
-/// Merges `actions` over `base`.
-pub(super) fn merge(
-    base: ActionSet,
-    actions: &[ast::Action],
-    intern: &mut Intern,
-    sources: &SourceMap,
-    diagnostics: &mut Diagnostics,
-) -> ActionSet {
-    let mut draft = Draft { set: base, intern, diagnostics, sources };
-    for action in actions {
-        let Some(row) = find(&action.name) else {
-            let mut diagnostic = Diagnostic::error(
-                "unknown-action",
-                action.name.span,
-                format!("there is no action {}", action.name.node),
-            );
-            if let Some(near) = nearest(&action.name, ACTIONS.iter().map(|r| r.name)) {
-                diagnostic = diagnostic.help(format!("did you mean {near}?"));
-            }
-            draft.diagnostics.push(diagnostic);
-            continue;
-        };
-        let value = action.value.as_ref().map(|v| v.node.as_str());
-        match (row.value, value) {
-            (Value::Required, None | Some("")) => {
-                draft.error(
-                    "missing-value",
-                    action.span,
-                    format!("{} needs a value: {}:…", row.name, row.name),
-                );
-            }
-            (Value::None, Some(value)) if !value.is_empty() => {
-                draft.diagnostics.push(Diagnostic::warning(
-                    "unused-value",
-                    action.span,
-                    format!("{} takes no value; {value} is ignored", row.name),
-                ));
-                (row.apply)(&mut draft, action, "");
-            }
-            (_, value) => (row.apply)(&mut draft, action, value.unwrap_or_default()),
-        }
-    }
-    draft.set
+    /// Changes the draft of a rule, given the action and its value.
+    pub(super) apply: fn(&mut Draft<'_>, &ast::Action, &str),
 }
 
 /// The row of `name`, in any case.
@@ -476,93 +354,6 @@ fn level(draft: &mut Draft<'_>, action: &ast::Action, value: &str, name: &str) -
     }
 }
 
-fn collection(name: &str) -> Option<CollectionRef> {
-    let variable = variable::find(name.trim())?;
-    matches!(
-        variable,
-        Variable::Global | Variable::Ip | Variable::Resource | Variable::Session | Variable::User
-    )
-    .then_some(CollectionRef(variable))
-}
-
-/// `tx.name` or `collection.name`.
-fn set_target(draft: &mut Draft<'_>, action: &ast::Action, text: &str) -> Option<SetTarget> {
-    let text = text.trim();
-    // `tx.%{…}`, `tx:name` and `TX.a.b` all occur; only the first separator counts.
-    let Some(at) = text.find(['.', ':']) else {
-        draft.diagnostics.push(
-            Diagnostic::error("invalid-value", action.span, format!("{text} names no collection"))
-                .help(format!("write tx.{text}")),
-        );
-        return None;
-    };
-    let (name, member) = (&text[..at], &text[at + 1..]);
-    if member.is_empty() {
-        draft.error("invalid-value", action.span, format!("{text} names no member"));
-        return None;
-    }
-    if name.eq_ignore_ascii_case("tx") {
-        let target = if template::has_macro(member) {
-            TxName::Dynamic(draft.template(action, member))
-        } else {
-            TxName::Slot(draft.intern.slots.intern(member)?)
-        };
-        return Some(SetTarget::Tx(target));
-    }
-    match collection(name) {
-        Some(collection) => Some(SetTarget::Collection(collection, draft.template(action, member))),
-        None => {
-            let mut diagnostic = Diagnostic::error(
-                "unknown-collection",
-                action.span,
-                format!("{name} is no collection that rules can set"),
-            );
-            diagnostic = diagnostic.help("these can be set: TX, GLOBAL, IP, RESOURCE, SESSION, USER");
-            draft.diagnostics.push(diagnostic);
-            None
-        }
-    }
-}
-
-fn set_var(draft: &mut Draft<'_>, action: &ast::Action, text: &str) {
-    let text = text.trim();
-    if let Some(name) = text.strip_prefix('!') {
-        if let Some(target) = set_target(draft, action, name) {
-            draft.set.set.push(SetVar { target, operation: SetOperation::Unset });
-        }
-        return;
-    }
-    let (name, value) = match split_assignment(text) {
-        Some((name, value)) => (name, Some(value)),
-        None => (text, None),
-    };
-    let Some(target) = set_target(draft, action, name) else { return };
-    let operation = match value {
-        None => SetOperation::Assign(Template::text("1")),
-        Some(value) => match value.as_bytes().first() {
-            Some(b'+') => SetOperation::Add(draft.template(action, &value[1..])),
-            Some(b'-') => SetOperation::Subtract(draft.template(action, &value[1..])),
-            _ => SetOperation::Assign(draft.template(action, value)),
-        },
-    };
-    draft.set.set.push(SetVar { target, operation });
-}
-
-/// Splits at the first `=` outside of macros: a macro's member may hold one.
-fn split_assignment(text: &str) -> Option<(&str, &str)> {
-    let mut depth = 0_u32;
-    let bytes = text.as_bytes();
-    for (i, &b) in bytes.iter().enumerate() {
-        match b {
-            b'{' if i > 0 && bytes[i - 1] == b'%' => depth += 1,
-            b'}' => depth = depth.saturating_sub(1),
-            b'=' if depth == 0 => return Some((&text[..i], &text[i + 1..])),
-            _ => {}
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -576,12 +367,5 @@ mod tests {
             assert!(row.doc.ends_with('.'), "{}", row.name);
             assert!(find(&row.name.to_uppercase()).is_some());
         }
-    }
-
-    #[test]
-    fn assignments_are_split_outside_of_macros() {
-        assert_eq!(split_assignment("tx.a=b=c"), Some(("tx.a", "b=c")));
-        assert_eq!(split_assignment("tx.%{ARGS.x=y}=1"), Some(("tx.%{ARGS.x=y}", "1")));
-        assert_eq!(split_assignment("tx.a"), None);
     }
 }

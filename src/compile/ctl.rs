@@ -1,6 +1,6 @@
 //! `ctl`: its options.
 
-use super::action::Draft;
+use super::action_set::Draft;
 use super::select::RuleSelection;
 use super::target;
 use crate::body::{Processor, XmlIntoArgs};

@@ -1,7 +1,7 @@
 //! Rules between the syntax tree and the ruleset: chains joined, defaults, updates and removals applied, names
 //! and places not yet resolved.
 
-use super::action::{self, ActionSet, DisruptiveDraft};
+use super::action_set::{self, ActionSet, DisruptiveDraft};
 use super::intern::Intern;
 use super::select::RuleSelection;
 use crate::ruleset::Disruptive;
@@ -57,7 +57,7 @@ impl Drafts {
         sources: &SourceMap,
         out: &mut Diagnostics,
     ) {
-        let set = action::merge(ActionSet::default(), &rule.actions, intern, sources, out);
+        let set = action_set::merge(ActionSet::default(), &rule.actions, intern, sources, out);
         let link = DraftLink {
             targets: rule.targets.clone(),
             operator: Some(rule.operator.clone()),
@@ -75,7 +75,7 @@ impl Drafts {
         sources: &SourceMap,
         out: &mut Diagnostics,
     ) {
-        let set = action::merge(ActionSet::default(), &statement.actions, intern, sources, out);
+        let set = action_set::merge(ActionSet::default(), &statement.actions, intern, sources, out);
         self.link(DraftLink { targets: Vec::new(), operator: None, set, span: statement.span }, out);
     }
 
@@ -93,7 +93,7 @@ impl Drafts {
         sources: &SourceMap,
         out: &mut Diagnostics,
     ) {
-        let set = action::merge(ActionSet::default(), &statement.actions, intern, sources, out);
+        let set = action_set::merge(ActionSet::default(), &statement.actions, intern, sources, out);
         let Some(phase) = set.phase else {
             out.push(
                 Diagnostic::error(

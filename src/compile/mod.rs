@@ -4,6 +4,8 @@
 //! Must not know transactions or anything that runs.
 
 mod action;
+mod action_set;
+mod assign;
 mod clause;
 mod ctl;
 mod draft;

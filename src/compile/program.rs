@@ -1,6 +1,6 @@
 //! The compiler itself: statements → drafts → rules, phases and jumps.
 
-use super::action::{ActionDraft, ActionSet, DisruptiveDraft};
+use super::action_set::{ActionDraft, ActionSet, DisruptiveDraft};
 use super::ctl::CtlDraft;
 use super::draft::{DraftLink, DraftRule, Drafts, Entry};
 use super::intern::{Intern, Interned};

@@ -1,7 +1,7 @@
 //! `SecRuleUpdate…` and `SecRuleRemove…`: changes to rules from outside of them. They are applied when all rules are
 //! known, so that it does not matter where they stand, as in ModSecurity 3.
 
-use super::action;
+use super::action_set;
 use super::program::Compiler;
 use super::select::RuleSelection;
 use crate::source::{Span, Spanned};
@@ -96,7 +96,8 @@ impl Compiler<'_> {
                         let mut base = std::mem::take(&mut link.set);
                         let (id, phase, chain) = (base.id, base.phase, base.chain);
                         let disruptive = base.disruptive.take();
-                        link.set = action::merge(base, actions, &mut self.intern, self.sources, diagnostics);
+                        link.set =
+                            action_set::merge(base, actions, &mut self.intern, self.sources, diagnostics);
                         // What a rule is and where it stands cannot be changed from outside.
                         (link.set.id, link.set.phase, link.set.chain) = (id, phase, chain);
                         link.set.disruptive = link.set.disruptive.take().or(disruptive);
