@@ -12,6 +12,8 @@ use portcullis::proxy::{Finished, Shortage, Trouble};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::client::{Client, Response, get, post};
@@ -184,6 +186,199 @@ fn long_inspections_wait_in_a_bounded_queue() {
     are_told(&shed);
     let causes = shortages(&server.seen.finished(2 * clients));
     assert!(causes.contains(&(Shortage::Wait, false)), "{causes:?}");
+}
+
+/// Forms, and what is like them, of a few hundred short arguments that are aimed at what rules look for: each byte is as dear
+/// as any, and 30 KiB of them no more than many a form has. Clients that send them without pause do not keep others waiting.
+#[test]
+fn short_requests_are_answered_in_time_beside_dear_forms() {
+    let _alone = alone();
+    let Some(rules) = crs_rules() else { return };
+    let origin = Origin::echo();
+    let server = Setup::new(origin.address, &rules).start();
+    let (attackers, ordinary) = (6, 2);
+    let is_over = AtomicBool::new(false);
+    let dear_ones = AtomicUsize::new(0);
+    let answers: Vec<(Response, Duration)> = std::thread::scope(|scope| {
+        for attacker in 0..attackers {
+            let (server, is_over, dear_ones) = (&server, &is_over, &dear_ones);
+            scope.spawn(move || {
+                let mut client = None;
+                for n in (attacker..).step_by(attackers) {
+                    if is_over.load(Ordering::Acquire) {
+                        return;
+                    }
+                    let connection = client.get_or_insert_with(|| server.client());
+                    connection.patience(Duration::from_secs(120));
+                    let answer = connection.send(dear_body(n)).read().expect("an answer");
+                    assert!(matches!(answer.status, 200 | 403), "a dear form is answered {}", answer.status);
+                    dear_ones.fetch_add(1, Ordering::AcqRel);
+                    if answer.header("connection") == Some("close") {
+                        client = None;
+                    }
+                }
+            });
+        }
+        let clients: Vec<_> = (0..ordinary)
+            .map(|_| {
+                let (server, is_over) = (&server, &is_over);
+                scope.spawn(move || {
+                    let mut answers = Vec::new();
+                    let mut client = server.client();
+                    client.patience(Duration::from_secs(120));
+                    while !is_over.load(Ordering::Acquire) {
+                        let began = Instant::now();
+                        let answer = client.send(BROWSER).read().expect("an answer");
+                        answers.push((answer, began.elapsed()));
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    answers
+                })
+            })
+            .collect();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(6)
+            || dear_ones.load(Ordering::Acquire) < 40 && began.elapsed() < Duration::from_secs(60)
+        {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        is_over.store(true, Ordering::Release);
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
+    });
+    let dear_ones = dear_ones.load(Ordering::Acquire);
+    let finished = server.seen.finished(dear_ones + answers.len());
+    let mut dear: Vec<Duration> =
+        finished.iter().filter(|f| f.request_bytes > 0).map(|f| f.inspection[1]).collect();
+    assert_eq!(dear.len(), dear_ones);
+    dear.sort();
+    let dear = dear[dear.len() / 2];
+    let served = of(&answers, 200);
+    let blocked = finished.iter().find(|f| f.request_bytes == 0 && f.status != 200);
+    assert!(
+        blocked.is_none(),
+        "an ordinary client is refused: {:?}",
+        blocked.map(|f| (f.status, &f.report.rules))
+    );
+    assert_eq!(served.len(), answers.len());
+    assert!(served.iter().all(|(answer, _)| answer.text() == served[0].0.text()));
+    let (median, most) = (median(&served), percentile(&served, 95));
+    eprintln!(
+        "{dear_ones} dear forms, {dear:?} each; {} short requests, {median:?}, {most:?} at the 95th percentile",
+        served.len()
+    );
+    assert!(dear_ones >= 24 && served.len() >= 100, "too few to tell");
+    // Where they were inspected by the threads that serve, three of them or so would be before each short request.
+    assert!(most < dear / 2, "short requests: 95 % within {most:?}; a dear form: {dear:?}");
+}
+
+const BROWSER: &str = "GET /page?article=17&order=title HTTP/1.1\r\nHost: a.test\r\nUser-Agent: Mozilla/5.0\r\n\
+    Accept: text/html,application/xhtml+xml\r\nAccept-Language: en\r\n\r\n";
+
+/// What rules look for, and what transformations undo.
+const AIMED: [&str; 28] = [
+    "time ",
+    "env a=",
+    "%2527",
+    "%26%23x3c;",
+    "\\x41",
+    "/**/",
+    "../",
+    "<scr",
+    "select ",
+    "union/*",
+    "$(",
+    "`id`",
+    "||",
+    "0x27",
+    "base64_",
+    "onload",
+    "alert(",
+    "{{7*",
+    "%25u0027",
+    "exec ",
+    "/etc/",
+    "php:",
+    "cm'd",
+    "ba$@sh",
+    "\\u0061",
+    "%c0%ae",
+    "${jn",
+    "wg\\et ",
+];
+
+/// The `n`th of these requests; no two of them have a value in common.
+fn dear_body(n: usize) -> Vec<u8> {
+    let mut state = n as u64 + 1;
+    let mut next = |most: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % most
+    };
+    let arguments: Vec<String> = (0..400)
+        .map(|_| {
+            let mut value = format!("{:x}", next(1 << 30));
+            while value.len() < 60 {
+                value.push_str(AIMED[next(AIMED.len())]);
+                value.push(char::from(b'a' + next(26) as u8));
+            }
+            value
+        })
+        .collect();
+    let named = |show: &dyn Fn(usize, &str) -> String| -> String {
+        arguments.iter().enumerate().map(|(at, value)| show(at, value)).collect()
+    };
+    let form = named(&|at, value| format!("f{at}={value}&")).into_bytes();
+    let (kind, more, body) = match n % 4 {
+        0 => ("application/x-www-form-urlencoded", "", form),
+        1 => {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            gzip.write_all(&form).expect("compressed");
+            (
+                "application/x-www-form-urlencoded",
+                "Content-Encoding: gzip\r\n",
+                gzip.finish().expect("compressed"),
+            )
+        }
+        2 => {
+            let part = |at, value: &str| {
+                format!("--0\r\nContent-Disposition: form-data; name=\"f{at}\"\r\n\r\n{value}\r\n")
+            };
+            (
+                "multipart/form-data; boundary=0",
+                "",
+                [named(&part), "--0--\r\n".to_owned()].concat().into_bytes(),
+            )
+        }
+        _ => {
+            let member = |at, value: &str| format!("\"f{at}\":\"{}\",", value.replace('\\', "\\\\"));
+            ("application/json", "", format!("{{{}\"end\":1}}", named(&member)).into_bytes())
+        }
+    };
+    let length = body.len();
+    let head = format!(
+        "POST /form HTTP/1.1\r\nHost: a.test\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\nContent-Type: {kind}\r\n\
+         {more}Content-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), &body].concat()
+}
+
+/// CRS at level 4, as a deployment has it.
+fn crs_rules() -> Option<String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crs =
+        std::env::var_os("PORTCULLIS_CRS_DIR").map_or_else(|| here.join("../shared/crs"), PathBuf::from);
+    if !crs.join("rules").is_dir() {
+        let required = std::env::var("PORTCULLIS_REQUIRE_CRS").is_ok_and(|v| v == "1");
+        assert!(!required, "PORTCULLIS_REQUIRE_CRS=1, but there is no CRS in {}", crs.display());
+        eprintln!("\n*** SKIPPED: no CRS in {}. Set PORTCULLIS_CRS_DIR. ***\n", crs.display());
+        return None;
+    }
+    Some(format!(
+        "Include {}\nInclude {}\n\
+         SecAction \"id:900000,phase:1,pass,t:none,nolog,setvar:tx.blocking_paranoia_level=4\"\nInclude {}\n",
+        here.join("config/engine.conf").display(),
+        crs.join("crs-setup.conf.example").display(),
+        crs.join("rules/*.conf").display(),
+    ))
 }
 
 #[test]

@@ -31,6 +31,11 @@ impl JsonParser {
         self.buffer.capacity()
     }
 
+    /// Bytes of the document so far.
+    pub(super) fn text(&self) -> u64 {
+        self.length
+    }
+
     pub(super) fn feed(&mut self, chunk: &[u8]) {
         self.length += chunk.len() as u64;
         let room = self.limits.buffer.saturating_sub(self.buffer.len()).min(chunk.len());

@@ -145,6 +145,17 @@ impl BodyParser {
         inner + self.reread.held()
     }
 
+    /// Bytes of the body so far that are text: all but the contents of files, unless these are kept for rules.
+    pub fn text(&self) -> u64 {
+        match &self.inner {
+            Inner::Urlencoded(p) => p.text(),
+            Inner::Multipart(p) => p.text(),
+            Inner::Json(p) => p.text(),
+            Inner::Xml(p) => p.text(),
+            Inner::Raw(length) => *length,
+        }
+    }
+
     /// Ends the body and gives the result.
     pub fn finish(self) -> ParsedBody {
         let mut parsed = self.inner.finish();

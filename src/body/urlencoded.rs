@@ -30,6 +30,10 @@ impl UrlencodedParser {
         self.piece.capacity() + self.out.held()
     }
 
+    pub(super) fn text(&self) -> u64 {
+        self.out.no_files_length
+    }
+
     pub(super) fn feed(&mut self, chunk: &[u8]) {
         self.out.no_files_length += chunk.len() as u64;
         let mut rest = chunk;

@@ -44,6 +44,11 @@ pub(super) struct RequestBody {
     length: u64,
     started: bool,
     finished: bool,
+    /// What its end was answered with, until phase 2 says so.
+    pub(super) refused: Option<Interruption>,
+    /// Bytes of text that were in it, known at its end; and those that were made of them.
+    text: u64,
+    made: u64,
     xml: Option<XmlDocument>,
 }
 
@@ -68,6 +73,9 @@ impl RequestBody {
             length: 0,
             started: false,
             finished: false,
+            refused: None,
+            text: 0,
+            made: 0,
             xml: None,
         }
     }
@@ -104,6 +112,17 @@ impl RequestBody {
         let xml = self.xml.as_ref().map_or(0, XmlDocument::held);
         let files: usize = self.files.len() * size_of::<FileRecord>();
         self.bytes.capacity() + parser + xml + files
+    }
+
+    /// Bytes of it that rules look at, as far as it has come: decoded, and without the files that no rule looks into. A short
+    /// document may become many arguments with long names; once it has ended, those count where they are more.
+    pub(super) fn text(&self) -> u64 {
+        let read = match &self.parser {
+            Some(parser) if !self.has_several_types => parser.text(),
+            None if !self.is_variable() => 0,
+            _ => self.length,
+        };
+        read.max(self.text).max(self.made)
     }
 
     /// The decoded bytes that were kept.
@@ -266,6 +285,7 @@ impl Transaction {
             }
         }
         let received_any = self.request_body.length > 0;
+        self.request_body.text = self.request_body.text();
         let parsed = self.request_body.parser.take().map(BodyParser::finish);
         if parsed.is_none() && received_any && !self.request_body.keep_bytes {
             self.note(EventKind::RequestBodyUninspected, "no request body processor for its type");
@@ -289,7 +309,9 @@ impl Transaction {
                 self.note(EventKind::RequestBodyError, message);
                 self.request_error(message);
             }
+            let before = self.values.length();
             self.take_parsed(parsed);
+            self.request_body.made = u64::try_from(self.values.length() - before).unwrap_or(u64::MAX);
         }
         if self.request_body.has_several_types && received_any {
             let message = "Content-Type names several types, and an origin may read the body as any of them";

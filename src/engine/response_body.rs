@@ -68,6 +68,11 @@ impl ResponseBody {
         self.bytes.capacity()
     }
 
+    /// Bytes that rules look at, as far as they have come.
+    pub(super) fn text(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+    }
+
     /// The decoded bytes, given away.
     pub(super) fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)

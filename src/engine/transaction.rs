@@ -245,14 +245,29 @@ impl Transaction {
         self.feed_request_body(chunk)
     }
 
-    /// Runs phase 2, on what has been fed of the body.
-    pub fn process_request_body(&mut self) -> Decision {
+    /// Ends the request body: what has been fed is parsed. Phase 2 begins with this; whoever does it before learns from
+    /// [`Self::request_text`] how much that phase will look at.
+    pub fn end_request_body(&mut self) {
         if self.mode != Mode::Off
             && let Some(interruption) = self.finish_request_body()
         {
-            return self.decide(interruption);
+            self.request_body.refused = Some(interruption);
         }
-        self.run_phase(2)
+    }
+
+    /// Bytes of the request body that phase 2 looks at, as far as it has come: without its content coding and without files
+    /// that no rule looks into, or what was made of it at its end, if that is more.
+    pub fn request_text(&self) -> u64 {
+        self.request_body.text()
+    }
+
+    /// Runs phase 2, on what has been fed of the body.
+    pub fn process_request_body(&mut self) -> Decision {
+        self.end_request_body();
+        match self.request_body.refused.take() {
+            Some(interruption) => self.decide(interruption),
+            None => self.run_phase(2),
+        }
     }
 
     /// Runs phase 3. All response headers must have been fed.
@@ -275,6 +290,11 @@ impl Transaction {
     /// The next bytes of the response body, as received: a content coding is undone here.
     pub fn append_response_body(&mut self, chunk: &[u8]) -> BodyStep {
         self.feed_response_body(chunk)
+    }
+
+    /// Bytes of the response body that phase 4 looks at, as far as it has come, without its content coding.
+    pub fn response_text(&self) -> u64 {
+        self.response_body.text()
     }
 
     /// Runs phase 4, on what has been fed of the body.

@@ -112,6 +112,11 @@ impl Values {
             + self.guards.capacity() * size_of::<u64>()
     }
 
+    /// Bytes of all values together.
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Bytes that its values occupy, and what is remembered of them.
     pub(super) fn used(&self) -> usize {
         self.bytes.len()

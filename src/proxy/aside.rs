@@ -9,7 +9,6 @@
 
 use super::observer::Observer;
 use super::pace::Pace;
-use crate::http::RequestHead;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -169,45 +168,6 @@ fn work(slots: &Mutex<Receiver<Slot>>) {
 /// A machine with more processors has them for more than this.
 const MOST_THREADS: usize = 64;
 
-/// What a body is expected to cost: its bytes as if they were those of a form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) struct Weight {
-    /// The body is compressed, and there is more to look at than what is held.
-    pub(super) is_coded: bool,
-    /// Most of it are files, which are parsed as they come and hardly looked at again.
-    pub(super) is_multipart: bool,
-}
-
-impl Weight {
-    pub(super) fn of_request(head: &RequestHead) -> Self {
-        let is_multipart =
-            |kind: &[u8]| kind.get(..10).is_some_and(|k| k.eq_ignore_ascii_case(b"multipart/"));
-        Self {
-            is_coded: head.values("content-encoding").next().is_some(),
-            is_multipart: head.values("content-type").any(is_multipart),
-        }
-    }
-
-    /// Whether taking in a piece of so many bytes takes long: what is compressed may be a hundred times as much.
-    pub(super) fn is_long_piece(self, bytes: usize) -> bool {
-        self.is_coded && bytes > LONG_PIECE
-    }
-
-    /// As how many bytes of a form `bytes` of such a body count.
-    pub(super) fn of(self, bytes: u64) -> u64 {
-        let bytes = if self.is_coded { bytes.saturating_mul(CODED) } else { bytes };
-        if self.is_multipart { bytes / MULTIPART } else { bytes }
-    }
-}
-
-/// Compressed bytes from which on undoing that may take long: at most they become `limits::INFLATE_RATIO` times as many,
-/// beyond a first MiB.
-const LONG_PIECE: usize = 4 * 1024;
-/// Text becomes so many times smaller, roughly.
-const CODED: u64 = 8;
-/// How much cheaper files are. No more than that, since a client may send text in their place.
-const MULTIPART: u64 = 8;
-
 #[cfg(test)]
 mod tests {
     use super::super::observer::Deaf;
@@ -272,17 +232,5 @@ mod tests {
         for task in busy {
             assert_eq!(task.await.expect("a task"), Ok(true));
         }
-    }
-
-    #[test]
-    fn bodies_weigh_what_they_cost() {
-        let plain = Weight::default();
-        assert_eq!(plain.of(30_000), 30_000);
-        let coded = Weight { is_coded: true, ..plain };
-        assert!(coded.is_long_piece(5_000) && !coded.is_long_piece(4_000) && !plain.is_long_piece(1 << 20));
-        assert_eq!((coded.of(4_000), coded.of(u64::MAX)), (32_000, u64::MAX));
-        let files = Weight { is_multipart: true, ..plain };
-        assert_eq!(files.of(200_000), 25_000);
-        assert_eq!(Weight { is_coded: true, is_multipart: true }.of(40_000), 40_000);
     }
 }

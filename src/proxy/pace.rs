@@ -2,8 +2,8 @@
 //!
 //! An inspection cannot be interrupted. What a worker does of them is bounded in time all the same, by the bytes that it is
 //! given: as many as can be inspected within [`SHORT`] at the pace that was seen lately. Rules differ in what they cost, and
-//! values that are aimed at them cost ten times what prose does; a few of those teach the pace quickly, and it takes many
-//! ordinary ones to forget it.
+//! values that are aimed at them cost ten times what prose does; one of those teaches the pace, and it takes many ordinary
+//! ones to forget it. As long as nothing is known of the rules, bytes count as dear ones.
 
 use nix::time::{ClockId, clock_gettime};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,16 +14,27 @@ use std::time::Duration;
 pub(super) struct Pace {
     /// CPU time of a byte, in picoseconds.
     each: AtomicU64,
+    /// The number of the latest generation, about whose rules that is.
+    generation: AtomicU64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        // Until something else is known, as many bytes as at most.
-        Self { each: AtomicU64::new(0) }
+        Self { each: AtomicU64::new(UNKNOWN), generation: AtomicU64::new(0) }
     }
 }
 
 impl Pace {
+    /// A request is looked at by the rules of this generation. With a new one, what
+    /// was known is no longer trusted where it was cheap.
+    pub(super) fn serve(&self, generation: u64) {
+        if self.generation.load(Ordering::Relaxed) < generation
+            && self.generation.fetch_max(generation, Ordering::Relaxed) < generation
+        {
+            self.each.fetch_max(UNKNOWN, Ordering::Relaxed);
+        }
+    }
+
     /// Whether to inspect so many bytes takes long.
     pub(super) fn is_long(&self, bytes: u64) -> bool {
         // Below the floor nobody needs to look.
@@ -67,13 +78,16 @@ fn thread_time() -> Option<Duration> {
 /// A short inspection, in picoseconds: a millisecond. To hand over a long one takes some ten microseconds.
 const SHORT: u64 = 1_000_000_000;
 
-/// Bytes of form whose inspection is a long one at any pace: with CRS at level 1, prose of that length takes half a
+/// Bytes of text whose inspection is a long one at any pace: with CRS at level 1, prose of that length takes half a
 /// millisecond.
 const CEILING: u64 = 32 * 1024;
 
 /// Bytes whose inspection is a short one at any pace, so that ordinary requests do not wait with an attacker's: the dearest
 /// that are known take 6 ms with CRS at level 1, and 10 ms at level 4.
 const FLOOR: u64 = 8 * 1024;
+
+/// What a byte counts before anything is known, in picoseconds: no more than the floor is inspected where others wait.
+const UNKNOWN: u64 = SHORT / FLOOR;
 
 /// Fewer bytes teach nothing: most of their inspection does not depend on them, and looking at the clock would show.
 const WORTH: u64 = 4 * 1024;
@@ -92,10 +106,10 @@ mod tests {
     #[test]
     fn the_dearer_a_byte_the_fewer_are_short() {
         let pace = Pace::default();
-        assert!(!pace.is_long(CEILING) && pace.is_long(CEILING + 1));
+        assert_eq!(pace.most(), FLOOR, "nothing is known");
         // Prose at level 1, and at level 4.
-        learn(&pace, 17, 100);
-        assert_eq!(pace.most(), CEILING);
+        learn(&pace, 17, 200);
+        assert!(!pace.is_long(CEILING) && pace.is_long(CEILING + 1));
         learn(&pace, 50, 100);
         assert!((19_000..22_000).contains(&pace.most()), "{}", pace.most());
         // Two that are aimed at the rules teach what they cost, and no more than what is ordinary is left.
@@ -112,13 +126,30 @@ mod tests {
     }
 
     #[test]
+    fn other_rules_are_unknown_until_they_have_been_seen() {
+        let pace = Pace::default();
+        learn(&pace, 17, 200);
+        pace.serve(2);
+        assert_eq!(pace.most(), FLOOR);
+        learn(&pace, 17, 200);
+        // Requests of the generation before may be on their way still.
+        (1..=2).for_each(|generation| pace.serve(generation));
+        assert_eq!(pace.most(), CEILING);
+        // What was learnt to be dearer than that stays dear.
+        learn(&pace, 600, 3);
+        let before = pace.each.load(Ordering::Relaxed);
+        pace.serve(3);
+        assert_eq!(pace.each.load(Ordering::Relaxed), before);
+    }
+
+    #[test]
     fn what_is_watched_is_learnt_and_what_is_small_is_not() {
         let pace = Pace::default();
-        let work = || (0..2_000_000_u64).fold(0, |sum, n| std::hint::black_box(sum ^ n));
+        let work = || (0..4_000_000_u64).fold(0, |sum, n| std::hint::black_box(sum ^ n));
         pace.watch(WORTH - 1, work);
-        assert_eq!(pace.each.load(Ordering::Relaxed), 0);
+        assert_eq!(pace.each.load(Ordering::Relaxed), UNKNOWN);
         pace.watch(WORTH, work);
-        assert!(pace.each.load(Ordering::Relaxed) > 1_000);
+        assert!(pace.each.load(Ordering::Relaxed) > UNKNOWN);
         // Waiting is no work.
         let idle = Pace::default();
         idle.watch(WORTH, || std::thread::sleep(Duration::from_millis(50)));

@@ -77,6 +77,13 @@ impl MultipartParser {
         self.line.capacity() + self.part.held() + self.found.body.held()
     }
 
+    /// Bytes so far, without the contents of files but for those that are kept.
+    pub(in crate::body) fn text(&self) -> u64 {
+        let files: usize = self.found.body.files.iter().map(|file| file.content.len()).sum();
+        let kept = u64::try_from(files + self.part.file_content()).unwrap_or(u64::MAX);
+        self.found.body.no_files_length.saturating_add(kept)
+    }
+
     pub(in crate::body) fn feed(&mut self, chunk: &[u8]) {
         self.seen_data |= !chunk.is_empty();
         if self.delimiter.is_empty() {

@@ -38,6 +38,11 @@ impl Part {
         self.headers.capacity() + self.value.capacity()
     }
 
+    /// Bytes that are kept of a file's content.
+    pub(super) fn file_content(&self) -> usize {
+        self.file.as_ref().map_or(0, |file| file.content.len())
+    }
+
     /// Takes a line of the headers, or its beginning (`complete` is false). Whether it ends them.
     pub(super) fn header_line(&mut self, line: &[u8], complete: bool, found: &mut Found) -> bool {
         found.body.no_files_length += line.len() as u64;

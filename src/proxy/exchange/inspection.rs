@@ -1,7 +1,6 @@
 //! Calls into the engine: each is timed, a panic in it is caught and ends the transaction, and what it says becomes a step.
 
 use super::super::answer::{Shortage, Trouble};
-use super::super::aside::Weight;
 use super::chance::is_one_in;
 use super::serving::{Exchange, Step};
 use super::shared::Arrival;
@@ -37,27 +36,47 @@ impl Exchange {
         state.transaction = fed.ok();
     }
 
-    /// [`Self::decide`] on the body that has been held, and on `more` bytes that the phase looks at.
+    /// [`Self::decide`] on so many bytes, those of the body that has been held among them.
     pub(super) async fn decide_on_body(
         self: &Arc<Self>,
         phase: usize,
-        more: u64,
-        weight: Weight,
+        bytes: u64,
         call: fn(&mut Transaction) -> Decision,
     ) -> Step {
-        let bytes = {
+        let is_news = {
             let mut state = self.state();
             let arrived = state.arrived;
-            arrived - std::mem::replace(&mut state.looked_at, arrived)
+            std::mem::replace(&mut state.looked_at, arrived) < arrived
         };
-        let step = self.decide_on(phase, weight.of(bytes).saturating_add(more), call).await;
-        if bytes > 0 && step == Step::Pass && !self.account() {
+        let step = self.decide_on(phase, bytes, call).await;
+        if is_news && step == Step::Pass && !self.account() {
             return Step::Stop(self.short_of_bytes());
         }
         step
     }
 
-    /// [`Self::decide`] on so many bytes, as bytes of a form count; on a thread of its own when that takes long.
+    /// How many bytes phase 2 looks at, those of the head included: arguments of the query, cookies and fields are looked at
+    /// in that phase as well, and mostly in it. A short body is parsed for this, as only then it is known what it unfolds to.
+    ///
+    /// # Errors
+    ///
+    /// The engine's failure.
+    pub(super) fn weigh_request(&self) -> Result<u64, Failure> {
+        let head = self.head_bytes();
+        if self.state().arrived == 0 {
+            return Ok(head);
+        }
+        let pace = self.shared.aside.pace();
+        let text = self.guarded(2, |transaction| {
+            if !pace.is_long(head.saturating_add(transaction.request_text())) {
+                transaction.end_request_body();
+            }
+            transaction.request_text()
+        })?;
+        Ok(head.saturating_add(text.unwrap_or(0)))
+    }
+
+    /// [`Self::decide`] on so many bytes; on a thread of its own when that takes long.
     pub(super) async fn decide_on(
         self: &Arc<Self>,
         phase: usize,
@@ -65,6 +84,7 @@ impl Exchange {
         call: fn(&mut Transaction) -> Decision,
     ) -> Step {
         let pace = self.shared.aside.pace();
+        pace.serve(self.generation.number);
         if !pace.is_long(bytes) {
             return pace.watch(bytes, || self.decide(phase, call));
         }

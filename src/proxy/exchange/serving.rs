@@ -1,7 +1,7 @@
 //! One request on its way: what it knows of itself, the steps that it takes, and what became of it.
 
 use super::super::answer::{Action, Answer, Shortage, Trouble};
-use super::super::aside::{Hitch, Weight};
+use super::super::aside::Hitch;
 use super::super::bare;
 use super::super::budget::Hold;
 use super::super::client::Client;
@@ -199,7 +199,7 @@ impl Exchange {
     }
 
     /// What of the head rules look at, in bytes.
-    fn head_bytes(&self) -> u64 {
+    pub(super) fn head_bytes(&self) -> u64 {
         let head = &self.arrival.head;
         let fields: usize = head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         u64::try_from(fields + head.target.len()).unwrap_or(u64::MAX)
@@ -237,8 +237,8 @@ impl Exchange {
 
     /// A piece of the request's body, which will be kept for the upstream.
     pub(in crate::proxy) async fn request_body(self: &Arc<Self>, chunk: &Bytes) -> Step {
-        let weight = Weight::of_request(&self.arrival.head);
-        if !weight.is_long_piece(chunk.len()) {
+        // However few they are, what is compressed may be a megabyte, and whoever sends it may have chosen that.
+        if self.arrival.head.values("content-encoding").next().is_none() {
             return self.body(2, chunk, Transaction::append_request_body);
         }
         let (exchange, chunk) = (Arc::clone(self), chunk.clone());
@@ -250,9 +250,10 @@ impl Exchange {
         if std::mem::replace(&mut self.state().request_done, true) {
             return Step::Pass;
         }
-        // Arguments of the query, cookies and fields are looked at in this phase as well, and mostly in this one.
-        let weight = Weight::of_request(&self.arrival.head);
-        self.decide_on_body(2, self.head_bytes(), weight, Transaction::process_request_body).await
+        match self.weigh_request() {
+            Ok(bytes) => self.decide_on_body(2, bytes, Transaction::process_request_body).await,
+            Err(failure) => Step::Stop(Trouble::Inner(failure)),
+        }
     }
 
     /// Phase 3.
@@ -294,8 +295,7 @@ impl Exchange {
 
     /// A piece of the response's body, which is held back.
     pub(in crate::proxy) async fn response_body(self: &Arc<Self>, chunk: &Bytes) -> Step {
-        let weight = Weight { is_coded: self.state().is_coded, is_multipart: false };
-        if !weight.is_long_piece(chunk.len()) {
+        if !self.state().is_coded || chunk.len() <= LONG_PIECE {
             return self.body(4, chunk, Transaction::append_response_body);
         }
         let (exchange, chunk) = (Arc::clone(self), chunk.clone());
@@ -304,8 +304,10 @@ impl Exchange {
 
     /// Phase 4.
     pub(in crate::proxy) async fn response_end(self: &Arc<Self>) -> Step {
-        let weight = Weight { is_coded: self.state().is_coded, is_multipart: false };
-        self.decide_on_body(4, 0, weight, Transaction::process_response_body).await
+        match self.guarded(0, |transaction| transaction.response_text()) {
+            Ok(bytes) => self.decide_on_body(4, bytes.unwrap_or(0), Transaction::process_response_body).await,
+            Err(failure) => Step::Stop(Trouble::Inner(failure)),
+        }
     }
 
     /// Something that rules cannot see but an operator should.
@@ -449,6 +451,9 @@ impl Exchange {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Compressed bytes of a response from which on undoing that may take long.
+const LONG_PIECE: usize = 4 * 1024;
 
 /// The mode in which a site's requests are looked at, unless rules change it for one.
 pub(super) fn mode(runtime: &SiteRuntime) -> Mode {
