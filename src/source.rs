@@ -41,6 +41,32 @@ impl Span {
     }
 }
 
+/// Where the characters of a text begin, for a parser that gives places by their numbers, and not always in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Characters {
+    /// `None` where a character's number is its place, in ASCII.
+    starts: Option<Vec<u32>>,
+    length: usize,
+}
+
+impl Characters {
+    /// The characters of `text`.
+    pub(crate) fn new(text: &str) -> Self {
+        let start = |(at, _)| u32::try_from(at).unwrap_or(u32::MAX);
+        let starts = (!text.is_ascii()).then(|| text.char_indices().map(start).collect());
+        Self { starts, length: text.len() }
+    }
+
+    /// The offset in bytes of a character, counted from 0; the text's end for one beyond it.
+    pub(crate) fn offset(&self, number: usize) -> usize {
+        let offset = match &self.starts {
+            None => number,
+            Some(starts) => starts.get(number).map_or(self.length, |&at| at as usize),
+        };
+        offset.min(self.length)
+    }
+}
+
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {

@@ -8,20 +8,15 @@ use time::macros::format_description;
 /// The record in that schema. `server` identifies the machine (`server_id`).
 pub(super) fn log(record: &Record<'_>, server: &str) -> Value {
     let mut t = Map::new();
-    let endpoint = |e: &Option<super::record::Endpoint>| match e {
-        Some(e) => (e.ip.clone(), e.port),
-        None => (String::new(), 0),
-    };
-    let (client_ip, client_port) = endpoint(&record.client);
-    let (host_ip, host_port) = endpoint(&record.server);
+    let [client, host] = [&record.client, &record.server].map(|end| end.clone().unwrap_or_default());
     t.insert("timestamp".into(), stamp(record).into());
     let nanos = i64::try_from(record.started.unix_timestamp_nanos()).unwrap_or(i64::MAX);
     t.insert("unix_timestamp".into(), nanos.into());
     t.insert("id".into(), record.id.clone().into());
-    t.insert("client_ip".into(), client_ip.into());
-    t.insert("client_port".into(), client_port.into());
-    t.insert("host_ip".into(), host_ip.into());
-    t.insert("host_port".into(), host_port.into());
+    t.insert("client_ip".into(), client.ip.into());
+    t.insert("client_port".into(), client.port.into());
+    t.insert("host_ip".into(), host.ip.into());
+    t.insert("host_port".into(), host.port.into());
     t.insert("server_id".into(), server.into());
     t.insert("request".into(), request(record));
     t.insert("response".into(), response(record));

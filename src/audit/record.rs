@@ -68,7 +68,7 @@ pub struct Record<'a> {
 }
 
 /// An address.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Endpoint {
     /// IP address.
     pub ip: String,

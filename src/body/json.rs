@@ -1,12 +1,13 @@
 //! JSON documents → arguments, named as ModSecurity v3 names them.
 //!
 //! `{"a": {"b": [1, {"c": null}]}}` gives `json.a.b.array_0` = `1`, `json.a.b.array_1.c` = `` and, as Coraza does,
-//! the list itself with its length, `json.a.b` = `2`. Every pair is kept, in order, whether its key has been there before or differs from another in case only. Numbers are given as
-//! they were written.
+//! the list itself with its length, `json.a.b` = `2`. Every pair is kept, in order, whether its key has been there before
+//! or differs from another in case only. Numbers are given as they were written.
 //!
 //! The document is kept whole until its end, which the proxy does with the body anyway, and read in one go.
 //! What has been read before an error stays.
 
+use super::buffer::Buffer;
 use super::{BodyLimits, LimitHit, ParsedBody};
 use crate::limits;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -17,18 +18,17 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct JsonParser {
     limits: BodyLimits,
-    buffer: Vec<u8>,
-    length: u64,
+    buffer: Buffer,
 }
 
 impl JsonParser {
     pub(super) fn new(limits: &BodyLimits) -> Self {
-        Self { limits: limits.clone(), buffer: Vec::new(), length: 0 }
+        Self { limits: limits.clone(), buffer: Buffer::new(limits.buffer) }
     }
 
     /// Bytes that it holds.
     pub(super) fn held(&self) -> usize {
-        self.buffer.capacity()
+        self.buffer.held()
     }
 
     /// Bytes of the document so far.
@@ -37,27 +37,24 @@ impl JsonParser {
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) {
-        self.length += chunk.len() as u64;
-        let room = self.limits.buffer.saturating_sub(self.buffer.len()).min(chunk.len());
-        self.buffer.extend_from_slice(chunk.get(..room).unwrap_or_default());
+        self.buffer.feed(chunk);
     }
 
     pub(super) fn finish(self) -> ParsedBody {
-        let mut out = ParsedBody { no_files_length: self.length, ..ParsedBody::default() };
+        let mut out = ParsedBody { no_files_length: self.buffer.length(), ..ParsedBody::default() };
         // v3 does not complain about an empty body either.
-        if self.buffer.is_empty() {
+        let bytes = self.buffer.bytes();
+        if bytes.is_empty() {
             return out;
         }
-        let is_cut = self.length > self.buffer.len() as u64;
         // RFC 8259 §8.1 lets recipients ignore a mark, and whoever does not refuses the document.
-        let text = self.buffer.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.buffer);
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         out.args.reserve(0, text.len());
         let mut sink = Sink {
             depth_limit: self.limits.json_depth.min(limits::JSON_DEPTH_MAX),
             arguments: self.limits.arguments,
             // Each leaf repeats the names above it: a long name above many leaves would grow out of proportion.
-            bytes: limits::ARGUMENT_BYTES_BASE
-                .saturating_add(limits::ARGUMENT_BYTES_FACTOR * self.buffer.len()),
+            bytes: limits::ARGUMENT_BYTES_BASE.saturating_add(limits::ARGUMENT_BYTES_FACTOR * bytes.len()),
             path: b"json".to_vec(),
             depth: 0,
             exponents: Exponents { buffer: text, at: 0 },
@@ -69,7 +66,7 @@ impl JsonParser {
             Ok(text) => sink.read(serde_json::Deserializer::from_str(text)),
             Err(_) => sink.read(serde_json::Deserializer::from_slice(text)),
         };
-        if is_cut {
+        if self.buffer.is_cut() {
             out.hit(LimitHit::Buffer);
             out.error = Some(format!("JSON parsing error: more than {} bytes", self.limits.buffer));
         } else if let Err(error) = read {

@@ -3,6 +3,7 @@
 //! Must not know rules or transactions. Nothing in here panics or fails on hostile bytes: a body that cannot be read
 //! gives an error text and what could be read.
 
+mod buffer;
 mod inflate;
 mod json;
 mod limit;

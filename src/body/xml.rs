@@ -7,6 +7,7 @@
 //!
 //! The document is kept whole until its end, which the proxy does with the body anyway.
 
+use super::buffer::Buffer;
 use super::{BodyLimits, LimitHit, ParsedBody, XmlDocument, XmlIntoArgs};
 use crate::http::{Charset, MediaType};
 use crate::limits;
@@ -19,19 +20,18 @@ use std::collections::HashSet;
 pub(super) struct XmlParser {
     limits: BodyLimits,
     charset: Option<Vec<u8>>,
-    buffer: Vec<u8>,
-    length: u64,
+    buffer: Buffer,
 }
 
 impl XmlParser {
     pub(super) fn new(limits: &BodyLimits, content_type: &[u8]) -> Self {
         let charset = MediaType::parse(content_type).charset().map(<[u8]>::to_vec);
-        Self { limits: limits.clone(), charset, buffer: Vec::new(), length: 0 }
+        Self { limits: limits.clone(), charset, buffer: Buffer::new(limits.buffer) }
     }
 
     /// Bytes that it holds.
     pub(super) fn held(&self) -> usize {
-        self.buffer.capacity()
+        self.buffer.held()
     }
 
     pub(super) fn text(&self) -> u64 {
@@ -39,25 +39,24 @@ impl XmlParser {
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) {
-        self.length += chunk.len() as u64;
-        let room = self.limits.buffer.saturating_sub(self.buffer.len()).min(chunk.len());
-        self.buffer.extend_from_slice(chunk.get(..room).unwrap_or_default());
+        self.buffer.feed(chunk);
     }
 
     pub(super) fn finish(self) -> ParsedBody {
-        let mut out = ParsedBody { no_files_length: self.length, ..ParsedBody::default() };
-        if self.buffer.is_empty() {
+        let mut out = ParsedBody { no_files_length: self.buffer.length(), ..ParsedBody::default() };
+        let bytes = self.buffer.bytes();
+        if bytes.is_empty() {
             return out;
         }
-        let mut tree = Tree::new(&self.limits, self.buffer.len());
-        let sniffed = Charset::sniff(&self.buffer);
+        let mut tree = Tree::new(&self.limits, bytes.len());
+        let sniffed = Charset::sniff(bytes);
         let labelled = self.charset.as_deref().map(Charset::from_label);
         // RFC 7303 §3.2: a byte order mark wins over the charset parameter.
         let charset = match sniffed.or(labelled) {
             None | Some(Charset::Unknown) => Charset::AsciiCompatible,
             Some(charset) => charset,
         };
-        match charset.to_readable(&self.buffer) {
+        match charset.to_readable(bytes) {
             Some(source) => {
                 tree.read(&source);
                 if source.len() <= limits::XPATH_DOCUMENT_BYTES {
@@ -65,18 +64,18 @@ impl XmlParser {
                 }
             }
             None => {
-                tree.read(&self.buffer);
+                tree.read(bytes);
                 tree.fail("the character set cannot be read");
             }
         }
         // Recipients differ in whom they believe: the mark, the header, the declaration, or none of them.
-        let bytes = sniffed.is_none().then_some(Charset::AsciiCompatible);
+        let plain = sniffed.is_none().then_some(Charset::AsciiCompatible);
         let mut read = vec![charset];
-        for other in [bytes, labelled] {
-            tree.read_also(other, &self.buffer, &mut read);
+        for other in [plain, labelled] {
+            tree.read_also(other, bytes, &mut read);
         }
-        tree.read_also(tree.declared, &self.buffer, &mut read);
-        if self.length > self.buffer.len() as u64 {
+        tree.read_also(tree.declared, bytes, &mut read);
+        if self.buffer.is_cut() {
             out.hit(LimitHit::Buffer);
             tree.error = Some(format!("more than {} bytes", self.limits.buffer));
         }

@@ -117,20 +117,9 @@ fn call(name: &str, arguments: &[String]) -> Option<String> {
 fn expression_of(text: &str) -> Option<(&str, &str)> {
     let name = text.trim_start().trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
     if name.starts_with('(') && name.len() < text.trim_start().len() {
-        let (mut quote, mut escaped) = (None, false);
-        for (at, character) in text.char_indices() {
-            match (quote, character) {
-                _ if escaped => escaped = false,
-                (Some(_), '\\') => escaped = true,
-                (Some(open), c) if c == open => quote = None,
-                (Some(_), _) => {}
-                (None, '"' | '\'') => quote = Some(character),
-                (None, '}') => {
-                    if let Some(after) = text.get(at..).and_then(|rest| rest.strip_prefix("}}")) {
-                        return Some((text.get(..at)?, after));
-                    }
-                }
-                _ => {}
+        for (at, _) in outside_quotes(text).filter(|(_, character)| *character == '}') {
+            if let Some(after) = text.get(at..).and_then(|rest| rest.strip_prefix("}}")) {
+                return Some((text.get(..at)?, after));
             }
         }
     }
@@ -167,18 +156,12 @@ fn is_lost(expression: &str) -> bool {
 
 /// The arguments of a call, split at commas outside of quotes and parentheses.
 fn arguments_of(text: &str) -> Vec<&str> {
-    let (mut out, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
-    let mut escaped = false;
-    for (at, character) in text.char_indices() {
-        match (quote, character) {
-            _ if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '(') => depth += 1,
-            (None, ')') => depth = depth.saturating_sub(1),
-            (None, ',') if depth == 0 => {
+    let (mut out, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, character) in outside_quotes(text) {
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
                 out.extend(text.get(start..at));
                 start = at + 1;
             }
@@ -187,6 +170,23 @@ fn arguments_of(text: &str) -> Vec<&str> {
     }
     out.extend(text.get(start..).filter(|rest| !rest.trim().is_empty()));
     out
+}
+
+/// The characters of `text` outside of quotes, each with its place. In quotes, a backslash takes from the next character its
+/// meaning.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut quote, mut escaped) = (None, false);
+    text.char_indices().filter(move |(_, character)| {
+        match (quote, *character) {
+            _ if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(*character),
+            (None, _) => return true,
+        }
+        false
+    })
 }
 
 fn text_of(value: &Value) -> Option<String> {

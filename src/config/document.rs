@@ -3,7 +3,7 @@
 //! Scalars stay text: whether `10` is a number of seconds or a name is for the setting that reads it to say, so
 //! YAML's guesses about types never turn a value into something else.
 
-use crate::source::{FileId, SourceMap, Span};
+use crate::source::{Characters, FileId, SourceMap, Span};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use std::collections::HashMap;
@@ -198,31 +198,20 @@ fn count(node: &Node) -> usize {
     }
 }
 
-/// The parser counts characters, spans count bytes. Its marks only grow, but for collections that it opens in
-/// hindsight, so offsets of all characters are kept when the text is not plain ASCII.
+/// The parser counts characters, spans count bytes.
 struct Offsets<'a> {
     text: &'a str,
     file: FileId,
-    bytes: Option<Vec<u32>>,
+    characters: Characters,
 }
 
 impl<'a> Offsets<'a> {
     fn new(text: &'a str, file: FileId) -> Self {
-        let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(i, _)| clamp(i)).collect());
-        Self { text, file, bytes }
-    }
-
-    fn byte(&self, character: usize) -> usize {
-        let byte = match &self.bytes {
-            None => character,
-            Some(bytes) => bytes.get(character).map_or(self.text.len(), |&b| b as usize),
-        };
-        byte.min(self.text.len())
+        Self { text, file, characters: Characters::new(text) }
     }
 
     fn span(&self, start: usize, end: usize) -> Span {
-        let (start, end) = (self.byte(start), self.byte(end));
+        let [start, end] = [start, end].map(|number| self.characters.offset(number));
         let trimmed = self.text.get(start..end).map_or(0, |t| t.trim_end().len());
         Span::new(self.file, start, start + trimmed)
     }

@@ -1,31 +1,20 @@
 //! Audit logs in JSON of ModSecurity 3, Coraza, and ModSecurity 2.
 
-use super::record::{Answered, Flaw, Recorded, Unusable, Verdict, is_bookkeeping};
+use super::record::{Answered, Flaw, Recorded, Unusable, Verdict, time};
 use crate::audit::restore;
 use crate::explain::Foreign;
 use std::net::SocketAddr;
-use std::time::SystemTime;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The transaction of a line.
 pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
     let Foreign { record, score } = Foreign::read(line).map_err(|_| Unusable::Unreadable)?;
-    let verdict = Verdict {
-        is_stopped: record.stopped_by().is_some(),
-        score,
-        rules: record
-            .rules
-            .iter()
-            .filter(|hit| !is_bookkeeping(hit.id, hit.variable.as_deref()))
-            .map(|hit| hit.id)
-            .collect(),
-    };
+    let hits = record.rules.iter().map(|hit| (hit.id, hit.variable.as_deref()));
+    let verdict = Verdict::new(record.stopped_by().is_some(), score, hits);
     let pairs = |list: Vec<(String, String)>| list.iter().map(|(n, v)| (restore(n), restore(v))).collect();
     let client = record.client.as_ref();
     let mut recorded = Recorded {
         id: record.id,
-        time: OffsetDateTime::parse(&record.time, &Rfc3339).ok().map(SystemTime::from),
+        time: time(&record.time),
         client: client.and_then(|end| Some(SocketAddr::new(end.ip.parse().ok()?, end.port))),
         method: restore(&record.request.method),
         target: restore(&record.request.uri),

@@ -1,13 +1,10 @@
 //! Portcullis' own audit log.
 
-use super::record::{Answered, Flaw, Flaws, Recorded, Unusable, Verdict, is_bookkeeping};
+use super::record::{Answered, Flaw, Flaws, Recorded, Unusable, Verdict, time};
 use crate::audit::{MASK, restore};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
-use std::time::SystemTime;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -131,7 +128,7 @@ pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
     }
     let mut recorded = Recorded {
         id: line.id.into_owned(),
-        time: OffsetDateTime::parse(&line.time, &Rfc3339).ok().map(SystemTime::from),
+        time: time(&line.time),
         site: Some(line.site.into_owned()).filter(|site| !site.is_empty()),
         client: line.client.map(|c| SocketAddr::new(c.ip, c.port)),
         method: restore(&request.method),
@@ -150,16 +147,9 @@ pub(super) fn read(line: &[u8]) -> Result<Recorded, Unusable> {
     if is_about_response && line.response.body.is_none() {
         recorded.flaws.add(Flaw::ResponseMissing);
     }
-    recorded.verdict = Some(Verdict {
-        is_stopped: stop.is_some(),
-        score: Some(line.score.inbound.saturating_add(line.score.outbound)),
-        rules: line
-            .rules
-            .iter()
-            .filter(|hit| !is_bookkeeping(hit.id, hit.variable.as_deref()))
-            .map(|hit| hit.id)
-            .collect(),
-    });
+    let score = line.score.inbound.saturating_add(line.score.outbound);
+    let hits = line.rules.iter().map(|hit| (hit.id, hit.variable.as_deref()));
+    recorded.verdict = Some(Verdict::new(stop.is_some(), Some(score), hits));
     Ok(recorded)
 }
 

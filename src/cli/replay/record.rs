@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A request, what is known of its response, and what became of it.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +47,23 @@ pub(super) struct Verdict {
     pub(super) score: Option<i64>,
     /// Rules that matched and log, but those which only add up scores.
     pub(super) rules: BTreeSet<u64>,
+}
+
+impl Verdict {
+    /// What these rules made of it, each with the variable in which it matched first.
+    pub(super) fn new<'h>(
+        is_stopped: bool,
+        score: Option<i64>,
+        hits: impl Iterator<Item = (u64, Option<&'h str>)>,
+    ) -> Self {
+        let judged = hits.filter(|(id, variable)| !is_bookkeeping(*id, *variable));
+        Self { is_stopped, score, rules: judged.map(|(id, _)| id).collect() }
+    }
+}
+
+/// A time as records have it, RFC 3339.
+pub(super) fn time(text: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }
 
 /// Whether a rule only judges by scores or reports them: CRS's have ids of their own, others are known by the variable in

@@ -2,7 +2,7 @@
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use crate::source::{FileId, Span, Spanned};
+use crate::source::{Characters, FileId, Span, Spanned};
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics, shorten};
 
 /// A value and where it stands.
@@ -173,28 +173,17 @@ impl Builder<'_> {
 struct Places<'a> {
     text: &'a str,
     file: FileId,
-    /// Where each character begins; `None` where that is its number, in ASCII.
-    starts: Option<Vec<u32>>,
+    characters: Characters,
 }
 
 impl<'a> Places<'a> {
     fn new(text: &'a str, file: FileId) -> Self {
-        let offset = |(at, _)| u32::try_from(at).unwrap_or(u32::MAX);
-        let starts = (!text.is_ascii()).then(|| text.char_indices().map(offset).collect());
-        Self { text, file, starts }
+        Self { text, file, characters: Characters::new(text) }
     }
 
     fn span(&self, start: Marker, end: Marker) -> Span {
-        let (start, end) = (self.offset(start), self.offset(end));
+        let [start, end] = [start, end].map(|marker| self.characters.offset(marker.index()));
         Span::new(self.file, start, end.max(start))
-    }
-
-    fn offset(&self, marker: Marker) -> usize {
-        let at = match &self.starts {
-            None => marker.index(),
-            Some(starts) => starts.get(marker.index()).map_or(self.text.len(), |at| *at as usize),
-        };
-        at.min(self.text.len())
     }
 
     /// The part of a scalar's `span` which is its text, if there is one.
