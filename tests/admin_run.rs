@@ -2,30 +2,20 @@
 
 #![cfg(all(feature = "server", unix))]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-/// `portcullis run` with a configuration in a directory of its own; it is killed when this is dropped.
-struct Running {
-    directory: tempfile::TempDir,
-    process: Child,
-    proxy: SocketAddr,
-    admin: SocketAddr,
-    said: std::sync::mpsc::Receiver<String>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use std::time::Duration;
+use support::binary::{Binary, TOKEN};
+use support::client::get;
+use support::origin::Origin;
+use support::wait::eventually;
 
 const RULES: &str = "SecRuleEngine On
 SecAuditEngine RelevantOnly
@@ -33,145 +23,43 @@ SecAuditLogParts ABHZ
 SecRule ARGS:q \"@contains evil\" \"id:1,phase:1,deny,status:403,log,auditlog,msg:'Evil',tag:'attack-generic'\"
 ";
 
-fn configuration(origin: SocketAddr, more: &str) -> String {
-    format!(
+/// `portcullis run` in front of `origin`, with more settings.
+fn start(origin: &Origin, more: &str) -> Binary {
+    use std::os::unix::fs::PermissionsExt;
+    let text = format!(
         "listeners: ['127.0.0.1:0']
-admin: {{address: '127.0.0.1:0', token: 0123456789abcdef}}
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
 reload: {{watch: false}}
 audit: {{log: audit.log}}
 {more}
-sites: [{{name: shop, upstreams: 'http://{origin}', rules: rules.conf}}]
-"
-    )
-}
-
-fn start(origin: SocketAddr, more: &str) -> Running {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().expect("a directory");
-    // For the test that changes the user.
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("permitted");
-    fs::write(directory.path().join("rules.conf"), RULES).expect("written");
-    let path = directory.path().join("portcullis.yaml");
-    fs::write(&path, configuration(origin, more)).expect("written");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("run")
-        .arg("-c")
-        .arg(&path)
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
-    let (tell, said) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            if tell.send(line).is_err() {
-                return;
-            }
-        }
+sites: [{{name: shop, upstreams: '{}', rules: rules.conf}}]
+",
+        origin.url()
+    );
+    let mut binary = Binary::start_with(&[("rules.conf", RULES)], &text, |command| {
+        // For the test that changes the user.
+        let directory = command.get_current_dir().expect("its own");
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).expect("permitted");
+        command
     });
-    let mut told = Vec::new();
-    let mut address = |prefix: &str| -> SocketAddr {
-        loop {
-            let line = said.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("{told:#?}"));
-            if let Some(address) = line.strip_prefix(prefix) {
-                return address.parse().expect("an address");
-            }
-            told.push(line);
-        }
-    };
-    let proxy = address("listening on ");
-    let admin = address("admin on http://");
-    assert!(told.iter().any(|line| line.contains("site shop")), "the posture is told: {told:#?}");
-    Running { directory, process, proxy, admin, said }
+    let said = binary.log();
+    assert!(said.contains("site shop"), "the posture is told: {said}");
+    binary
 }
 
-impl Running {
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().expect("kill").success());
-    }
-
-    fn metric(&self, name: &str) -> Option<f64> {
-        let text = ask(self.admin, "/metrics").1;
-        text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse().ok())
-    }
-
-    /// Waits for a line of the log.
-    fn says(&self, what: &str) -> bool {
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(20) {
-            if self.said.recv_timeout(Duration::from_secs(1)).is_ok_and(|line| line.contains(what)) {
-                return true;
-            }
-        }
-        false
-    }
+/// An application that answers everything.
+fn application() -> Origin {
+    Origin::fixed("200 OK", &[], b"ok".to_vec())
 }
 
-/// One request on a connection of its own: status and body.
-fn ask(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("answered");
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    (head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0), body.to_owned())
+/// The status of a request for `path`.
+fn status_of(server: &Binary, path: &str) -> u16 {
+    server.send(get(path)).status
 }
 
-/// `POST /api/reload`; the answer.
-fn reload(server: &Running) -> String {
-    let mut stream = TcpStream::connect(server.admin).expect("connected");
-    let head =
-        format!("Host: {}\r\nAuthorization: Bearer 0123456789abcdef\r\nConnection: close", server.admin);
-    write!(stream, "POST /api/reload HTTP/1.1\r\n{head}\r\n\r\n").expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("answered");
-    text
-}
-
-/// An origin that answers every request on keep-alive connections.
-fn origin() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
-                let mut stream = stream;
-                loop {
-                    let mut line = String::new();
-                    loop {
-                        line.clear();
-                        match reader.read_line(&mut line) {
-                            Ok(0) | Err(_) => return,
-                            Ok(_) if line == "\r\n" => break,
-                            Ok(_) => {}
-                        }
-                    }
-                    if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-fn soon(done: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(20) {
-        if done() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
+/// The answer to a call to load the configuration anew.
+fn reload(server: &Binary) -> String {
+    server.call("POST", "/api/reload").text()
 }
 
 fn records(path: &Path) -> Vec<serde_json::Value> {
@@ -181,12 +69,13 @@ fn records(path: &Path) -> Vec<serde_json::Value> {
 
 #[test]
 fn requests_are_counted_recorded_and_redacted() {
-    let mut server = start(origin(), "process: {pid_file: portcullis.pid}");
-    assert_eq!(ask(server.proxy, "/?q=good").0, 200);
-    assert_eq!(ask(server.proxy, "/?q=evil&password=hunter2hunter2").0, 403);
-    assert_eq!(ask(server.proxy, "/?q=good").1, "ok");
+    let origin = application();
+    let mut server = start(&origin, "process: {pid_file: portcullis.pid}");
+    assert_eq!(status_of(&server, "/?q=good"), 200);
+    assert_eq!(status_of(&server, "/?q=evil&password=hunter2hunter2"), 403);
+    assert_eq!(server.send(get("/?q=good")).text(), "ok");
     let log = server.path("audit.log");
-    assert!(soon(|| records(&log).len() == 1));
+    eventually("a record", || records(&log).len() == 1);
     let record = &records(&log)[0];
     assert_eq!(record["site"], "shop");
     assert_eq!(
@@ -203,49 +92,51 @@ fn requests_are_counted_recorded_and_redacted() {
         ("portcullis_rule_hits_total{outcome=\"blocked\",rule_id=\"1\",site=\"shop\"}", 1.0),
         ("portcullis_audit_written_total{sink=\"log\"}", 1.0),
     ] {
-        assert_eq!(server.metric(name), Some(value), "{name}");
+        assert_eq!(server.series(name), Some(value), "{name}");
     }
-    assert_eq!(ask(server.admin, "/readyz").0, 200);
+    assert_eq!(server.call("GET", "/readyz").status, 200);
     let pid = fs::read_to_string(server.path("portcullis.pid")).expect("a pid file");
-    assert_eq!(pid.trim(), server.process.id().to_string());
-    server.signal("-TERM");
-    assert!(server.process.wait().expect("ended").success());
+    assert_eq!(pid.trim(), server.id().to_string());
+    assert!(server.end().success());
     assert!(!server.path("portcullis.pid").exists());
 }
 
 #[test]
 fn signals_reload_and_reopen() {
-    let server = start(origin(), "");
+    let origin = application();
+    let mut server = start(&origin, "");
     let log = server.path("audit.log");
-    assert_eq!(ask(server.proxy, "/?q=evil").0, 403);
-    assert!(soon(|| records(&log).len() == 1));
+    assert_eq!(status_of(&server, "/?q=evil"), 403);
+    eventually("a record", || records(&log).len() == 1);
     fs::rename(&log, server.path("moved.log")).expect("moved");
     server.signal("-USR1");
-    assert!(soon(|| log.exists()));
-    assert_eq!(ask(server.proxy, "/?q=evil").0, 403);
-    assert!(soon(|| records(&log).len() == 1) && records(&server.path("moved.log")).len() == 1);
+    eventually("the log", || log.exists());
+    assert_eq!(status_of(&server, "/?q=evil"), 403);
+    eventually("a record", || records(&log).len() == 1);
+    assert_eq!(records(&server.path("moved.log")).len(), 1);
 
     fs::write(server.path("rules.conf"), RULES.replace("evil", "wicked")).expect("written");
     server.signal("-HUP");
-    assert!(soon(|| ask(server.proxy, "/?q=wicked").0 == 403));
-    assert_eq!(ask(server.proxy, "/?q=evil").0, 200);
+    eventually("the new rule", || status_of(&server, "/?q=wicked") == 403);
+    assert_eq!(status_of(&server, "/?q=evil"), 200);
 
     fs::write(server.path("rules.conf"), "SecRul x\n").expect("written");
     server.signal("-HUP");
-    assert!(server.says("the new configuration is refused"));
-    assert_eq!(ask(server.proxy, "/?q=wicked").0, 403);
-    assert_eq!(server.metric("portcullis_config_last_reload_successful"), Some(0.0));
-    assert_eq!(server.metric("portcullis_reloads_total{result=\"refused\"}"), Some(1.0));
+    server.says("the new configuration is refused");
+    assert_eq!(status_of(&server, "/?q=wicked"), 403);
+    assert_eq!(server.series("portcullis_config_last_reload_successful"), Some(0.0));
+    assert_eq!(server.series("portcullis_reloads_total{result=\"refused\"}"), Some(1.0));
 }
 
 #[test]
 fn hundreds_of_reloads_under_load_lose_no_request() {
-    let server = start(origin(), "");
+    let origin = application();
+    let server = start(&origin, "");
     let over = Arc::new(AtomicBool::new(false));
     let served = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..4)
         .map(|client| {
-            let (address, over, served) = (server.proxy, Arc::clone(&over), Arc::clone(&served));
+            let (address, over, served) = (server.address(), Arc::clone(&over), Arc::clone(&served));
             std::thread::spawn(move || {
                 // Half of them keep their connection all along, the others make a new one for each request.
                 let keep = client % 2 == 0;
@@ -278,7 +169,7 @@ fn hundreds_of_reloads_under_load_lose_no_request() {
         client.join().expect("every request was answered rightly");
     }
     assert!(served.load(Ordering::Relaxed) > 300, "{} requests", served.load(Ordering::Relaxed));
-    assert_eq!(server.metric("portcullis_reloads_total{result=\"success\"}"), Some(300.0));
+    assert_eq!(server.series("portcullis_reloads_total{result=\"success\"}"), Some(300.0));
 }
 
 /// Reads one answer with a `Content-Length`; its status.
@@ -329,7 +220,8 @@ fn a_certificate_that_cannot_be_used_is_refused() {
     let (chain, key) = (keys.path().join("chain.pem"), keys.path().join("key.pem"));
     fs::write(&chain, certified.cert.pem()).expect("written");
     fs::write(&key, certified.signing_key.serialize_pem()).expect("written");
-    let server = start(origin(), "");
+    let origin = application();
+    let server = start(&origin, "");
     let configuration = fs::read_to_string(server.path("portcullis.yaml")).expect("read");
     let tls = format!(
         "listeners: [{{address: '127.0.0.1:0', tls: {{certificate: {}, key: {}}}}}]",
@@ -340,8 +232,8 @@ fn a_certificate_that_cannot_be_used_is_refused() {
     fs::write(server.path("portcullis.yaml"), configuration).expect("written");
     assert!(reload(&server).contains("\"result\":\"success\""));
     fs::write(&key, other.signing_key.serialize_pem()).expect("written");
-    let refused = reload(&server);
-    assert!(refused.contains("422") && refused.contains("key.pem"), "{refused}");
+    let refused = server.call("POST", "/api/reload");
+    assert!(refused.status == 422 && refused.text().contains("key.pem"), "{refused:?}");
     fs::write(&chain, other.cert.pem()).expect("written");
     assert!(reload(&server).contains("\"result\":\"success\""), "the certificate's file is watched too");
 }
@@ -362,12 +254,13 @@ fn the_user_is_changed_before_anything_is_written() {
     let passwd = fs::read_to_string("/etc/passwd").expect("users");
     let nobody = passwd.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody");
     let [uid, gid] = [2, 3].map(|column| nobody.split(':').nth(column).expect("an id").to_owned());
-    let server = start(origin(), "process: {user: nobody}");
-    assert_eq!(ask(server.proxy, "/?q=evil").0, 403);
-    assert!(soon(|| records(&server.path("audit.log")).len() == 1));
+    let origin = application();
+    let server = start(&origin, "process: {user: nobody}");
+    assert_eq!(status_of(&server, "/?q=evil"), 403);
+    eventually("a record", || records(&server.path("audit.log")).len() == 1);
     assert_eq!(fs::metadata(server.path("audit.log")).expect("written").uid().to_string(), uid);
     // Every thread, for the system changes them one by one.
-    let tasks = fs::read_dir(format!("/proc/{}/task", server.process.id())).expect("threads");
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.id())).expect("threads");
     let mut threads = 0;
     for task in tasks {
         let status = fs::read_to_string(task.expect("an entry").path().join("status")).unwrap_or_default();

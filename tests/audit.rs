@@ -1,5 +1,6 @@
 //! Audit records: their schema, their bounds, and that no secret is ever in one.
 
+#[allow(dead_code, reason = "shared with other tests")]
 #[path = "support/report.rs"]
 mod report;
 

@@ -2,21 +2,22 @@
 
 #![cfg(feature = "server")]
 
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "support/report.rs"]
+mod report;
+
 use portcullis::audit::{Facts, Format, Redaction};
 use portcullis::config::{Audit, AuditTarget};
-use portcullis::engine::{
-    AuditEngine, AuditParts, AuditSettings, Decision, Disruption, Interruption, MatchedValue, Report,
-    RequestRecord, RuleHit, Sanitised, Scores,
-};
-use portcullis::ruleset::Mode;
+use portcullis::engine::{AuditEngine, AuditSettings, Decision, Disruption, Interruption, Report};
 use portcullis::telemetry::{
     AuditEntry, AuditLog, AuditSink, Completed, MemorySink, Metrics, Mishap, Recorder,
 };
+use report::plain;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 fn config(path: &Path) -> Audit {
     Audit {
@@ -31,29 +32,8 @@ fn config(path: &Path) -> Audit {
     }
 }
 
-fn report(id: &str) -> Report {
-    Report {
-        id: id.to_owned(),
-        started: SystemTime::UNIX_EPOCH,
-        client: None,
-        server: None,
-        request: RequestRecord { method: b"GET".to_vec(), uri: b"/".to_vec(), ..RequestRecord::default() },
-        response: None,
-        mode: Mode::On,
-        decision: Decision::Pass,
-        suppressed: None,
-        scores: Scores::default(),
-        rules: Vec::new(),
-        events: Vec::new(),
-        audit: AuditSettings { engine: AuditEngine::On, parts: AuditParts::DEFAULT, relevant_status: false },
-        sanitised: Sanitised::default(),
-        costs: None,
-        shadow: None,
-    }
-}
-
 fn entry(id: &str) -> Arc<AuditEntry> {
-    Arc::new(AuditEntry { report: report(id), facts: Facts::default() })
+    Arc::new(AuditEntry { report: plain(id), facts: Facts::default() })
 }
 
 fn metrics() -> Arc<Metrics> {
@@ -130,7 +110,7 @@ fn what_does_not_fit_the_queue_is_dropped_and_counted() {
     let metrics = metrics();
     let small = Audit { queue_bytes: 100_000, ..config(&path) };
     let log = AuditLog::start(&small, Arc::clone(&metrics)).expect("started");
-    let mut big = AuditEntry { report: report("big"), facts: Facts::default() };
+    let mut big = AuditEntry { report: plain("big"), facts: Facts::default() };
     big.report.request.body.bytes = vec![b'x'; 200_000];
     log.submit(Arc::new(big));
     log.submit(entry("small"));
@@ -206,47 +186,19 @@ fn finished_requests_are_counted_and_recorded() {
         generation: String::new(),
     };
     let denial = Interruption { disruption: Disruption::Deny, status: 403, rule_id: 1, phase: 2 };
-    let hit = RuleHit {
-        id: 942_100,
-        phase: 2,
-        message: String::new(),
-        data: Vec::new(),
-        severity: None,
-        tags: vec!["attack-sqli".to_owned()].into(),
-        expanded_tags: 0,
-        version: String::new(),
-        revision: String::new(),
-        maturity: None,
-        accuracy: None,
-        matches: Vec::new(),
-        operator: "@rx x".into(),
-        file: "f".into(),
-        line: 1,
-        log: true,
-        auditlog: true,
-        disruptive: false,
-    };
+    let hit = report::hit(942_100, 2, "ARGS:q", b"1'", &["attack-sqli"]);
     // It compares the score, in every request that is blocked.
-    let compared = MatchedValue {
-        variable: "TX:BLOCKING_INBOUND_ANOMALY_SCORE".to_owned(),
-        value: b"5".to_vec(),
-        range: None,
-        decoded: Vec::new(),
-    };
-    let judge = RuleHit { id: 949_110, tags: Arc::new([]), matches: vec![compared], ..hit.clone() };
-    let blocked = Report {
-        decision: Decision::Interrupt(denial.clone()),
-        rules: vec![hit, judge],
-        ..report("blocked")
-    };
+    let judge = report::hit(949_110, 2, "TX:BLOCKING_INBOUND_ANOMALY_SCORE", b"5", &[]);
+    let blocked =
+        Report { decision: Decision::Interrupt(denial.clone()), rules: vec![hit, judge], ..plain("blocked") };
     recorder.finished(done(blocked, Vec::new()));
-    recorder.finished(done(Report { suppressed: Some(denial), ..report("detected") }, Vec::new()));
-    recorder.finished(done(report("failed"), vec![Mishap::Upstream("refused")]));
-    recorder.finished(done(report("refused"), vec![Mishap::Refused("bad_request_line")]));
+    recorder.finished(done(Report { suppressed: Some(denial), ..plain("detected") }, Vec::new()));
+    recorder.finished(done(plain("failed"), vec![Mishap::Upstream("refused")]));
+    recorder.finished(done(plain("refused"), vec![Mishap::Refused("bad_request_line")]));
     let open = Mishap::Inner { failure: "internal", open: true };
-    recorder.finished(done(report("gone"), vec![Mishap::Gone, open]));
-    let quiet = AuditSettings { engine: AuditEngine::RelevantOnly, ..report("").audit };
-    recorder.finished(done(Report { audit: quiet, ..report("quiet") }, Vec::new()));
+    recorder.finished(done(plain("gone"), vec![Mishap::Gone, open]));
+    let quiet = AuditSettings { engine: AuditEngine::RelevantOnly, ..plain("").audit };
+    recorder.finished(done(Report { audit: quiet, ..plain("quiet") }, Vec::new()));
     let text = metrics.render();
     for outcome in ["blocked", "detected", "failed", "refused", "abandoned", "passed"] {
         let line = format!(

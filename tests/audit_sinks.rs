@@ -3,6 +3,7 @@
 
 #![cfg(all(feature = "server", unix))]
 
+#[allow(dead_code, reason = "shared with other tests")]
 #[path = "support/report.rs"]
 mod report;
 mod support;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 use support::binary::{Binary, TOKEN};
 use support::client::exchange;
 use support::origin::Origin;
+use support::wait::within;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -52,17 +54,6 @@ fn metric(metrics: &Metrics, series: &str) -> u64 {
     let text = metrics.render();
     let line = text.lines().find_map(|line| line.strip_prefix(series));
     line.unwrap_or_else(|| panic!("no {series} in\n{text}")).trim().parse().expect("a number")
-}
-
-fn soon(done: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if done() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    false
 }
 
 /// The audit settings that a configuration file with these sinks gives.
@@ -211,7 +202,7 @@ fn syslog_over_tcp_is_framed_and_survives_its_receiver_s_restart() {
     drop(listener);
     std::thread::sleep(Duration::from_millis(50));
     log.submit(Arc::new(entry("c")));
-    assert!(soon(|| metric(&metrics, "portcullis_audit_retries_total{sink=\"central\"}") > 0));
+    within(PATIENCE, "a retry", || metric(&metrics, "portcullis_audit_retries_total{sink=\"central\"}") > 0);
     let listener = TcpListener::bind(to).expect("bound again");
     let mut reader = BufReader::new(listener.accept().expect("connected").0);
     assert_eq!(parsed(&framed(&mut reader).expect("a message")).1["id"], "c");
@@ -267,7 +258,8 @@ fn syslog_over_tls_proves_who_receives() {
     let wary = AuditLog::start(&audit, Arc::clone(&metrics)).expect("started");
     wary.submit(Arc::new(entry("never")));
     let dropped = "portcullis_audit_dropped_total{reason=\"unreachable\",sink=\"syslog\"}";
-    assert!(soon(|| metric(&metrics, dropped) == 1), "a receiver with another certificate gets nothing");
+    // A receiver with another certificate gets nothing.
+    within(PATIENCE, "the loss", || metric(&metrics, dropped) == 1);
     assert!(told.try_recv().is_err());
 }
 
@@ -425,12 +417,12 @@ fn a_sink_that_stands_still_is_in_nobody_s_way() {
     assert!(took < Duration::from_secs(2), "submitting waits for nobody: {took:?}");
     let file = directory.path().join("ok.log");
     let lines = || std::fs::read_to_string(&file).unwrap_or_default().lines().count();
-    assert!(soon(|| lines() == 2_000), "{} lines", lines());
+    within(PATIENCE, "the last line", || lines() == 2_000);
     for (sink, room) in [("deaf", 50), ("away", 64)] {
         let dropped = format!("portcullis_audit_dropped_total{{reason=\"queue_full\",sink=\"{sink}\"}}");
         let held = metric(&metrics, &format!("portcullis_audit_queue_length{{sink=\"{sink}\"}}"));
         assert!(held <= room, "{sink} holds {held}");
-        assert!(soon(|| metric(&metrics, &dropped) >= 2_000 - room - 10), "{}", metrics.render());
+        within(PATIENCE, "the losses", || metric(&metrics, &dropped) >= 2_000 - room - 10);
     }
     let begun = Instant::now();
     log.stop(Duration::from_millis(300));

@@ -2,11 +2,12 @@
 
 #![cfg(feature = "server")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+mod support;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use support::binary::Binary;
+use support::client::Response;
 
 /// Runs `portcullis` with `args` in an environment without any `PORTCULLIS_…`.
 fn portcullis(args: &[&str]) -> Output {
@@ -199,85 +200,30 @@ fn test_runs_rule_tests_on_the_engine() {
     assert_eq!(portcullis(&["test", "--rules", &rules, "--filter", "none", &tests]).status.code(), Some(1));
 }
 
-/// A running `portcullis run`, ended when dropped.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    said: String,
+/// `portcullis` with these arguments, which serves.
+fn start(args: &[&str]) -> Binary {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    Binary::of(scratch, command(args).stdout(Stdio::null()))
 }
 
-impl Running {
-    /// Starts and waits until standard error holds a line with `listening on ADDR`, and then one with `until`.
-    fn start(args: &[&str], until: &str) -> Self {
-        let mut child =
-            command(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the binary runs");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped"));
-        let (mut said, mut address) = (String::new(), None);
-        loop {
-            let mut line = String::new();
-            let n = lines.read_line(&mut line).expect("readable");
-            assert!(n > 0, "it ended: {said}");
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                address = address.or(rest.trim().parse().ok());
-            }
-            said.push_str(&line);
-            if address.is_some() && line.contains(until) {
-                break;
-            }
-        }
-        // Somebody must go on reading, or the process blocks on a full pipe.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { child, address: address.expect("was told"), said }
-    }
-
-    fn get(&self, target: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: t\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("answered");
-        text(&answer)
-    }
-
-    /// Sends SIGTERM and returns the exit code, none when it does not end within a good while.
-    fn terminate(&mut self) -> Option<i32> {
-        let kill =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(kill.success());
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("waitable") {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A request such as browsers send.
+fn get(running: &Binary, target: &str) -> Response {
+    let head = "Host: localhost\r\nUser-Agent: t\r\nAccept: */*\r\nConnection: close";
+    running.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n"))
 }
 
 #[test]
 fn the_demonstration_passes_and_blocks_as_it_says() {
-    let mut running =
-        Running::start(&["run", "--demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], "user=admin");
-    let said = &running.said;
+    let mut running = start(&["run", "--demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    running.says("user=admin");
+    let said = running.log();
     assert!(said.contains("This passes:") && said.contains("These are blocked:"), "{said}");
-    assert!(said.contains(&format!("http://{}/search?q=lighthouse", running.address)), "{said}");
-    let good = running.get("/search?q=lighthouse");
-    assert!(good.starts_with("HTTP/1.1 200") && good.contains("Lighthouse"), "{good}");
-    let bad = running.get("/search?q=%3Cscript%3Ealert(1)%3C/script%3E");
-    assert!(bad.starts_with("HTTP/1.1 403") && !bad.contains("<script>alert"), "{bad}");
-    assert_eq!(running.terminate(), Some(0));
+    assert!(said.contains(&format!("http://{}/search?q=lighthouse", running.address())), "{said}");
+    let good = get(&running, "/search?q=lighthouse");
+    assert!(good.status == 200 && good.text().contains("Lighthouse"), "{good:?}");
+    let bad = get(&running, "/search?q=%3Cscript%3Ealert(1)%3C/script%3E");
+    assert!(bad.status == 403 && !bad.text().contains("<script>alert"), "{bad:?}");
+    assert!(running.end().success());
 }
 
 #[test]
@@ -301,15 +247,15 @@ fn flags_win_over_the_environment_and_the_file() {
         "--rules",
         &rules,
     ];
-    let running = Running::start(&args, "listening on");
-    assert!(running.get("/?a=attack").starts_with("HTTP/1.1 403"));
-    assert!(running.get("/?a=peace").starts_with("HTTP/1.1 200"));
+    let running = start(&args);
+    assert_eq!(get(&running, "/?a=attack").status, 403);
+    assert_eq!(get(&running, "/?a=peace").status, 200);
     drop(running);
 
     let mut all = args.to_vec();
     all.extend(["--mode", "DetectionOnly"]);
-    let running = Running::start(&all, "listening on");
-    assert!(running.get("/?a=attack").starts_with("HTTP/1.1 200"));
+    let running = start(&all);
+    assert_eq!(get(&running, "/?a=attack").status, 200);
 }
 
 #[test]
@@ -322,9 +268,9 @@ fn test_runs_against_a_running_instance_and_reads_its_audit_log() {
     let upstream = format!("http://{}", backend.address());
     let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let what = ["--upstream", &upstream, "--rules", &rules, "--audit-log", &log];
-    let running = Running::start(&[&["run"], &listen[..], &what[..]].concat(), "listening on");
+    let running = start(&[&["run"], &listen[..], &what[..]].concat());
 
-    let url = format!("http://{}", running.address);
+    let url = format!("http://{}", running.address());
     let output = portcullis(&["test", "--url", &url, "--audit-log", &log, &tests]);
     let table = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{table}{}", text(&output.stderr));

@@ -10,12 +10,12 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::authority::has;
+use support::binary::{Binary, TOKEN};
 use support::browser::Browser;
 use support::origin::Origin;
-use support::process::{Running, TOKEN};
 
 struct Shop {
-    running: Running,
+    binary: Binary,
     console: String,
     _origin: Origin,
 }
@@ -41,9 +41,9 @@ sites:
 "
     );
     let odd = "SecRule ARGS:odd \"@streq 7\" \"id:77,phase:2,deny,status:406,log,auditlog,msg:'Odd'\"\n";
-    let running = Running::start(&[("portcullis.yaml", &text), ("odd.conf", odd)]);
-    let console = format!("http://{}/", running.admin);
-    Shop { running, console, _origin: origin }
+    let binary = Binary::start(&[("odd.conf", odd)], &text);
+    let console = format!("http://{}/", binary.admin);
+    Shop { binary, console, _origin: origin }
 }
 
 impl Shop {
@@ -52,7 +52,7 @@ impl Shop {
             "Host: {host}\r\nX-Forwarded-For: {client}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0)\r\n\
              Accept: */*\r\nCookie: session=0123456789abcdef\r\nConnection: close"
         );
-        self.running.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
+        self.binary.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
     }
 
     /// What a shop sees on a bad day.
@@ -398,7 +398,7 @@ fn exclusions_are_copied_in_secure_contexts_and_elsewhere() {
     }
     let server = start(&format!("{{address: '127.0.0.1:0', token: {TOKEN}, hosts: [waf.test]}}"));
     assert_eq!(server.get("shop.test", "192.0.2.99", ATTACKS[1]), 403);
-    let elsewhere = format!("http://waf.test:{}/", server.running.admin.port());
+    let elsewhere = format!("http://waf.test:{}/", server.binary.admin.port());
     let browser = Browser::start();
     browser.look(1280, 900, "dark");
     let mut copied = Vec::new();
@@ -538,6 +538,6 @@ fn bans_are_lifted_and_candidates_promoted() {
         ));
         browser.until("window.answered !== null");
     }
-    let listed = server.running.json(&["bans", "list", "--json"]);
+    let listed = server.binary.json(&["bans", "list", "--json"]);
     assert!(listed.to_string().contains("2001:db8:7::"), "still banned: {listed}");
 }

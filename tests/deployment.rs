@@ -9,73 +9,32 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use support::authority::{Authority, has};
 use support::binary::{Binary, TOKEN};
 use support::http2::{self, Identity};
 use support::origin::{Origin, digest, respond};
+use support::wait::eventually;
 
 /// `portcullis run` as a service manager starts it. All processes that it has become are killed when this is dropped.
 struct Service {
-    directory: tempfile::TempDir,
-    process: Child,
-    said: Receiver<String>,
+    binary: Binary,
     manager: UnixDatagram,
+    _socket: tempfile::TempDir,
 }
 
 impl Service {
     fn start(configuration: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("portcullis.yaml");
-        fs::write(&path, configuration).expect("written");
-        let socket = directory.path().join("notify");
+        let scratch = tempfile::tempdir().expect("a directory");
+        let socket = scratch.path().join("notify");
         let manager = UnixDatagram::bind(&socket).expect("a socket");
         manager.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["run", "-c"])
-            .arg(&path)
-            .env("NOTIFY_SOCKET", &socket)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started");
-        let lines = BufReader::new(process.stderr.take().expect("piped")).lines();
-        let (tell, said) = channel();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if tell.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { directory, process, said, manager }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Waits for a line with `what`; gives what follows it.
-    fn says(&self, what: &str) -> String {
-        let mut told = Vec::new();
-        loop {
-            let line = self
-                .said
-                .recv_timeout(Duration::from_secs(30))
-                .unwrap_or_else(|_| panic!("{what}: {told:#?}"));
-            if let Some((_, rest)) = line.split_once(what) {
-                return rest.to_owned();
-            }
-            told.push(line);
-        }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.says("listening on ").parse().expect("an address")
+        let binary = Binary::start_with(&[], configuration, |command| command.env("NOTIFY_SOCKET", &socket));
+        Self { binary, manager, _socket: scratch }
     }
 
     /// The next message to the service manager.
@@ -93,7 +52,7 @@ impl Service {
     }
 
     fn pids(&self) -> Vec<u32> {
-        fs::read_to_string(self.path("pid"))
+        fs::read_to_string(self.binary.path("pid"))
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .into_iter()
@@ -106,8 +65,6 @@ impl Drop for Service {
         for pid in self.pids() {
             signal(pid, "-KILL");
         }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -172,8 +129,8 @@ fn load(address: SocketAddr, keep: bool, is_over: &AtomicBool, served: &AtomicUs
 fn a_successor_takes_over_under_load_and_no_request_is_lost() {
     let origin = Origin::echo();
     let mut service = Service::start(&configuration(&origin, "'127.0.0.1:0'"));
-    let address = service.address();
-    assert_eq!(service.ready(), service.process.id());
+    let address = service.binary.address();
+    assert_eq!(service.ready(), service.binary.id());
     let (is_over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..4)
         .map(|n| {
@@ -182,35 +139,28 @@ fn a_successor_takes_over_under_load_and_no_request_is_lost() {
         })
         .collect();
     let more = |count: usize| {
-        let (before, until) = (served.load(Ordering::Acquire), Instant::now() + Duration::from_secs(20));
-        while served.load(Ordering::Acquire) < before + count {
-            assert!(Instant::now() < until, "nobody is served");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let before = served.load(Ordering::Acquire);
+        eventually("an answer", || served.load(Ordering::Acquire) >= before + count);
     };
     more(50);
-    let mut current = service.process.id();
+    let mut current = service.binary.id();
     for round in 0..3 {
         signal(current, "-USR2");
         let next = service.ready();
         assert_ne!(next, current, "another process");
         if round == 0 {
-            assert!(service.process.wait().expect("ends").success());
+            assert!(service.binary.wait_for_end().success());
         } else {
-            let until = Instant::now() + Duration::from_secs(20);
-            while is_alive(current) {
-                assert!(Instant::now() < until, "{current} does not end");
-                std::thread::sleep(Duration::from_millis(10));
-            }
+            eventually("its end", || !is_alive(current));
         }
         more(50);
         assert_eq!(service.pids(), [next]);
         current = next;
     }
     // One that cannot start changes nothing.
-    fs::write(service.path("portcullis.yaml"), "nonsense: true\n").expect("written");
+    fs::write(service.binary.path("portcullis.yaml"), "nonsense: true\n").expect("written");
     signal(current, "-USR2");
-    service.says("the successor has ended; this process goes on");
+    service.binary.says("the successor has ended; this process goes on");
     more(50);
     is_over.store(true, Ordering::Release);
     for client in clients {
@@ -218,12 +168,8 @@ fn a_successor_takes_over_under_load_and_no_request_is_lost() {
     }
     signal(current, "-TERM");
     assert_eq!(service.told(), "STOPPING=1\n");
-    let until = Instant::now() + Duration::from_secs(20);
-    while is_alive(current) {
-        assert!(Instant::now() < until);
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(!service.path("pid").exists() && TcpStream::connect(address).is_err());
+    eventually("its end", || !is_alive(current));
+    assert!(!service.binary.path("pid").exists() && TcpStream::connect(address).is_err());
 }
 
 /// Sends streams over HTTP/2, several at once, until `is_over`. What the server says it has not begun is sent again over
@@ -287,7 +233,7 @@ fn a_successor_takes_over_streams_of_http2_under_load() {
         file("key.pem")
     );
     let service = Service::start(&configuration(&origin, &listener));
-    let address = service.address();
+    let address = service.binary.address();
     let mut current = service.ready();
     let (is_over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -372,7 +318,7 @@ fn renewed_certificates_are_served_without_a_restart() {
         other_key.display(),
     );
     let service = Service::start(&configuration(&origin, &tls));
-    let address = service.address();
+    let address = service.binary.address();
     let serial = |name: &str| {
         let connected = Command::new("openssl")
             .args([
@@ -402,11 +348,7 @@ fn renewed_certificates_are_served_without_a_restart() {
     let (first, second) = (serial("a.test"), serial("b.test"));
     assert_eq!(serial("a.test"), first);
     authority.sign("b.test");
-    let until = Instant::now() + Duration::from_secs(20);
-    while serial("b.test") == second {
-        assert!(Instant::now() < until, "the new certificate is not served");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    eventually("the new certificate", || serial("b.test") != second);
     assert_eq!(serial("a.test"), first);
 }
 
@@ -414,8 +356,7 @@ fn renewed_certificates_are_served_without_a_restart() {
 fn connections_beyond_the_bound_are_turned_away_and_counted() {
     let origin = Origin::echo();
     let service = Service::start(&configuration(&origin, "{address: '127.0.0.1:0', max_connections: 2}"));
-    let address = service.address();
-    let admin: SocketAddr = service.says("admin on http://").parse().expect("an address");
+    let address = service.binary.address();
     let connect = || {
         let stream = TcpStream::connect(address).expect("connected");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
@@ -428,24 +369,14 @@ fn connections_beyond_the_bound_are_turned_away_and_counted() {
     };
     let (mut a, mut b, mut c) = (connect(), connect(), connect());
     assert!(ask(&mut a) && ask(&mut b) && !ask(&mut c));
-    let metrics = || {
-        let mut stream = TcpStream::connect(admin).expect("connected");
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("answered");
-        text
-    };
-    let text = metrics();
+    let text = service.binary.ask("/metrics");
     assert!(text.contains("portcullis_failed_connections_total{reason=\"listener_full\"} 1"), "{text}");
     assert!(text.contains("portcullis_client_connections{listener=\"127.0.0.1:0\"} 2"), "{text}");
     let upstream = format!("site=\"main\",upstream=\"{}\"", origin.url());
     assert!(text.contains(&format!("portcullis_upstream_up{{{upstream}}} 1")), "{text}");
     assert!(text.contains(&format!("portcullis_upstream_requests_total{{{upstream}}} 2")), "{text}");
     drop(a);
-    let until = Instant::now() + Duration::from_secs(20);
-    while !ask(&mut connect()) {
-        assert!(Instant::now() < until, "no place is given back");
-    }
+    eventually("a free place", || ask(&mut connect()));
 }
 
 #[test]
@@ -460,7 +391,7 @@ fn a_limit_of_file_sizes_is_like_a_full_disk() {
     let mut binary = Binary::start_with(&[], &text, |command| {
         let mut limited = Command::new("bash");
         limited.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]).arg(command.get_program());
-        limited.args(command.get_args()).stderr(Stdio::piped());
+        limited.args(command.get_args());
         *command = limited;
         command
     });

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use support::binary::{Binary, TOKEN};
 use support::client::Response;
 use support::origin::Origin;
-use support::process::{Running, TOKEN, eventually};
+use support::wait::eventually;
 
 struct Shop {
-    running: Running,
+    binary: Binary,
     _origin: Origin,
 }
 
@@ -28,21 +29,17 @@ fn start() -> Shop {
              rules: [tuned.conf, tuned.yaml, '@portcullis-core']{more}}}\n"
         )
     };
-    let text = format!(
-        "listeners: ['127.0.0.1:0']
-admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
-audit: {{log: audit.log}}
-reload: {{watch: false}}
-trusted_proxies: [127.0.0.1]
-sites:
-{}{}{}{}",
+    let sites = [
         site("shop", ""),
         site("renamed", ", request_id_header: X-Correlation-Id"),
         site("silent", ", request_id_header: 'off'"),
         site("taken", ", trust_request_id: true"),
-    );
-    let files = [("portcullis.yaml", text.as_str()), ("tuned.conf", ""), ("tuned.yaml", "rules: []\n")];
-    Shop { running: Running::start(&files), _origin: origin }
+    ];
+    Shop::start(
+        origin,
+        &[("tuned.conf", ""), ("tuned.yaml", "rules: []\n")],
+        &format!("sites:\n{}", sites.concat()),
+    )
 }
 
 /// What visitors of a shop about databases write.
@@ -50,8 +47,21 @@ const COMMENT: &str = "is+it+1%27+or+%271%27%3D%271+or+not";
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
 impl Shop {
+    /// With the rest of its configuration.
+    fn start(origin: Origin, files: &[(&str, &str)], more: &str) -> Self {
+        let text = format!(
+            "listeners: ['127.0.0.1:0']
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
+audit: {{log: audit.log}}
+reload: {{watch: false}}
+trusted_proxies: [127.0.0.1]
+{more}"
+        );
+        Self { binary: Binary::start(files, &text), _origin: origin }
+    }
+
     fn post(&self, host: &str, path: &str, body: &str, more: &str) -> Response {
-        self.running.send(format!(
+        self.binary.send(format!(
             "POST {path} HTTP/1.1\r\nHost: {host}.test\r\nUser-Agent: {BROWSER}\r\nAccept-Language: en\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{body}",
             body.len()
@@ -69,13 +79,13 @@ impl Shop {
 
     fn by_log(&self, id: &str) -> Value {
         let arguments = ["explain", "-c", "portcullis.yaml", "--json", "--", id];
-        eventually("it is in the log", || self.running.run(&arguments, "").status.success());
-        json_of(&self.running.run(&arguments, ""))
+        eventually("it is in the log", || self.binary.run(&arguments, "").status.success());
+        json_of(&self.binary.run(&arguments, ""))
     }
 
     fn by_instance(&self, id: &str) -> Value {
-        let address = self.running.admin.to_string();
-        json_of(&self.running.run(&["explain", "--admin", &address, "--json", "--", id], TOKEN))
+        let address = self.binary.admin.to_string();
+        json_of(&self.binary.run(&["explain", "--admin", &address, "--json", "--", id], TOKEN))
     }
 }
 
@@ -144,7 +154,7 @@ fn a_blocked_visitor_s_number_leads_to_the_exclusion_that_helps() {
         assert!(by_log.pointer(key).is_some(), "{key}: {by_log}");
     }
     // What is told to people has the id, the place and the exclusion.
-    let told = shop.running.run(&["explain", "-c", "portcullis.yaml", &id], "");
+    let told = shop.binary.run(&["explain", "-c", "portcullis.yaml", &id], "");
     let told = String::from_utf8(told.stdout).expect("UTF-8");
     for piece in [id.as_str(), "/guestbook", "ARGS:comment", "exclusions:", "SecRule"] {
         assert!(told.contains(piece), "{piece}: {told}");
@@ -152,9 +162,9 @@ fn a_blocked_visitor_s_number_leads_to_the_exclusion_that_helps() {
 
     for (file, key) in [("tuned.conf", "/proposal/seclang"), ("tuned.yaml", "/proposal/yaml")] {
         let text = by_log.pointer(key).and_then(Value::as_str).expect("a text");
-        let before = std::fs::read_to_string(shop.running.path(file)).expect("there");
-        std::fs::write(shop.running.path(file), text).expect("written");
-        shop.running.reload();
+        let before = std::fs::read_to_string(shop.binary.path(file)).expect("there");
+        std::fs::write(shop.binary.path(file), text).expect("written");
+        shop.binary.reload();
         assert_eq!(shop.comment("shop", "").status, 200, "{file} lets it pass:\n{text}");
         let attack = format!("comment=fine&author={COMMENT}");
         assert_eq!(shop.post("shop", "/guestbook", &attack, "").status, 403, "another field, with {file}");
@@ -162,8 +172,8 @@ fn a_blocked_visitor_s_number_leads_to_the_exclusion_that_helps() {
         assert_eq!(shop.post("shop", "/login", &elsewhere, "").status, 403, "another path, with {file}");
         let script = "comment=%3Cscript%3Ealert%281%29%3C/script%3E";
         assert_eq!(shop.post("shop", "/guestbook", script, "").status, 403, "another attack, with {file}");
-        std::fs::write(shop.running.path(file), before).expect("written");
-        shop.running.reload();
+        std::fs::write(shop.binary.path(file), before).expect("written");
+        shop.binary.reload();
         assert_eq!(shop.comment("shop", "").status, 403, "without it");
     }
 }
@@ -204,7 +214,7 @@ fn every_page_has_the_number_and_the_site_says_how_it_travels() {
     let page = shop.comment("taken", "X-Request-Id: edge-7f3a.0043\r\nX-Request-Id: edge-7f3a.0044\r\n");
     assert_eq!(number(&page).len(), 26, "two are none");
 
-    let unknown = shop.running.run(&["explain", "-c", "portcullis.yaml", "no-such-one"], "");
+    let unknown = shop.binary.run(&["explain", "-c", "portcullis.yaml", "no-such-one"], "");
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
         String::from_utf8_lossy(&unknown.stderr).contains("has no transaction no-such-one"),
@@ -217,12 +227,7 @@ fn every_page_has_the_number_and_the_site_says_how_it_travels() {
 fn refusals_without_a_rule_say_what_refused_and_what_helps() {
     let origin = Origin::echo();
     let text = format!(
-        "listeners: ['127.0.0.1:0']
-admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
-audit: {{log: audit.log}}
-reload: {{watch: false}}
-trusted_proxies: [127.0.0.1]
-bans: {{threshold: 1, except: {{addresses: [127.0.0.1]}}}}
+        "bans: {{threshold: 1, except: {{addresses: [127.0.0.1]}}}}
 client: {{held_bytes: 1MiB}}
 sites:
   - name: shop
@@ -238,9 +243,9 @@ sites:
 ",
         origin.url()
     );
-    let shop = Shop { running: Running::start(&[("portcullis.yaml", &text)]), _origin: origin };
+    let shop = Shop::start(origin, &[], &text);
     let get = |host: &str, path: &str, more: &str| {
-        shop.running.send(format!(
+        shop.binary.send(format!(
             "GET {path} HTTP/1.1\r\nHost: {host}.test\r\nUser-Agent: {BROWSER}\r\nAccept: */*\r\n{more}Connection: close\r\n\r\n"
         ))
     };

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use support::binary::{Binary, TOKEN};
 use support::client::{Client, get, post};
 use support::http2::{self, Identity};
+use support::origin::nobody;
 use support::server::{Portcullis, Setup, to};
 
 const RULES: &str = "SecRuleEngine On\nSecRequestBodyAccess On\nSecResponseBodyAccess On\n\
@@ -468,7 +469,7 @@ fn full() -> (SocketAddr, Vec<std::net::TcpStream>, tokio::net::TcpListener, tok
 #[test]
 fn what_cannot_be_reached_is_counted_by_its_cause() {
     let (stuck, _waiting, _listener, _runtime) = full();
-    let refused = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    let refused = nobody();
     let silent = Raw::start(|_| sleep(Duration::from_secs(3)));
     let broken = Raw::start(|_| ());
     let late = Raw::start(|_| sleep(Duration::from_secs(3)));

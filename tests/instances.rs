@@ -5,20 +5,23 @@
 
 mod support;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+use support::binary::{Binary, TOKEN};
+use support::client::get;
 use support::http2::Identity;
 use support::origin::Origin;
 use support::redis::{Redis, balance};
+use support::wait::eventually;
 
 const SITE: &str = "    rate_limits:
       - {name: budget, paths: [/budget], requests: 30, period: 1h, key: 'header:X-Who'}
 ";
+
+/// Of the store, where it wants one.
+const PASSWORD: &str = "hunter2-hunter2\n";
 
 /// What is counted for `/visit` is who has been there how often, by a header.
 const RULES: &str = r#"
@@ -29,21 +32,18 @@ SecRule IP:VISITS "@gt 20" "id:3,phase:1,deny,status:410,log,msg:'too often'"
 SecRule REQUEST_FILENAME "@streq /forget" "id:4,phase:1,pass,nolog,initcol:ip=%{REQUEST_HEADERS.X-Who},setvar:!ip.visits"
 "#;
 
-/// `portcullis run`; it is killed when this is dropped.
+/// `portcullis run` with a shared store.
 struct Instance {
-    process: Child,
+    binary: Binary,
     proxy: SocketAddr,
-    admin: SocketAddr,
-    said: Receiver<String>,
 }
 
 impl Instance {
     /// `store` is a mapping's inside.
-    fn start(directory: &tempfile::TempDir, origin: &Origin, store: &str) -> Self {
-        fs::write(directory.path().join("rules.conf"), RULES).unwrap();
+    fn start(origin: &Origin, store: &str) -> Self {
         let text = format!(
             "listeners: ['127.0.0.1:0']
-admin: {{address: '127.0.0.1:0', token: 0123456789abcdef}}
+admin: {{address: '127.0.0.1:0', token: {TOKEN}}}
 reload: {{watch: false}}
 process: {{workers: 2}}
 trusted_proxies: [127.0.0.1]
@@ -51,36 +51,18 @@ bans: {{threshold: 3, duration: 1h}}
 store: {{redis: {{{store}}}}}
 sites:
   - name: shop
-    upstreams: ['http://{}']
+    upstreams: ['{}']
     rules: rules.conf
 {SITE}",
-            origin.address
+            origin.url()
         );
-        let path = directory.path().join("portcullis.yaml");
-        fs::write(&path, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.arg("run").arg("-c").arg(&path).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let (tell, said) = std::sync::mpsc::channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        let mut told = Vec::new();
-        let mut address = |prefix: &str| loop {
-            let line: String =
-                said.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("{told:#?}"));
-            if let Some(address) = line.strip_prefix(prefix) {
-                break address.parse().unwrap();
-            }
-            told.push(line);
-        };
-        let (proxy, admin) = (address("listening on "), address("admin on http://"));
-        Self { process, proxy, admin, said }
+        let binary = Binary::start(&[("rules.conf", RULES), ("password", PASSWORD)], &text);
+        let proxy = binary.address();
+        Self { binary, proxy }
     }
 
     fn metric(&self, name: &str) -> f64 {
-        let text = ask(self.admin, "GET /metrics", "").1;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.and_then(|v| v.parse().ok()).unwrap_or(0.0)
+        self.binary.metric(name)
     }
 
     /// How often it decided without the shared store.
@@ -91,34 +73,12 @@ sites:
 
     /// Waits until the shared store is there, or gone.
     fn wait_for_store(&self, is_up: bool) {
-        wait(|| (self.metric("portcullis_shared_store_up") > 0.5) == is_up);
-    }
-
-    /// Everything it has said so far.
-    fn log(&self) -> String {
-        self.said.try_iter().collect::<Vec<_>>().join("\n")
+        eventually("the store", || (self.metric("portcullis_shared_store_up") > 0.5) == is_up);
     }
 
     fn bans(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.arg("bans").args(arguments).args(["--admin", &self.admin.to_string()]);
-        command.env("PORTCULLIS_ADMIN_TOKEN", "0123456789abcdef");
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn wait(mut is_due: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_due() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "what was awaited has not happened");
-        std::thread::sleep(Duration::from_millis(50));
+        let told = self.binary.tell(&[&["bans"], arguments].concat(), TOKEN);
+        String::from_utf8(told.stdout).unwrap()
     }
 }
 
@@ -145,13 +105,11 @@ fn passed(address: SocketAddr, who: &str, count: usize) -> usize {
 
 #[test]
 fn three_instances_count_together_and_go_on_alone() {
-    let Some(mut redis) = Redis::start(&["--requirepass", "hunter2-hunter2"]) else { return };
+    let Some(mut redis) = Redis::start(&["--requirepass", PASSWORD.trim()]) else { return };
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
-    let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("password"), "hunter2-hunter2\n").unwrap();
     // A machine under load may be late more often than the default allows; what is tested here is who counts.
     let store = format!("url: 'redis://127.0.0.1:{}/2', password_file: password, timeout: 500ms", redis.port);
-    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
+    let mut instances: Vec<Instance> = (0..3).map(|_| Instance::start(&origin, &store)).collect();
     let front = balance(instances.iter().map(|i| i.proxy).collect());
     instances.iter().for_each(|i| i.wait_for_store(true));
 
@@ -170,13 +128,15 @@ fn three_instances_count_together_and_go_on_alone() {
         let headers = "X-Forwarded-For: 192.0.2.7\r\n";
         assert_eq!(ask(front, "GET /?q=attack", headers).0, 403);
     }
-    wait(|| instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.7")));
+    eventually("what was awaited", || instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.7")));
     for instance in &instances {
         assert_eq!(ask(instance.proxy, "GET /", "X-Forwarded-For: 192.0.2.7\r\n").0, 403);
         assert_eq!(ask(instance.proxy, "GET /", "X-Forwarded-For: 192.0.2.8\r\n").0, 200);
     }
     assert_eq!(instances[1].bans(&["lift", "192.0.2.7"]), "lifted 192.0.2.7\n");
-    wait(|| instances.iter().all(|i| ask(i.proxy, "GET /", "X-Forwarded-For: 192.0.2.7\r\n").0 == 200));
+    eventually("what was awaited", || {
+        instances.iter().all(|i| ask(i.proxy, "GET /", "X-Forwarded-For: 192.0.2.7\r\n").0 == 200)
+    });
     assert_eq!(ask(front, "GET /?q=attack", "X-Forwarded-For: 192.0.2.9\r\n").0, 403);
 
     // Without it, each goes on by itself: with what it knew, and at once.
@@ -191,7 +151,7 @@ fn three_instances_count_together_and_go_on_alone() {
     for _ in 0..9 {
         assert_eq!(ask(front, "GET /?q=attack", "X-Forwarded-For: 192.0.2.10\r\n").0, 403);
     }
-    wait(|| instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.10")));
+    eventually("what was awaited", || instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.10")));
 
     // It comes back, and has forgotten everything; they have not.
     redis.go();
@@ -199,8 +159,8 @@ fn three_instances_count_together_and_go_on_alone() {
     assert_eq!(passed(front, "bob", 9), 0);
     assert_eq!(passed(front, "cid", 60), 30);
     assert!(instances.iter().all(|i| i.bans(&["list"]).contains("192.0.2.10")));
-    for instance in &instances {
-        let log = instance.log();
+    for instance in &mut instances {
+        let log = instance.binary.log();
         assert!(
             log.contains("the shared store is gone") && log.contains("the shared store is there"),
             "{log}"
@@ -228,9 +188,8 @@ fn visits(address: SocketAddr, who: &str, count: usize) -> usize {
 fn persistent_collections_are_joint_as_well() {
     let Some(mut redis) = Redis::start(&[]) else { return };
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
-    let directory = tempfile::tempdir().unwrap();
     let store = format!("url: 'redis://127.0.0.1:{}', timeout: 500ms, collections: true", redis.port);
-    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
+    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&origin, &store)).collect();
     let front = balance(instances.iter().map(|i| i.proxy).collect());
     instances.iter().for_each(|i| i.wait_for_store(true));
 
@@ -241,7 +200,7 @@ fn persistent_collections_are_joint_as_well() {
     assert!(instances.iter().all(|i| i.fallbacks() == 0.0));
     // What one takes back is taken back for all.
     assert_eq!(ask(instances[2].proxy, "GET /forget", "X-Who: ann\r\n").0, 200);
-    wait(|| visits(instances[0].proxy, "ann", 1) == 1);
+    eventually("what was awaited", || visits(instances[0].proxy, "ann", 1) == 1);
 
     // Without it, each goes on with what it knows, at once, and says so.
     visits(front, "cid", 45);
@@ -257,9 +216,9 @@ fn persistent_collections_are_joint_as_well() {
     redis.go();
     instances.iter().for_each(|i| i.wait_for_store(true));
     assert_eq!(visits(instances[0].proxy, "cid", 3), 0);
-    let fresh = Instance::start(&directory, &origin, &store);
+    let mut fresh = Instance::start(&origin, &store);
     fresh.wait_for_store(true);
-    wait(|| visits(fresh.proxy, "cid", 1) == 0);
+    eventually("what was awaited", || visits(fresh.proxy, "cid", 1) == 0);
 
     // One that is there and does not answer costs what the time-out says, three times.
     redis.freeze(true);
@@ -269,9 +228,8 @@ fn persistent_collections_are_joint_as_well() {
     fresh.wait_for_store(false);
     redis.freeze(false);
     fresh.wait_for_store(true);
-    let mut log = String::new();
-    wait(|| {
-        log += &fresh.log();
+    eventually("what was awaited", || {
+        let log = fresh.binary.log();
         log.contains("the shared store is gone") && log.contains("the shared store is there")
     });
 }
@@ -279,8 +237,8 @@ fn persistent_collections_are_joint_as_well() {
 #[test]
 fn a_store_whose_clock_was_set_back_keeps_nobody_out() {
     let Some(redis) = Redis::start(&[]) else { return };
-    let (origin, directory) = (Origin::echo(), tempfile::tempdir().unwrap());
-    let instance = Instance::start(&directory, &origin, &format!("url: 'redis://127.0.0.1:{}'", redis.port));
+    let origin = Origin::echo();
+    let instance = Instance::start(&origin, &format!("url: 'redis://127.0.0.1:{}'", redis.port));
     instance.wait_for_store(true);
     assert_eq!(passed(instance.proxy, "ann", 40), 30);
     // As if all of it had been a year later by the store's clock.
@@ -290,17 +248,10 @@ fn a_store_whose_clock_was_set_back_keeps_nobody_out() {
     let year = 365 * 86_400 * 1_000_000_u64;
     assert!(redis.tell(&format!("SET {meter} {} PX {}", value + year, year / 1_000)).contains("OK"));
     // One request each two minutes is what the limit gives; who has just used it up waits for one of them.
-    let mut stream = TcpStream::connect(instance.proxy).unwrap();
-    let head = format!(
-        "GET /budget HTTP/1.1\r\nHost: {}\r\nX-Who: ann\r\nConnection: close\r\n\r\n",
-        instance.proxy
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let answer = answer.to_ascii_lowercase();
-    let wait = answer.lines().find_map(|line| line.strip_prefix("retry-after: ")).expect("a time");
-    assert!(answer.starts_with("http/1.1 429") && wait.trim().parse::<u64>().unwrap() <= 120, "{answer}");
+    let request = get("/budget").replace("\r\n\r\n", "\r\nX-Who: ann\r\n\r\n");
+    let answer = instance.binary.send(request);
+    let wait: u64 = answer.header("retry-after").expect("a time").parse().unwrap();
+    assert!(answer.status == 429 && wait <= 120, "{answer:?}");
     // And time goes on for the meter as well.
     let mended: u64 = redis.tell(&format!("GET {meter}")).lines().nth(1).unwrap().parse().unwrap();
     assert!(mended < value + year / 2, "{mended}");
@@ -310,9 +261,8 @@ fn a_store_whose_clock_was_set_back_keeps_nobody_out() {
 fn stopping_and_starting_it_under_load_gives_no_wrong_answer() {
     let Some(mut redis) = Redis::start(&[]) else { return };
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
-    let directory = tempfile::tempdir().unwrap();
     let store = format!("url: 'redis://127.0.0.1:{}', timeout: 20ms", redis.port);
-    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&directory, &origin, &store)).collect();
+    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&origin, &store)).collect();
     let front = balance(instances.iter().map(|i| i.proxy).collect());
     instances.iter().for_each(|i| i.wait_for_store(true));
 
@@ -393,14 +343,13 @@ fn the_connection_may_be_tls() {
     ];
     let Some(redis) = Redis::start(&arguments) else { return };
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
-    let directory = tempfile::tempdir().unwrap();
     let store = |ca: &str| format!("url: 'rediss://localhost:{}', timeout: 500ms{ca}", redis.port);
-    let trusting = Instance::start(&directory, &origin, &store(&format!(", ca: '{certificate}'")));
+    let trusting = Instance::start(&origin, &store(&format!(", ca: '{certificate}'")));
     trusting.wait_for_store(true);
     assert_eq!(passed(trusting.proxy, "ann", 40), 30);
     assert_eq!(trusting.fallbacks(), 0.0);
     // An authority that is not trusted is no store, and keeps nothing from being served.
-    let wary = Instance::start(&directory, &origin, &store(""));
+    let wary = Instance::start(&origin, &store(""));
     assert_eq!(passed(wary.proxy, "ann", 40), 30);
     assert_eq!(wary.metric("portcullis_shared_store_up"), 0.0);
 }

@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::binary::{Binary, TOKEN};
 use support::client::{Client, get};
+use support::origin::{Origin, respond};
+use support::wait::within;
 
 /// What the name server says to `shop.test`.
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +83,11 @@ fn answer(question: &[u8], says: Says) -> Option<Vec<u8>> {
 }
 
 /// Answers each request with a word, and closes.
-fn origin(listener: TcpListener, word: &'static str) {
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.read(&mut [0; 4_096]);
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", word.len());
-            let _ = stream.write_all(format!("{head}{word}").as_bytes());
-        }
-    });
+fn origin(listener: TcpListener, word: &'static str) -> Origin {
+    Origin::on(listener, move |_, stream| {
+        respond(stream, "200 OK", &[("Connection", "close")], word.as_bytes());
+        false
+    })
 }
 
 /// What the program is run behind: it sees other files about names than everybody else. The directory is its own.
@@ -126,11 +124,11 @@ fn a_resolver_that_goes_away_takes_no_application_with_it() {
     let one = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = one.local_addr().expect("an address").port();
     let two = TcpListener::bind(("127.0.0.2", port)).expect("the same port at another address");
-    origin(one, "one");
-    origin(two, "two");
+    let _origins = [origin(one, "one"), origin(two, "two")];
     let site = |name: &str, host: &str| {
         format!(
-            "  - {{name: {name}, hosts: {name}.test, upstreams: ['http://{host}:{port}'],              rules: [{{text: 'SecRuleEngine On'}}], balance: {{max_fails: 0}}, timeouts: {{resolve: 1s}}}}\n"
+            "  - {{name: {name}, hosts: {name}.test, upstreams: ['http://{host}:{port}'], \
+             rules: [{{text: 'SecRuleEngine On'}}], balance: {{max_fails: 0}}, timeouts: {{resolve: 1s}}}}\n"
         )
     };
     let text = format!(
@@ -162,16 +160,11 @@ fn a_resolver_that_goes_away_takes_no_application_with_it() {
         }
     };
     let turns_to = |word: &str| {
-        let began = Instant::now();
-        loop {
+        within(Duration::from_secs(30), "the new address", || {
             let (status, text, took) = ask("known");
             assert!(status == 200 && took < Duration::from_secs(2), "{status} after {took:?}");
-            if text == word {
-                return;
-            }
-            assert!(began.elapsed() < Duration::from_secs(30), "the new address is not found");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            text == word
+        });
     };
     assert_eq!(ask("known").1, "one");
     names.say(Says::Address(Ipv4Addr::new(127, 0, 0, 2)));

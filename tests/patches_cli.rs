@@ -3,15 +3,24 @@
 
 #![cfg(feature = "server")]
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Output};
+use support::binary::Binary;
+use support::wait::eventually;
 
 fn portcullis(directory: &Path, args: &[&str]) -> Output {
+    command(directory, args).output().expect("the binary runs")
+}
+
+fn command(directory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PORTCULLIS_")) {
         command.env_remove(name);
     }
-    command.current_dir(directory).args(args).output().expect("the binary runs")
+    command.current_dir(directory).args(args);
+    command
 }
 
 fn good(output: &Output) -> String {
@@ -78,10 +87,8 @@ fn a_patch_past_its_date_goes_on_and_warns() {
 /// Past its date a patch blocks as before; the log and a metric tell. Another one of the site only tells.
 #[test]
 fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::TcpStream;
     let directory = tempfile::tempdir().expect("a directory");
-    let here = directory.path();
+    let here = &directory.path().to_owned();
     for (name, word, review_by) in [("old", "evil", "2020-02-01"), ("new", "odd", "2099-02-01")] {
         let patch = format!(
             "patch: {{title: t, product: p, blocks: b, severity: critical, owner: me, created: 2020-01-01, review_by: {review_by}}}\n\
@@ -102,57 +109,27 @@ fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
         String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success() && text.contains("old") && text.contains("reviewed"), "{text}");
     assert!(text.contains("1 of them in DetectionOnly"), "{text}");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["run", "-c", "c.yaml"])
-        .current_dir(here)
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let mut told = String::new();
-    let mut address = |prefix: &str| {
-        lines.by_ref().find_map(|line| {
-            told.push_str(&line);
-            line.strip_prefix(prefix).map(str::to_owned)
-        })
+    let mut running = Binary::of(directory, &mut command(here, &["run", "-c", "c.yaml"]));
+    let status = |host: &str, target: &str| {
+        let head = format!("Host: {host}\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: close");
+        running.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status
     };
-    let proxy = address("listening on ").expect("it listens");
-    let admin = address("admin on http://").expect("it has an admin");
-    let of = |address: &str, host: &str, target: &str| {
-        let mut stream = TcpStream::connect(address).expect("it accepts");
-        write!(
-            stream,
-            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-        )
-        .expect("it is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        answer
-    };
-    let status = |address: &str, target: &str| of(address, address, target);
-    let old = status(&proxy, "/?a=evil");
-    let new = status(&proxy, "/?a=odd");
-    let elsewhere = of(&proxy, "blog.example", "/?a=evil");
+    let old = status("shop.example", "/?a=evil");
+    let new = status("shop.example", "/?a=odd");
+    let elsewhere = status("blog.example", "/?a=evil");
     // Requests are counted and recorded when they have ended, which is after the answer.
     let records = || std::fs::read_to_string(here.join("audit.log")).unwrap_or_default();
-    for _ in 0..200 {
-        if ["a=evil", "a=odd"].iter().all(|word| records().contains(word)) {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    let metrics = status(&admin, "/metrics");
-    let _ = process.kill();
-    let _ = process.wait();
-    told.extend(lines);
-    assert!(old.starts_with("HTTP/1.1 403"), "{old}");
+    eventually("the record", || ["a=evil", "a=odd"].iter().all(|word| records().contains(word)));
+    let metrics = running.ask("/metrics");
+    let told = running.log();
+    assert_eq!(old, 403);
     // Nobody listens behind it: what is let through fails otherwise.
-    assert!(new.starts_with("HTTP/1.1 502"), "{new}");
+    assert_eq!(new, 502);
     assert!(metrics.contains("portcullis_site_patches{site=\"shop\"} 2"), "{metrics}");
     assert!(metrics.contains("portcullis_site_patches_past_review{site=\"shop\"} 1"), "{metrics}");
     assert!(told.contains("should have been reviewed by now") && told.contains("old"), "{told}");
     // A patch is of the sites that name it.
-    assert!(elsewhere.starts_with("HTTP/1.1 502"), "{elsewhere}");
+    assert_eq!(elsewhere, 502);
     assert!(metrics.contains("portcullis_site_patches{site=\"blog\"} 0"), "{metrics}");
     for (patch, outcome) in [("old", "blocked"), ("new", "detected")] {
         let series = format!("outcome=\"{outcome}\",patch=\"{patch}\",site=\"shop\"}} 1");

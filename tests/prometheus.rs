@@ -10,13 +10,10 @@
 mod dashboards;
 #[path = "support/picture.rs"]
 mod picture;
-#[allow(dead_code, clippy::unwrap_used, reason = "shared with other tests")]
-#[path = "support/redis.rs"]
-mod redis;
+mod support;
 
 use dashboards::{ALL, Dashboard};
 use picture::Series;
-use redis::Redis;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,6 +22,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::binary::{Binary, TOKEN};
+use support::origin::nobody;
+use support::redis::Redis;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -149,12 +149,6 @@ fn answer(mut stream: TcpStream) {
         }
     }
 }
-
-fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address")
-}
-
-const TOKEN: &str = "a-token-of-the-tests";
 
 const PATCH: &str = "patch:
   title: A flaw of the shop's own
@@ -460,14 +454,15 @@ fn every_panel_and_alert_has_data_under_attack() {
     if !is_there() {
         return;
     }
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = |name: &str| directory.path().join(name);
     let mut redis = Redis::start(&[]);
-    let (origin, away) = (origin(), closed_port());
+    let (origin, away) = (origin(), nobody());
     let configuration = configuration(origin, away, redis.as_ref().map(|redis| redis.port));
-    fs::write(path("portcullis.yaml"), &configuration).expect("written");
-    fs::write(path("shop-flaw.yaml"), PATCH).expect("written");
-    let (_portcullis, [proxy, secured, narrow], admin) = portcullis(&path("portcullis.yaml"));
+    let portcullis = Binary::start(&[("shop-flaw.yaml", PATCH)], &configuration);
+    let listeners = portcullis.listening.iter().map(|address| address.parse().expect("an address"));
+    let [proxy, secured, narrow] =
+        listeners.collect::<Vec<SocketAddr>>().try_into().expect("three listeners");
+    let admin = portcullis.admin;
+    let directory = tempfile::tempdir().expect("a directory");
     let (_prometheus, prometheus) = prometheus(directory.path(), admin);
 
     let names = [(origin, "app:3000"), (away, "old-app:3000"), (admin, "waf-1")];
@@ -482,7 +477,7 @@ fn every_panel_and_alert_has_data_under_attack() {
     assert!(answer.contains("unchanged"), "{answer}");
     let answer = reload(admin, "another", proxy);
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
-    fs::write(path("portcullis.yaml"), format!("{configuration}# changed\n")).expect("written");
+    fs::write(portcullis.path("portcullis.yaml"), format!("{configuration}# changed\n")).expect("written");
     let answer = reload(admin, TOKEN, proxy);
     assert!(answer.contains("success"), "{answer}");
     rush(proxy);
@@ -491,7 +486,8 @@ fn every_panel_and_alert_has_data_under_attack() {
         traffic(proxy, tick, 4);
         ask(secured, "no PROXY header\r\n\r\n");
         if tick == 20 {
-            fs::write(path("portcullis.yaml"), format!("{configuration}nonsense: true\n")).expect("written");
+            fs::write(portcullis.path("portcullis.yaml"), format!("{configuration}nonsense: true\n"))
+                .expect("written");
             let answer = reload(admin, TOKEN, proxy);
             assert!(answer.contains("refused"), "{answer}");
             if let Some(redis) = &mut redis {
@@ -556,36 +552,9 @@ fn every_panel_and_alert_has_data_under_attack() {
             Err(error) => faults.push(format!("the example of {metric}: {error}")),
         }
     }
-    let text = ask(admin, &format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"));
-    let (_, text) = text.split_once("\r\n\r\n").expect("an answer");
+    let text = portcullis.ask("/metrics");
     assert!(faults.is_empty(), "{} of:\n{}\n{text}", faults.len(), faults.join("\n"));
-    promtool(&["check", "metrics"], Some(text));
-}
-
-/// Portcullis itself: its listeners and the admin listener.
-fn portcullis(configuration: &Path) -> (Killed, [SocketAddr; 3], SocketAddr) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["run", "-c"])
-        .arg(configuration)
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let process = Killed(process);
-    let mut said = Vec::new();
-    let mut listeners = Vec::new();
-    let admin = loop {
-        let line = lines.next().unwrap_or_else(|| panic!("it ended:\n{}", said.join("\n")));
-        if let Some(address) = line.strip_prefix("listening on ") {
-            listeners.push(address.parse().expect("an address"));
-        } else if let Some(address) = line.strip_prefix("admin on http://") {
-            break address.trim_end_matches('/').parse().expect("an address");
-        }
-        said.push(line);
-    };
-    // Read on, so that it can write on.
-    std::thread::spawn(move || lines.for_each(drop));
-    (process, listeners.try_into().expect("three listeners"), admin)
+    promtool(&["check", "metrics"], Some(&text));
 }
 
 /// Prometheus with the rules as they are delivered, but once a second, and with a second instance that is down.
@@ -600,11 +569,11 @@ scrape_configs:
   - job_name: portcullis
     static_configs: [{{targets: ['{admin}', '{}']}}]
 ",
-        closed_port()
+        nobody()
     );
     let file = directory.join("prometheus.yaml");
     fs::write(&file, configuration).expect("written");
-    let address = closed_port();
+    let address = nobody();
     let log = fs::File::create(directory.join("prometheus.log")).expect("created");
     let process = Command::new("prometheus")
         .arg(format!("--config.file={}", file.display()))

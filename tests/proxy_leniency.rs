@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use support::client::get;
 use support::http2::{self, Identity};
-use support::origin::Origin;
+use support::origin::{Origin, nobody};
 use support::server::{Portcullis, Setup, site};
 
 const RULES: &str = r#"
@@ -350,7 +350,7 @@ fn an_upstream_that_does_not_answer_connect_is_not_waited_for_long() {
     let (silent, _told) = raw_origin("");
     let server = Setup::new(silent, RULES).site(|s| s.timeouts.read = Duration::from_millis(300)).start();
     assert_eq!(server.exchange(CONNECT).status, 504);
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody = nobody();
     let server = Portcullis::start(nobody, RULES);
     assert_eq!(server.exchange(CONNECT).status, 502);
     assert_eq!(server.seen.finished(1)[0].trouble(), Some(&Trouble::UpstreamRefused));

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::client::{get, post};
 use support::http2::{self, Identity};
-use support::origin::{Origin, respond};
+use support::origin::{Origin, nobody, respond};
 use support::server::{Portcullis, Setup};
 
 const RULES: &str = r#"
@@ -385,7 +385,7 @@ fn an_upstream_that_is_silent_is_504() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_502_and_the_connection_goes_on() {
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = nobody();
     let server = Portcullis::start(nowhere, RULES);
     let mut client = server.client();
     for _ in 0..2 {
@@ -397,7 +397,7 @@ fn an_upstream_that_is_not_there_is_502_and_the_connection_goes_on() {
 
 #[test]
 fn another_upstream_takes_over() {
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = nobody();
     let origin = Origin::echo();
     let server = Setup::new(nowhere, RULES)
         .site(|site| site.upstreams.push(support::server::to(origin.address)))

@@ -11,13 +11,14 @@ use portcullis::config::{
 };
 use portcullis::proxy::Trouble;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::authority::{Authority, has};
 use support::client::{Client, get};
-use support::origin::Origin;
+use support::origin::{Origin, nobody};
 use support::server::{Portcullis, Setup, listener, to};
+use support::wait::within;
 
 const RULES: &str = "SecRuleEngine On\nSecRequestBodyAccess On\n\
     SecRule ENV:SSL_CLIENT_S_DN \"@streq CN=mallory,O=Example\\, Inc.\" \"id:1,phase:1,deny,status:406\"\n\
@@ -276,7 +277,7 @@ struct Nginx {
 
 impl Nginx {
     fn start(server: &str) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+        let address = nobody();
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().display();
         let configuration = format!(
@@ -295,11 +296,7 @@ impl Nginx {
             .args(["-e", "/dev/null"])
             .spawn()
             .expect("nginx runs");
-        let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < until, "nginx does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        within(Duration::from_secs(10), "nginx", || TcpStream::connect(address).is_ok());
         Self { process, address, _directory: directory }
     }
 }

@@ -7,14 +7,15 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::binary::{Binary, TOKEN};
-use support::origin::Origin;
+use support::origin::{Origin, nobody};
+use support::wait::eventually;
 
 /// Sends a request for `target` and reads to the end: status and body.
 fn ask(mut stream: impl Read + Write, target: &str, fields: &str) -> (u16, String) {
@@ -123,11 +124,7 @@ fn both_sides_may_be_unix_sockets() {
     let successor = fs::read_to_string(binary.path("pid")).unwrap();
     assert_ne!(successor.trim(), binary.id().to_string());
     assert!(Command::new("kill").args(["-KILL", successor.trim()]).status().unwrap().success());
-    let began = Instant::now();
-    while UnixStream::connect(&path).is_ok() {
-        assert!(began.elapsed() < Duration::from_secs(20), "it is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("its end", || UnixStream::connect(&path).is_err());
     assert!(path.exists(), "what is left behind");
     let directory = binary.directory.path().to_owned();
     let mut next = Command::new(env!("CARGO_BIN_EXE_portcullis"))
@@ -136,11 +133,7 @@ fn both_sides_may_be_unix_sockets() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    while UnixStream::connect(&path).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(20), "it does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("its start", || UnixStream::connect(&path).is_ok());
     let answer = ask(connect(&path), "/", "");
     let _ = (next.kill(), next.wait());
     assert_eq!(answer.0, 200);
@@ -188,7 +181,7 @@ fn sockets_of_systemd_are_taken_over() {
     }
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
     let directory = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap();
+    let address = nobody();
     let path = directory.path().join("http.sock");
     fs::write(directory.path().join("rules.conf"), RULES).unwrap();
     let text = configuration(&format!("'{address}', 'unix:{}'", path.display()), &origin.url());
@@ -204,17 +197,14 @@ fn sockets_of_systemd_are_taken_over() {
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    let first = loop {
-        if let Ok(stream) = TcpStream::connect(address) {
-            break stream;
-        }
-        assert!(began.elapsed() < Duration::from_secs(20), "systemd-socket-activate does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let mut first = None;
+    eventually("systemd-socket-activate", || {
+        first = TcpStream::connect(address).ok();
+        first.is_some()
+    });
     // The first connection starts it, and waits.
     let answers = [
-        ask(first, "/", ""),
+        ask(first.unwrap(), "/", ""),
         ask(TcpStream::connect(address).unwrap(), "/?q=attack", ""),
         ask(connect(&path), "/", ""),
     ];

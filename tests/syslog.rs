@@ -11,8 +11,9 @@ use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use support::authority::{Authority, has};
+use support::binary::{Binary, TOKEN};
 use support::origin::Origin;
-use support::process::{Running, TOKEN, eventually};
+use support::wait::eventually;
 
 /// rsyslog with its files in a directory.
 struct Receiver {
@@ -135,7 +136,7 @@ sites: [{{name: shop, upstreams: '{}'}}]
         origin.url()
     );
     let receiver = Receiver::start(directory.path(), &authority, ports);
-    let shop = Running::start(&[("portcullis.yaml", &text)]);
+    let shop = Binary::start(&[], &text);
     let attack = || {
         let answer = shop.send(
             "GET /?q=%3Cscript%3Ealert%281%29%3C/script%3E&line=a%0Ab&nul=%00&password=hunter2-hunter2 HTTP/1.1\r\n\

@@ -2,12 +2,12 @@
 
 #![cfg(feature = "server")]
 
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "support/report.rs"]
+mod report;
+
 use portcullis::audit::{Auditor, Format, Redaction};
-use portcullis::engine::{
-    AuditEngine, AuditParts, AuditSettings, Decision, Disruption, Interruption, MatchedValue, Report,
-    RequestRecord, RuleHit, Sanitised, Scores,
-};
-use portcullis::ruleset::Mode;
+use portcullis::engine::{AuditEngine, Decision, Disruption, Interruption, Report, RuleHit};
 use portcullis::telemetry::{Completed, Finding, MemorySink, Metrics, Outcome, Range, Recorder, Traffic};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -29,63 +29,26 @@ fn bench() -> Bench {
 }
 
 fn hit(id: u64, variable: &str, value: &[u8]) -> RuleHit {
-    let matched = MatchedValue {
-        variable: variable.to_owned(),
-        value: value.to_vec(),
-        range: None,
-        decoded: Vec::new(),
-    };
     RuleHit {
-        id,
-        phase: 2,
         message: "SQL injection".to_owned(),
         data: Vec::new(),
-        severity: Some(2),
-        tags: vec!["attack-sqli".to_owned()].into(),
-        expanded_tags: 0,
-        version: String::new(),
-        revision: String::new(),
-        maturity: None,
-        accuracy: None,
-        matches: vec![matched],
-        operator: "@rx x".into(),
-        file: "f".into(),
-        line: 1,
-        log: true,
-        auditlog: true,
-        disruptive: false,
+        ..report::hit(id, 2, variable, value, &["attack-sqli"])
     }
 }
 
-fn report(id: &str, client: u32, uri: &str, rules: Vec<RuleHit>) -> Report {
-    let client = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(client)), 4_000);
-    Report {
-        id: id.to_owned(),
-        started: SystemTime::now(),
-        client: Some(client),
-        server: None,
-        request: RequestRecord { method: b"GET".to_vec(), uri: uri.into(), ..RequestRecord::default() },
-        response: None,
-        mode: Mode::On,
-        decision: Decision::Pass,
-        suppressed: None,
-        scores: Scores::default(),
-        rules,
-        events: Vec::new(),
-        audit: AuditSettings {
-            engine: AuditEngine::RelevantOnly,
-            parts: AuditParts::DEFAULT,
-            relevant_status: false,
-        },
-        sanitised: Sanitised::default(),
-        shadow: None,
-        costs: None,
-    }
+fn of_client(id: &str, client: u32, uri: &str, rules: Vec<RuleHit>) -> Report {
+    let mut report = report::plain(id);
+    report.started = SystemTime::now();
+    report.client = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::from(client)), 4_000));
+    report.request.uri = uri.into();
+    report.rules = rules;
+    report.audit.engine = AuditEngine::RelevantOnly;
+    report
 }
 
 fn blocked(id: &str, client: u32, uri: &str, rules: Vec<RuleHit>) -> Report {
     let denial = Interruption { disruption: Disruption::Deny, status: 403, rule_id: 949_110, phase: 2 };
-    Report { decision: Decision::Interrupt(denial), ..report(id, client, uri, rules) }
+    Report { decision: Decision::Interrupt(denial), ..of_client(id, client, uri, rules) }
 }
 
 impl Bench {
@@ -113,8 +76,8 @@ impl Bench {
 #[test]
 fn what_is_worth_a_look_is_kept_and_found() {
     let bench = bench();
-    bench.finish(report("plain", 1, "/a", Vec::new()));
-    bench.finish(report("scored", 1, "/a?q=1", vec![hit(942_100, "ARGS:q", b"1")]));
+    bench.finish(of_client("plain", 1, "/a", Vec::new()));
+    bench.finish(of_client("scored", 1, "/a?q=1", vec![hit(942_100, "ARGS:q", b"1")]));
     bench.finish(blocked(
         "blocked",
         2,
@@ -122,7 +85,7 @@ fn what_is_worth_a_look_is_kept_and_found() {
         vec![hit(942_100, "ARGS:q", b"x"), hit(949_110, "TX:blocking_inbound_anomaly_score", b"5")],
     ));
     let denial = Interruption { disruption: Disruption::Deny, status: 403, rule_id: 1, phase: 2 };
-    bench.finish(Report { suppressed: Some(denial), ..report("detected", 2, "/c", Vec::new()) });
+    bench.finish(Report { suppressed: Some(denial), ..of_client("detected", 2, "/c", Vec::new()) });
     assert_eq!(bench.ids(&Finding::default()), ["detected", "blocked", "scored"]);
     let of = |finding| bench.ids(&finding);
     assert_eq!(of(Finding { outcome: Some(Outcome::Blocked), ..Finding::default() }), ["blocked"]);
@@ -144,22 +107,22 @@ fn what_is_worth_a_look_is_kept_and_found() {
 #[test]
 fn passing_requests_are_kept_only_while_somebody_looks() {
     let bench = bench();
-    assert!(!bench.traffic.wants(&report("", 1, "/", Vec::new())));
+    assert!(!bench.traffic.wants(&of_client("", 1, "/", Vec::new())));
     let watching = bench.traffic.watch();
-    assert!(bench.traffic.wants(&report("", 1, "/", Vec::new())));
+    assert!(bench.traffic.wants(&of_client("", 1, "/", Vec::new())));
     assert!(bench.traffic.look(0, 10).is_empty());
     for n in 0..100 {
-        bench.finish(report(&n.to_string(), 1, "/", Vec::new()));
+        bench.finish(of_client(&n.to_string(), 1, "/", Vec::new()));
     }
     let seen = bench.traffic.look(0, 100);
     assert_eq!(seen.len(), 12, "a few between two looks");
     assert_eq!(seen.last().map(|kept| kept.entry.report.id.as_str()), Some("0"));
     let last = seen[0].number;
-    bench.finish(report("next", 1, "/", Vec::new()));
+    bench.finish(of_client("next", 1, "/", Vec::new()));
     let next = bench.traffic.look(last, 100);
     assert_eq!(next.iter().map(|kept| kept.entry.report.id.as_str()).collect::<Vec<_>>(), ["next"]);
     drop(watching);
-    bench.finish(report("unseen", 1, "/", Vec::new()));
+    bench.finish(of_client("unseen", 1, "/", Vec::new()));
     assert!(bench.traffic.find("unseen").is_none());
     assert!(bench.ids(&Finding::default()).is_empty(), "the list is of what was noticed");
 }
@@ -205,7 +168,7 @@ fn the_history_adds_up() {
     for n in 0..3 {
         bench.finish(blocked(&n.to_string(), 1, "/", vec![hit(942_100, "ARGS:q", b"x")]));
     }
-    bench.finish(report("plain", 1, "/", Vec::new()));
+    bench.finish(of_client("plain", 1, "/", Vec::new()));
     bench.traffic.sample(&bench.metrics, now);
     bench.traffic.sample(&bench.metrics, now);
     let sqli = Traffic::CATEGORIES.iter().position(|c| *c == "sqli").expect("a category");

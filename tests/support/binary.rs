@@ -1,15 +1,18 @@
 //! The real binary, with a configuration in a directory of its own.
 
+use super::client::{Response, exchange};
+use super::wait::eventually;
+use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What its admin listener wants to be told.
-pub const TOKEN: &str = "0123456789abcdef";
+pub const TOKEN: &str = "a-token-of-many-letters";
 
 /// `portcullis run`; it is killed when this is dropped.
 pub struct Binary {
@@ -53,8 +56,13 @@ impl Binary {
         fs::write(&path, configuration).unwrap();
         let line = [before, &[env!("CARGO_BIN_EXE_portcullis"), "run", "-c"]].concat();
         let mut command = Command::new(line[0]);
-        command.args(&line[1..]).arg(&path).stderr(Stdio::piped()).current_dir(directory.path());
-        let mut process = change(&mut command).spawn().unwrap();
+        command.args(&line[1..]).arg(&path).current_dir(directory.path());
+        Self::of(directory, change(&mut command))
+    }
+
+    /// Starts it by a command that has been made otherwise.
+    pub fn of(directory: tempfile::TempDir, command: &mut Command) -> Self {
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let (tell, said) = channel();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
@@ -103,32 +111,62 @@ impl Binary {
         assert!(Command::new("kill").args([name, &self.id().to_string()]).status().unwrap().success());
     }
 
-    /// Asks the admin listener.
-    pub fn ask(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    /// Sends a request to the first listener, and reads the answer.
+    pub fn send(&self, request: impl AsRef<[u8]>) -> Response {
+        exchange(self.address(), request)
+    }
+
+    /// Asks the admin listener for `path` by `method`.
+    pub fn call(&self, method: &str, path: &str) -> Response {
         let admin = self.admin;
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {TOKEN}\r\n");
-        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned()
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {TOKEN}\r\n");
+        exchange(admin, format!("{head}Content-Length: 0\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// What the admin listener shows at `path`.
+    pub fn ask(&self, path: &str) -> String {
+        self.call("GET", path).text()
     }
 
     /// The value of a series, 0 when there is none.
     pub fn metric(&self, series: &str) -> f64 {
+        self.series(series).unwrap_or(0.0)
+    }
+
+    /// The value of a series, if there is one.
+    pub fn series(&self, series: &str) -> Option<f64> {
         let text = self.ask("/metrics");
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+        value.and_then(|value| value.parse().ok())
+    }
+
+    /// Loads its configuration anew.
+    pub fn reload(&self) {
+        let answer = self.call("POST", "/api/reload");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Runs `portcullis` with these arguments in its directory, with that token for the admin listener.
+    pub fn run(&self, arguments: &[&str], token: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(arguments).current_dir(self.directory.path());
+        command.env_remove("PORTCULLIS_CONFIG").env("PORTCULLIS_ADMIN_TOKEN", token).output().unwrap()
+    }
+
+    /// The same with the admin listener's address, which it asks.
+    pub fn tell(&self, arguments: &[&str], token: &str) -> Output {
+        self.run(&[arguments, &["--admin", &self.admin.to_string()]].concat(), token)
+    }
+
+    /// What it tells as JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.tell(arguments, TOKEN);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
     }
 
     /// Waits for something.
     pub fn wait(&self, what: &str, mut is_due: impl FnMut(&Self) -> bool) {
-        let began = Instant::now();
-        while !is_due(self) {
-            assert!(began.elapsed() < Duration::from_secs(20), "{what} does not come");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(what, || is_due(self));
     }
 
     /// Ends it in good order.

@@ -11,6 +11,6 @@ pub mod frames;
 pub mod http2;
 pub mod mmdb;
 pub mod origin;
-pub mod process;
 pub mod redis;
 pub mod server;
+pub mod wait;

@@ -54,7 +54,14 @@ struct Log {
 impl Origin {
     /// Answers each request by `handler`, which writes a whole response and says whether the connection goes on.
     pub fn start(handler: impl Fn(&Received, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
+    }
+
+    /// The same on a socket that is bound already.
+    pub fn on(
+        listener: TcpListener,
+        handler: impl Fn(&Received, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Log::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -140,6 +147,11 @@ pub fn respond(stream: &mut TcpStream, status: &str, headers: &[(&str, &str)], b
     }
     head.push_str("\r\n");
     stream.write_all(&[head.as_bytes(), body].concat()).is_ok()
+}
+
+/// An address on which nobody listens.
+pub fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap()
 }
 
 /// FNV-1a, to compare large bodies by.

@@ -41,10 +41,31 @@ pub fn hit(id: u64, severity: u8, variable: &str, value: &[u8], tags: &[&str]) -
     }
 }
 
+/// A request at which nothing was found.
+pub fn plain(id: &str) -> Report {
+    Report {
+        id: id.to_owned(),
+        started: UNIX_EPOCH,
+        client: None,
+        server: None,
+        request: RequestRecord { method: b"GET".to_vec(), uri: b"/".to_vec(), ..RequestRecord::default() },
+        response: None,
+        mode: Mode::On,
+        decision: Decision::Pass,
+        suppressed: None,
+        scores: Scores::default(),
+        rules: Vec::new(),
+        events: Vec::new(),
+        audit: AuditSettings { engine: AuditEngine::On, parts: AuditParts::DEFAULT, relevant_status: false },
+        sanitised: Sanitised::default(),
+        costs: None,
+        shadow: None,
+    }
+}
+
 /// A blocked request with something in every part of it.
 pub fn report() -> Report {
     Report {
-        id: "01HX".to_owned(),
         started: UNIX_EPOCH + Duration::from_micros(1_795_346_794_123_456),
         client: Some("192.0.2.7:4711".parse().expect("an address")),
         server: Some("10.0.0.1:443".parse().expect("an address")),
@@ -68,14 +89,12 @@ pub fn report() -> Report {
             headers: vec![pair("Content-Type", "text/html")],
             body: BodyRecord { bytes: b"<p>".to_vec(), inspected: 3, truncated: false },
         }),
-        mode: Mode::On,
         decision: Decision::Interrupt(Interruption {
             disruption: Disruption::Deny,
             status: 403,
             rule_id: 949_110,
             phase: 2,
         }),
-        suppressed: None,
         scores: Scores { inbound: 8, outbound: 0, inbound_threshold: 5, outbound_threshold: 4 },
         rules: vec![
             hit(920_350, 4, "REQUEST_HEADERS:Host", b"1", &["attack-protocol"]),
@@ -88,8 +107,6 @@ pub fn report() -> Report {
             parts: AuditParts::of(b"ABCDEFGHIJKZ"),
             relevant_status: false,
         },
-        sanitised: Sanitised::default(),
-        costs: None,
-        shadow: None,
+        ..plain("01HX")
     }
 }

@@ -2,9 +2,10 @@
 //! bytes: id, request line, status, header fields and body.
 
 use crate::support::authority::has;
+use crate::support::origin::nobody;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,8 +66,7 @@ impl Recorder {
         }
         let directory = tempfile::tempdir().expect("a directory");
         readable_by_all(directory.path());
-        let address =
-            TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that is free");
+        let address = nobody();
         let mut command = Command::new(program);
         match kind {
             Kind::Nginx => {
