@@ -11,9 +11,9 @@
 mod proxy;
 mod support;
 
-use proxy::origin::{Origin, respond};
+use proxy::origin::{Origin, nobody, respond};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn main() {
     let seconds = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(20_u32);
     let directory = tempfile::tempdir().expect("a directory");
     let origin = Origin::start(|_, stream| respond(stream, "200 OK", &[], b"fine"));
-    let (address, admin) = (free(), free());
+    let (address, admin) = (nobody(), nobody());
     let config = directory.path().join("portcullis.yaml");
     write(&config, address, admin, &origin.url(), 0);
     let mut server = Command::new(env!("CARGO_BIN_EXE_portcullis"))
@@ -137,8 +137,4 @@ fn times(stream: &mut TcpStream, long: Duration, mut between: impl FnMut()) -> V
 fn at(times: &[f64], share: f64) -> f64 {
     let index = (times.len() as f64 * share) as usize;
     times[index.min(times.len() - 1)]
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }

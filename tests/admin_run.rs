@@ -8,12 +8,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use support::binary::{Binary, TOKEN};
 use support::client::get;
+use support::command::program;
 use support::origin::Origin;
 use support::wait::eventually;
 
@@ -200,15 +200,14 @@ fn a_faulty_start_says_everything_and_ends() {
     fs::write(directory.path().join("rules.conf"), "SecRul x\n").expect("written");
     fs::write(&path, "sites:\n  - {name: a, upstreams: 'http://127.0.0.1:1', rules: rules.conf}\n")
         .expect("written");
-    let run = |path: &Path| {
-        let output = Command::new(env!("CARGO_BIN_EXE_portcullis")).arg("run").arg("-c").arg(path).output();
-        let output = output.expect("ran");
+    let run = || {
+        let output = program(directory.path(), &["run", "-c", "portcullis.yaml"]).output().expect("ran");
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let (success, said) = run(&path);
+    let (success, said) = run();
     assert!(!success && said.contains("rules.conf:1:1") && said.contains("SecRule"), "{said}");
     fs::write(&path, "sites: [{nmae: a}]\nadmni: off\n").expect("written");
-    let (success, said) = run(&path);
+    let (success, said) = run();
     assert!(!success && said.contains("`name`") && said.contains("`admin`"), "{said}");
 }
 

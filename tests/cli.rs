@@ -15,12 +15,7 @@ fn portcullis(args: &[&str]) -> Output {
 }
 
 fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PORTCULLIS_")) {
-        command.env_remove(name);
-    }
-    command.args(args);
-    command
+    support::command::program(Path::new("."), args)
 }
 
 fn text(bytes: &[u8]) -> String {

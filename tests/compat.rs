@@ -3,10 +3,14 @@
 
 #![cfg(feature = "server")]
 
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "support/command.rs"]
+mod command;
+
+use command::program;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 #[test]
 fn crs_4_runs_with_differences() {
@@ -117,12 +121,7 @@ struct Told {
 }
 
 fn compat(args: &[&str]) -> Told {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PORTCULLIS_")) {
-        command.env_remove(name);
-    }
-    let output =
-        command.current_dir(root()).args(["check", "--compat"]).args(args).output().expect("it runs");
+    let output = program(root(), &["check", "--compat"]).args(args).output().expect("it runs");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("the report is text");
     Told { code: output.status.code().expect("it ends by itself"), text }

@@ -6,11 +6,11 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use support::binary::{Binary, TOKEN};
 use support::client::Response;
+use support::command::{fed, json_of, program};
 use support::origin::Origin;
 use support::wait::eventually;
 
@@ -91,19 +91,7 @@ trusted_proxies: [127.0.0.1]
 
 /// Runs `portcullis explain` there, with that on its standard input.
 fn explain(directory: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("explain")
-        .args(arguments)
-        .current_dir(directory)
-        .env_remove("PORTCULLIS_CONFIG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    // It may end without having read any of it.
-    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-    child.wait_with_output().expect("it ends")
+    fed(program(directory, &["explain"]).args(arguments), input.as_bytes())
 }
 
 /// A directory with these files.
@@ -113,10 +101,6 @@ fn files(files: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::write(directory.path().join(name), text).expect("written");
     }
     directory
-}
-
-fn json_of(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
 
 /// The number on a page, whatever its type.

@@ -15,6 +15,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::binary::{Binary, TOKEN};
 use support::client::{Client, get, post};
+use support::command::program;
 use support::http2::{self, Identity};
 use support::origin::nobody;
 use support::server::{Portcullis, Setup, to};
@@ -609,11 +610,7 @@ fn a_file_that_cannot_be_read_leaves_everything_as_it_was() {
         };
         let _ = std::fs::remove_file(&missing);
         std::fs::write(directory.path().join("portcullis.yaml"), text).expect("written");
-        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["run", "-c"])
-            .arg(directory.path().join("portcullis.yaml"))
-            .output()
-            .expect("it runs");
+        let ended = program(directory.path(), &["run", "-c", "portcullis.yaml"]).output().expect("it runs");
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && said.contains(name), "{name}: {said}");
     }

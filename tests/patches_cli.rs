@@ -6,21 +6,13 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use support::binary::Binary;
+use support::command::program;
 use support::wait::eventually;
 
 fn portcullis(directory: &Path, args: &[&str]) -> Output {
-    command(directory, args).output().expect("the binary runs")
-}
-
-fn command(directory: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("PORTCULLIS_")) {
-        command.env_remove(name);
-    }
-    command.current_dir(directory).args(args);
-    command
+    program(directory, args).output().expect("the binary runs")
 }
 
 fn good(output: &Output) -> String {
@@ -109,7 +101,7 @@ fn a_running_site_blocks_with_old_patches_and_tells_of_them() {
         String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success() && text.contains("old") && text.contains("reviewed"), "{text}");
     assert!(text.contains("1 of them in DetectionOnly"), "{text}");
-    let mut running = Binary::of(directory, &mut command(here, &["run", "-c", "c.yaml"]));
+    let mut running = Binary::of(directory, &mut program(here, &["run", "-c", "c.yaml"]));
     let status = |host: &str, target: &str| {
         let head = format!("Host: {host}\r\nUser-Agent: a\r\nAccept: */*\r\nConnection: close");
         running.send(format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n")).status

@@ -2,12 +2,17 @@
 
 #![cfg(feature = "server")]
 
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "support/command.rs"]
+mod command;
+
+use command::{fed, json_of, program};
 use portcullis::audit::{Auditor, Facts, Format, Redaction};
 use portcullis::compile::{Input, load};
 use portcullis::engine::{NoWorld, Options, Transaction};
 use portcullis::ruleset::Ruleset;
 use portcullis::syntax::seclang::FileLoader;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -99,23 +104,7 @@ fn audit_log() -> Vec<u8> {
 }
 
 fn replay(arguments: &[&str], directory: &Path, input: Option<&[u8]>) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("replay")
-        .args(arguments)
-        .current_dir(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let mut stdin = child.stdin.take().expect("piped");
-    let _ = stdin.write_all(input.unwrap_or_default());
-    drop(stdin);
-    child.wait_with_output().expect("it ends")
-}
-
-fn json_of(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    fed(program(directory, &["replay"]).args(arguments), input.unwrap_or_default())
 }
 
 fn bench() -> tempfile::TempDir {
@@ -256,11 +245,7 @@ fn a_bar_is_drawn_on_a_terminal() {
     let bench = bench();
     fs::write(bench.path().join("many.log"), audit_log().repeat(200)).expect("written");
     let arguments = ["replay", "--against", "after.conf", "many.log"];
-    let quiet = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(arguments)
-        .current_dir(bench.path())
-        .output()
-        .expect("it runs");
+    let quiet = program(bench.path(), &arguments).output().expect("it runs");
     assert!(quiet.status.success() && quiet.stderr.is_empty(), "{quiet:?}");
     // `script` gives the command a terminal of its own.
     let command = format!("stty cols 100; {} {}", env!("CARGO_BIN_EXE_portcullis"), arguments.join(" "));
@@ -335,12 +320,11 @@ fn a_million_transactions_are_replayed_in_minutes() {
     let bytes = fs::metadata(&path).expect("there").len();
 
     let begun = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["replay", "--json", "--against", "@portcullis-core.conf", "audit.log"])
-        .current_dir(bench.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("started");
+    let mut child =
+        program(bench.path(), &["replay", "--json", "--against", "@portcullis-core.conf", "audit.log"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
     // The most memory it has had so far, in KiB, as long as it runs.
     let status = format!("/proc/{}/status", child.id());
     let memory = || {

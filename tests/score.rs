@@ -2,14 +2,18 @@
 
 #![cfg(feature = "server")]
 
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "support/command.rs"]
+mod command;
+
+use command::program;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn score(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.env_remove("PORTCULLIS_CONFIG").arg("score").args(args).output().expect("the binary runs")
+    program(Path::new("."), &["score"]).args(args).output().expect("the binary runs")
 }
 
 fn json(args: &[&str]) -> serde_json::Value {

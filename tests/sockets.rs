@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::binary::{Binary, TOKEN};
+use support::command::program;
 use support::origin::{Origin, nobody};
 use support::wait::eventually;
 
@@ -107,11 +108,8 @@ fn both_sides_may_be_unix_sockets() {
     drop(held);
 
     // Its place is taken: by nobody else at a time, by a successor, and by the next one after it was killed.
-    let second = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["run", "-c"])
-        .arg(binary.path("portcullis.yaml"))
-        .output()
-        .unwrap();
+    let run = ["run", "-c", "portcullis.yaml"];
+    let second = program(binary.directory.path(), &run).output().unwrap();
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success() && said.contains("http.sock") && said.contains("in use"), "{said}");
     assert_eq!(ask(connect(&path), "/", "").0, 200);
@@ -126,13 +124,7 @@ fn both_sides_may_be_unix_sockets() {
     assert!(Command::new("kill").args(["-KILL", successor.trim()]).status().unwrap().success());
     eventually("its end", || UnixStream::connect(&path).is_err());
     assert!(path.exists(), "what is left behind");
-    let directory = binary.directory.path().to_owned();
-    let mut next = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["run", "-c"])
-        .arg(directory.join("portcullis.yaml"))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut next = program(binary.directory.path(), &run).stderr(Stdio::null()).spawn().unwrap();
     eventually("its start", || UnixStream::connect(&path).is_ok());
     let answer = ask(connect(&path), "/", "");
     let _ = (next.kill(), next.wait());
@@ -161,8 +153,7 @@ fn a_socket_that_cannot_be_made_is_an_error_at_start() {
         fs::write(directory.path().join("rules.conf"), RULES).unwrap();
         let path = directory.path().join("portcullis.yaml");
         fs::write(&path, configuration(listener, "http://127.0.0.1:9")).unwrap();
-        let ended =
-            Command::new(env!("CARGO_BIN_EXE_portcullis")).args(["run", "-c"]).arg(&path).output().unwrap();
+        let ended = program(directory.path(), &["run", "-c", "portcullis.yaml"]).output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && said.contains(wanted), "{listener}: {said}");
         let left = fs::read_dir(directory.path()).unwrap().flatten().map(|entry| entry.file_name());

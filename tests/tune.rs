@@ -2,6 +2,11 @@
 
 #![cfg(feature = "server")]
 
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "support/command.rs"]
+mod command;
+
+use command::program;
 use portcullis::audit::{Auditor, Facts, Format, Redaction};
 use portcullis::config::RuleInput;
 use portcullis::engine::{NoWorld, TraceOptions, World};
@@ -9,7 +14,6 @@ use portcullis::explain::{Exchange, evaluate};
 use portcullis::reload::{Workbench, file_loader, load_rules};
 use portcullis::tune::{Bounds, Candidate, Gathering, Suggestion, Tuning, tune};
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 static CORE: LazyLock<Workbench> =
@@ -246,12 +250,7 @@ fn what_is_written_is_tested() {
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("audit.log"), log(&CORE)).expect("written");
     let run = |args: &[&str]| {
-        let out = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(args)
-            .current_dir(directory.path())
-            .env_remove("PORTCULLIS_CONFIG")
-            .output()
-            .expect("it runs");
+        let out = program(directory.path(), args).output().expect("it runs");
         (
             out.status.code(),
             String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),

@@ -1,4 +1,4 @@
-//! The command line: `run`, `check`, `test`, `explain`, `version`, `completions`.
+//! The command line. Each command has a module of its name; what several of them need stands beside these.
 
 pub mod demo;
 pub mod ftw;
@@ -28,7 +28,6 @@ mod run;
 mod score;
 mod source;
 mod subject;
-mod template;
 mod test;
 mod top;
 mod tune;

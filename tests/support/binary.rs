@@ -1,6 +1,7 @@
 //! The real binary, with a configuration in a directory of its own.
 
 use super::client::{Response, exchange};
+use super::command::{json_of, program};
 use super::wait::eventually;
 use serde_json::Value;
 use std::fs;
@@ -148,9 +149,8 @@ impl Binary {
 
     /// Runs `portcullis` with these arguments in its directory, with that token for the admin listener.
     pub fn run(&self, arguments: &[&str], token: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).current_dir(self.directory.path());
-        command.env_remove("PORTCULLIS_CONFIG").env("PORTCULLIS_ADMIN_TOKEN", token).output().unwrap()
+        let mut command = program(self.directory.path(), arguments);
+        command.env("PORTCULLIS_ADMIN_TOKEN", token).output().unwrap()
     }
 
     /// The same with the admin listener's address, which it asks.
@@ -160,8 +160,7 @@ impl Binary {
 
     /// What it tells as JSON.
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.tell(arguments, TOKEN);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+        json_of(&self.tell(arguments, TOKEN))
     }
 
     /// Waits for something.

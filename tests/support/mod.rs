@@ -7,6 +7,7 @@ pub mod authority;
 pub mod binary;
 pub mod browser;
 pub mod client;
+pub mod command;
 pub mod frames;
 pub mod http2;
 pub mod mmdb;

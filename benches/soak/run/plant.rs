@@ -8,9 +8,10 @@ use super::wire::Trust;
 use super::{Plan, Rules};
 use crate::support::client::{Client, get};
 use crate::support::http2::Identity;
+use crate::support::origin::nobody;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Plant {
     ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let identities: Vec<Identity> = (0..3).map(|_| Identity::new(&["shop.test"])).collect();
-        let (plain, secured, admin) = (free(), free(), free());
+        let (plain, secured, admin) = (nobody(), nobody(), nobody());
         let rules = match plan.rules {
             Rules::Few => "few.conf".to_owned(),
             Rules::Core => "'@portcullis-core'".to_owned(),
@@ -306,8 +307,4 @@ impl Drop for Plant {
 fn replace(path: &Path, bytes: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).expect("written");
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }

@@ -1,7 +1,7 @@
 //! Templates of nuclei.
 
+use super::template::Filling;
 use super::{About, Source, SourceRequest, path_of, raw};
-use crate::cli::template::Filling;
 use serde_json::Value;
 
 /// The requests of a template of nuclei, with what stands for something replaced.

@@ -3,7 +3,7 @@
 //! Payloads and variables of the template, hosts, and calls of the functions that encode a text. Everything else, random
 //! texts above all, becomes a word, and is told as a guess.
 
-use super::source::encode;
+use super::encode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -202,7 +202,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// How guesses end that stand for a text which is not known.
-pub(super) const UNKNOWN: &str = "of the template cannot be worked out here, and is written as `x1`";
+pub(in crate::cli) const UNKNOWN: &str = "of the template cannot be worked out here, and is written as `x1`";
 /// Variables that are made of variables.
 const DEPTH: usize = 8;
 /// Bytes that a text may be repeated to.
