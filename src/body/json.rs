@@ -33,7 +33,7 @@ impl JsonParser {
 
     /// Bytes of the document so far.
     pub(super) fn text(&self) -> u64 {
-        self.length
+        self.buffer.length()
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) {

@@ -35,7 +35,7 @@ impl XmlParser {
     }
 
     pub(super) fn text(&self) -> u64 {
-        self.length
+        self.buffer.length()
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) {
