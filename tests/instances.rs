@@ -258,6 +258,41 @@ fn a_store_whose_clock_was_set_back_keeps_nobody_out() {
 }
 
 #[test]
+fn a_store_whose_clock_was_set_back_keeps_no_collection_either() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let (origin, directory) = (Origin::echo(), tempfile::tempdir().unwrap());
+    let store = format!("url: 'redis://127.0.0.1:{}', timeout: 500ms, collections: true", redis.port);
+    let instance = Instance::start(&directory, &origin, &store);
+    instance.wait_for_store(true);
+    visits(instance.proxy, "ann", 45);
+    assert_eq!(visits(instance.proxy, "ann", 1), 0);
+    let keys = redis.tell("KEYS *:collection:*");
+    let key = keys.lines().find(|line| line.contains(":collection:")).expect("a collection").to_owned();
+    // As if all of it had been later by the store's clock.
+    let hour = 3_600 * 1_000_u64;
+    let shift = |by: u64| {
+        let fields = redis.tell(&format!("HKEYS {key}"));
+        let is_time = |field: &&str| *field == "t" || field.starts_with(['d', 'e']);
+        let times: Vec<&str> = fields.lines().filter(is_time).collect();
+        assert_eq!(times.len(), 3, "{fields}");
+        for field in times {
+            let time = redis.tell(&format!("HGET {key} {field}"));
+            let time: u64 = time.lines().nth(1).unwrap().parse().unwrap();
+            redis.tell(&format!("HSET {key} {field} {}", time + by));
+        }
+        redis.tell(&format!("PEXPIRE {key} {}", by + hour));
+    };
+    // Clocks are corrected now and then; that is no reason to let anybody in.
+    shift(hour);
+    assert_eq!(visits(instance.proxy, "ann", 1), 0);
+    shift(365 * 24 * hour);
+    wait(|| visits(instance.proxy, "ann", 1) == 1);
+    // What is counted from now on is counted as ever.
+    assert!((17..=21).contains(&visits(instance.proxy, "ann", 45)));
+    assert_eq!(visits(instance.proxy, "ann", 1), 0);
+}
+
+#[test]
 fn stopping_and_starting_it_under_load_gives_no_wrong_answer() {
     let Some(mut redis) = Redis::start(&[]) else { return };
     let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());

@@ -461,6 +461,57 @@ fn floods_of_connections_are_turned_away() {
 }
 
 #[test]
+fn a_client_that_is_turned_away_takes_no_place_of_others() {
+    let _alone = alone();
+    let origin = Origin::echo();
+    let number = |n| NonZeroUsize::new(n).expect("a number");
+    let server = Setup::new(origin.address, "SecRuleEngine On")
+        .config(|c| {
+            c.listeners[0].max_connections = number(40);
+            c.listeners[0].max_connections_per_client = number(20);
+        })
+        .start();
+    // Who is answered that there is no room, and says nothing to it.
+    let held: Vec<TcpStream> =
+        (0..20).map(|_| TcpStream::connect(server.address()).expect("connected")).collect();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Acquire) {
+                    let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(server.address())).collect();
+                    std::thread::sleep(Duration::from_millis(20));
+                    drop(crowd);
+                }
+            });
+        }
+        let statuses: Vec<String> = (0..60).map(|_| from_elsewhere(&server)).collect();
+        is_over.store(true, Ordering::Release);
+        assert!(statuses.iter().all(|line| line == "HTTP/1.1 200"), "{statuses:?}");
+    });
+    assert!(server.seen.connection_failures(200).iter().all(|reason| *reason == "client_full"));
+    drop(held);
+}
+
+/// The beginning of what a client of another address is answered.
+fn from_elsewhere(server: &Portcullis) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 9], 0).into()).expect("bound");
+        let mut stream = socket.connect(server.address()).await.expect("connected");
+        stream.write_all(get("/").as_bytes()).await.expect("sent");
+        let mut line = [0; 12];
+        match tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut line)).await {
+            Ok(Ok(_)) => String::from_utf8_lossy(&line).into_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "nothing".to_owned(),
+        }
+    })
+}
+
+#[test]
 fn who_reads_too_slowly_is_cut_off_and_who_pauses_is_not() {
     let _alone = alone();
     const LENGTH: usize = 40_000_000;

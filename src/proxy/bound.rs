@@ -2,6 +2,7 @@
 
 use super::proxy_protocol;
 use crate::config::{ListenAddress, Listener, SocketFile};
+use nix::sys::socket::{Backlog, listen};
 use nix::unistd::{Group, User};
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use std::io;
@@ -31,7 +32,7 @@ impl Bound {
     pub(super) fn bind(listener: &Listener) -> io::Result<Self> {
         let bound = match &listener.address {
             // The standard library sets SO_REUSEADDR on Unix, so that a restart need not wait for old connections.
-            ListenAddress::Tcp(address) => std::net::TcpListener::bind(address).map(Self::Tcp),
+            ListenAddress::Tcp(address) => bind_address(*address).map(Self::Tcp),
             ListenAddress::Unix(path) => bind_file(path, &listener.file).map(Self::Unix),
         };
         bound.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", listener.address)))
@@ -82,6 +83,14 @@ impl AsFd for Bound {
             Self::Unix(listener) => listener.as_fd(),
         }
     }
+}
+
+/// Binds with as long a queue as the system allows. The standard library's holds 128 connections that nobody has accepted
+/// yet; whoever comes when it is full begins again after a second.
+fn bind_address(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listen(&listener, Backlog::MAXCONN)?;
+    Ok(listener)
 }
 
 /// Binds under another name, gives that its permissions, and moves it into place: nobody sees it with others, and a file
@@ -196,5 +205,25 @@ impl From<Accepted> for L4Stream {
             Accepted::Tcp(stream) => stream.into(),
             Accepted::Unix(stream) => stream.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_crowd_may_wait_to_be_accepted() {
+        // As many as the system allows, on Linux.
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+        let most = most.trim().parse().unwrap_or(128_usize).min(1_000);
+        let listener = Listener::plain("127.0.0.1:0".parse().expect("an address"));
+        let bound = Bound::bind(&listener).expect("bound");
+        let Some(ListenAddress::Tcp(address)) = bound.address() else { panic!("it has an address") };
+        let patience = Duration::from_millis(900);
+        let waiting = (0..most).map(|_| std::net::TcpStream::connect_timeout(&address, patience));
+        let waiting: Result<Vec<_>, _> = waiting.collect();
+        assert_eq!(waiting.expect("all are connected").len(), most);
     }
 }

@@ -8,7 +8,7 @@ use super::aside::Aside;
 use super::bound::{Accepted, Accepting, Bound};
 use super::budget::Budget;
 use super::connect::Dialler;
-use super::crowd::{self, Crowd};
+use super::crowd::{self, Crowd, Seat};
 use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
@@ -31,7 +31,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -279,12 +279,12 @@ impl Door {
                 }
             };
             match accepted {
-                Ok((stream, peer)) => match Arc::clone(&door.socket.places).try_acquire_owned() {
-                    Ok(place) => {
-                        connections.spawn(Arc::clone(&door).serve(stream, peer, place));
+                Ok((stream, peer)) => match door.enter(peer.ip()) {
+                    Ok(room) => {
+                        connections.spawn(Arc::clone(&door).serve(stream, peer, room));
                     }
-                    Err(_) => {
-                        door.shared.observer.connection_failed("listener_full");
+                    Err(reason) => {
+                        door.shared.observer.connection_failed(reason);
                         // Behind a PROXY header it would come too early.
                         if !door.socket.config.proxy_protocol
                             && let Some(answer) = door.turn_away(stream)
@@ -306,9 +306,27 @@ impl Door {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: Accepted, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+    /// Room for a connection of `peer`; a counter's reason where there is none. Who has too many already takes no place that
+    /// others could have.
+    fn enter(&self, peer: IpAddr) -> Result<Room, &'static str> {
+        // Behind a PROXY header it is not known yet who comes.
+        let seat = if self.socket.config.proxy_protocol { None } else { self.seat(peer)? };
+        let place = Arc::clone(&self.socket.places).try_acquire_owned().map_err(|_| "listener_full")?;
+        Ok(Room { _place: place, seat })
+    }
+
+    /// The place of a connection among those of its client. Trusted proxies need none: they bring everybody's requests.
+    fn seat(&self, client: IpAddr) -> Result<Option<Seat>, &'static str> {
+        if self.shared.current.load().config.trusts(client) {
+            return Ok(None);
+        }
+        let seat = self.socket.crowd.enter(client, self.socket.config.max_connections_per_client);
+        seat.map(Some).ok_or("client_full")
+    }
+
+    async fn serve(self: Arc<Self>, stream: Accepted, peer: SocketAddr, room: Room) {
         let _counted = Counted::new(&self.shared, &self.socket.config.address);
-        if let Err(reason) = self.connection(stream, peer).await {
+        if let Err(reason) = self.connection(stream, peer, room).await {
             self.shared.observer.connection_failed(reason);
         }
     }
@@ -326,7 +344,12 @@ impl Door {
         })
     }
 
-    async fn connection(&self, mut stream: Accepted, peer: SocketAddr) -> Result<(), &'static str> {
+    async fn connection(
+        &self,
+        mut stream: Accepted,
+        peer: SocketAddr,
+        mut room: Room,
+    ) -> Result<(), &'static str> {
         stream.hurry();
         if let Accepted::Tcp(stream) = &stream {
             unacknowledged(stream, self.shared.current.load().config.client.write_timeout);
@@ -345,23 +368,17 @@ impl Door {
                 Ok(Err(_)) => return Err("proxy_protocol"),
                 Err(_) => return Err("proxy_protocol_timeout"),
             }
-        }
-        // Trusted proxies bring everybody's requests.
-        let _seat = match generation.config.trusts(ends.peer.ip()) {
-            true => None,
-            false => {
-                let most = self.socket.config.max_connections_per_client;
-                match self.socket.crowd.enter(ends.peer.ip(), most) {
-                    Some(seat) => Some(seat),
-                    None => {
-                        if let Some(answer) = self.turn_away(stream) {
-                            answer.await;
-                        }
-                        return Err("client_full");
+            match self.seat(ends.peer.ip()) {
+                Ok(seat) => room.seat = seat,
+                Err(reason) => {
+                    drop(room);
+                    if let Some(answer) = self.turn_away(stream) {
+                        answer.await;
                     }
+                    return Err(reason);
                 }
             }
-        };
+        }
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         // Both cells are fresh, so that setting them cannot fail.
         let _ = digest.peer_addr.set(Some(PingoraAddr::from(ends.peer)));
@@ -391,6 +408,12 @@ impl Door {
             Ok(())
         }
     }
+}
+
+/// The room that a connection takes until it ends.
+struct Room {
+    _place: OwnedSemaphorePermit,
+    seat: Option<Seat>,
 }
 
 /// A connection among those that are open, until it is dropped.

@@ -6,6 +6,7 @@ use super::collection::MEMBERS;
 use super::joint::{Held, Whole};
 use super::shared::Charge;
 use crate::engine::CollectionChange;
+use crate::limits::CLOCK_SKEW;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script, ScriptInvocation};
 use sha1::{Digest, Sha1};
@@ -22,11 +23,13 @@ pub(super) struct Scripts {
 
 impl Default for Scripts {
     fn default() -> Self {
-        let change = CHANGE.replace("MEMBERS", &MEMBERS.to_string());
+        let skew = CLOCK_SKEW.as_millis().to_string();
+        let open = OPEN.replace("SKEW", &skew);
+        let change = CHANGE.replace("MEMBERS", &MEMBERS.to_string()).replace("SKEW", &skew);
         Self {
             charge: Script::new(CHARGE),
             score: Script::new(SCORE),
-            open: Script::new(OPEN),
+            open: Script::new(&open),
             change: Script::new(&change),
         }
     }
@@ -194,10 +197,12 @@ return 0
 
 /// A collection: how many milliseconds it lives, then the name, the value and the remaining milliseconds (-1 where there
 /// is no such time) of each member that lives. A collection is a hash: `v` before a name is its value, `e` when it
-/// expires, `d` up to when its decay has been applied.
+/// expires, `d` up to when its decay has been applied; `t` is when it was changed last. One that was changed far ahead of
+/// now is over: the server's clock was set back, and its members would live for as long as that was.
 const OPEN: &str = "\
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if tonumber(redis.call('HGET', KEYS[1], 't') or 0) > now + SKEW then redis.call('DEL', KEYS[1]) end
 local all = redis.call('HGETALL', KEYS[1])
 local ends = {}
 for i = 1, #all, 2 do
@@ -225,12 +230,13 @@ local function text(number) return string.format('%.0f', number) end
 local function number(value) return tonumber(string.match(value or '', '^%s*([+-]?%d+)') or 0) end
 local function get(kind) return redis.call('HGET', key, kind .. name) end
 local function remove() redis.call('HDEL', key, 'v' .. name, 'e' .. name, 'd' .. name) end
-local function has_room() return get('v') or get('e') or redis.call('HLEN', key) < 3 * MEMBERS end
+local function has_room() return get('v') or get('e') or redis.call('HLEN', key) <= 3 * MEMBERS end
 local function put(value)
   if not has_room() then return end
   if not get('v') then redis.call('HSET', key, 'd' .. name, text(now)) end
   redis.call('HSET', key, 'v' .. name, value)
 end
+if tonumber(redis.call('HGET', key, 't') or 0) > now + SKEW then redis.call('DEL', key) end
 if what == 'seed' then
   if redis.call('EXISTS', key) == 1 then return 0 end
   for i = 3, #ARGV, 2 do
@@ -258,6 +264,9 @@ else
     end
   end
 end
-redis.call('PEXPIRE', key, timeout)
+if redis.call('EXISTS', key) == 1 then
+  redis.call('HSET', key, 't', text(now))
+  redis.call('PEXPIRE', key, timeout)
+end
 return 1
 ";
