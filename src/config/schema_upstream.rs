@@ -56,14 +56,16 @@ pub const BALANCE: Table = Table {
             "slow_start",
             "duration",
             "none",
-            "How long an upstream that comes back takes to reach its full share.",
+            "How long an upstream that comes back, from a rest or by health checks, takes to reach its full share. With `hash`, \
+             its keys come back to it one after the other.",
         ),
         key("retries", "number", "3", "Other upstreams that are tried for one request, at most 8."),
         key(
             "retry_on",
             "`connect` or `idempotent`",
             "connect",
-            "When: nothing of the request can have reached the first one; or also, for `GET`, `HEAD`, `OPTIONS`, \
+            "When: nothing of the request can have been served by the first one, or, for methods that may be repeated, a kept \
+             connection to it turns out to have been closed; or also, for `GET`, `HEAD`, `OPTIONS`, \
              `TRACE`, `PUT` and `DELETE`, its connection broke before any of the response came.",
         ),
         key(

@@ -189,7 +189,10 @@ impl Balancer {
         if self.config.max_fails == 0 || strikes < self.config.max_fails {
             return false;
         }
-        let was_resting = state.resting_until.swap(now.saturating_add(window), Ordering::Relaxed) > now;
+        let until = now.saturating_add(window);
+        let was_resting = state.resting_until.swap(until, Ordering::Relaxed) > now;
+        // It comes back by itself then, and nobody is there to note it.
+        state.back_since.store(until, Ordering::Relaxed);
         !was_resting
     }
 
@@ -199,10 +202,11 @@ impl Balancer {
         if state.strikes.load(Ordering::Relaxed) != 0 {
             state.strikes.store(0, Ordering::Relaxed);
         }
-        if state.resting_until.load(Ordering::Relaxed) != 0
-            && state.resting_until.swap(0, Ordering::Relaxed) != 0
-        {
-            state.back_since.store(now(), Ordering::Relaxed);
+        if state.resting_until.load(Ordering::Relaxed) != 0 {
+            let now = now();
+            if state.resting_until.swap(0, Ordering::Relaxed) > now {
+                state.back_since.store(now, Ordering::Relaxed);
+            }
         }
     }
 
@@ -284,7 +288,7 @@ impl Balancer {
             _ => match &self.config.method {
                 BalanceMethod::RoundRobin => self.in_turn(candidates, turn, now),
                 BalanceMethod::LeastConnections => self.least(candidates, turn, now),
-                BalanceMethod::Hash(_) => self.by_key(candidates, key),
+                BalanceMethod::Hash(_) => self.by_key(candidates, key, now),
             },
         }
     }
@@ -325,15 +329,17 @@ impl Balancer {
         best.map(|(_, _, index)| index)
     }
 
-    /// Rendezvous hashing with weights: when an upstream goes, only its own keys move.
-    fn by_key(&self, candidates: &[usize], key: &[u8]) -> Option<usize> {
+    /// Rendezvous hashing with weights: when an upstream goes, only its own keys move; while it comes back slowly, they
+    /// come back one after the other.
+    fn by_key(&self, candidates: &[usize], key: &[u8], now: u64) -> Option<usize> {
         let key = fnv(key);
         let score = |index: &&usize| {
             let backend = self.backends.get(**index)?;
             let hash = mix(key ^ fnv(backend.token.as_bytes()));
             // In (0, 1), from the upper 53 bits.
             let unit = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-            Some(-f64::from(backend.config.weight.get()) / unit.ln())
+            let share = f64::from(u32::try_from(self.share(**index, now)).unwrap_or(100));
+            Some(-f64::from(backend.config.weight.get()) * share / unit.ln())
         };
         let best = candidates
             .iter()
@@ -584,6 +590,75 @@ mod tests {
         assert!((20..60).contains(&count(&after, 'a')), "{}", count(&after, 'a'));
         let condition = balancer.condition(0);
         assert_eq!((condition.checks_passed, condition.checks_failed, condition.is_up), (3, 6, true));
+    }
+
+    const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
+
+    /// Makes upstream 0 rest for a moment, and waits until that is over.
+    fn rests_and_is_back(balancer: &Balancer) {
+        assert!(balancer.failed(0) && !balancer.condition(0).is_up);
+        while !balancer.condition(0).is_up {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn who_comes_back_from_a_rest_begins_slowly_with_the_first_request() {
+        let balancer =
+            balancer(&[1, 1], |b| (b.slow_start, b.fail_timeout) = (HOUR, Duration::from_millis(50)));
+        rests_and_is_back(&balancer);
+        let first = picks(&balancer, 500);
+        balancer.succeeded(0);
+        let then = picks(&balancer, 500);
+        for picked in [first, then] {
+            assert!((5..40).contains(&count(&picked, 'a')), "{}", count(&picked, 'a'));
+        }
+    }
+
+    #[test]
+    fn a_success_ends_a_rest_and_the_return_is_slow() {
+        let balancer =
+            balancer(&[1, 1], |b| (b.slow_start, b.fail_timeout) = (HOUR, Duration::from_secs(3_600)));
+        assert!(balancer.failed(0) && picks(&balancer, 9) == "bbbbbbbbb");
+        balancer.succeeded(0);
+        let picked = picks(&balancer, 1_000);
+        assert!((20..60).contains(&count(&picked, 'a')), "{}", count(&picked, 'a'));
+    }
+
+    #[test]
+    fn the_return_is_slow_by_least_connections() {
+        let balancer = balancer(&[1, 1], |b| {
+            (b.method, b.slow_start) = (BalanceMethod::LeastConnections, HOUR);
+            b.fail_timeout = Duration::from_millis(50);
+        });
+        rests_and_is_back(&balancer);
+        let kept: Vec<_> = (0..105).map(|_| balancer.pick(Wish::default()).expect("one")).collect();
+        let active = balancer.condition(0).active;
+        assert!(
+            (3..=7).contains(&active),
+            "{active} of {}: a twentieth of what the other one has",
+            kept.len()
+        );
+    }
+
+    #[test]
+    fn the_return_is_slow_by_hash_and_moves_no_key_between_others() {
+        let balancer = balancer(&[1, 1, 1], |b| {
+            (b.method, b.slow_start) = (BalanceMethod::Hash(BalanceKey::Client), HOUR);
+            b.fail_timeout = Duration::from_millis(50);
+        });
+        let of = |n: u32| {
+            let key = n.to_string();
+            balancer.pick(Wish { key: key.as_bytes(), ..Wish::default() }).expect("one").index
+        };
+        let before: Vec<usize> = (0..3_000).map(of).collect();
+        rests_and_is_back(&balancer);
+        let after: Vec<usize> = (0..3_000).map(of).collect();
+        let back = after.iter().filter(|index| **index == 0).count();
+        assert!((30..150).contains(&back), "{back} of 1,000 keys are back");
+        for (before, after) in before.into_iter().zip(after) {
+            assert!(before == after || before == 0 && after != 0);
+        }
     }
 
     #[test]
