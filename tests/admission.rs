@@ -128,6 +128,47 @@ fn access_rules_are_asked_in_order_before_any_other_rule() {
     assert_eq!(server.seen.finished(asked + 2).len(), asked + 2);
 }
 
+/// However the client writes the name: in capitals, with a dot at its end, with a port, as the whole target.
+#[test]
+fn hosts_are_compared_as_names() {
+    let directory = files();
+    let config = checked(
+        &directory,
+        "",
+        r"
+    access:
+      - {name: admin, hosts: admin.test, status: 404}
+      - {name: internal, hosts: ['*.internal.test'], status: 410}
+      - {name: open, action: allow, hosts: [shop.test]}
+      - {name: rest}",
+    );
+    let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
+    let server = start(&origin, &config, None);
+    let cases = [
+        ("/", "admin.test", 404, "admin"),
+        ("/", "ADMIN.test", 404, "admin"),
+        ("/", "admin.test.", 404, "admin"),
+        ("/", "Admin.Test.:8080", 404, "admin"),
+        ("/", "admin.test:443", 404, "admin"),
+        ("http://admin.test/", "admin.test", 404, "admin"),
+        ("http://ADMIN.test:80/", "ADMIN.test:80", 404, "admin"),
+        ("/", "a.internal.test", 410, "internal"),
+        ("/", "a.b.INTERNAL.test.", 410, "internal"),
+        ("/", "internal.test", 403, "rest"),
+        ("/", "shop.test", 200, ""),
+        ("/", "SHOP.test:80", 200, ""),
+        ("/", "myadmin.test", 403, "rest"),
+        ("/", "admin.test.example", 403, "rest"),
+    ];
+    for (count, (target, host, status, rule)) in cases.into_iter().enumerate() {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+        assert_eq!(server.exchange(request).status, status, "{target} at {host}");
+        let finished = server.seen.finished(count + 1).pop().expect("one");
+        let rulings: Vec<_> = finished.rulings.iter().map(|r| r.name.as_str()).collect();
+        assert_eq!(rulings.join(" "), rule, "{target} at {host}");
+    }
+}
+
 #[test]
 fn in_detection_only_it_only_tells() {
     let directory = files();
@@ -203,6 +244,61 @@ fn rate_limits_answer_429_and_when_to_come_back() {
     let last = server.seen.finished(1).into_iter().find(|f| f.status == 429).expect("one");
     assert_eq!(events(&last), ["rate_limited"]);
     assert_eq!(last.rulings[0].name, "login");
+}
+
+/// What a client may write in more than one way is one key.
+#[test]
+fn limits_tell_requests_apart_by_their_keys() {
+    let directory = files();
+    let config = checked(
+        &directory,
+        "",
+        r"
+    rate_limits:
+      - {name: page, paths: [/page], key: path, requests: 60, period: 1h, burst: 1}
+      - {name: host, paths: [/host], key: [host, address], requests: 60, period: 1h, burst: 1}
+      - {name: site, paths: [/site], key: site, requests: 60, period: 1h, burst: 1}
+      - {name: cookie, paths: [/cookie], key: 'cookie:id', requests: 60, period: 1h, burst: 1}",
+    );
+    let origin = Origin::fixed("200 OK", &[], b"fine".to_vec());
+    let server = start(&origin, &config, None);
+    let get = |from: &str, target: &str, headers: &str| {
+        ask(&server, from, &format!("GET {target}"), headers).status
+    };
+    assert_eq!(
+        [get("192.0.2.1", "/page/a", ""), get("192.0.2.2", "/page/a", "")],
+        [200, 429],
+        "whoever asks"
+    );
+    assert_eq!(get("192.0.2.1", "/page/b", ""), 200);
+    for same in
+        ["/PAGE/a", "/page/A", "/page/a;x=1", "/page;y/a", "/page/%61", "/page//a", "/page/a/", "/page/./a?q"]
+    {
+        assert_eq!(get("192.0.2.1", same, ""), 429, "{same}");
+    }
+    let at = |host: &str, from: &str| {
+        let head = format!("GET /host HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: {from}\r\n\r\n");
+        server.exchange(head).status
+    };
+    assert_eq!(
+        [at("a.test", "192.0.2.1"), at("b.test", "192.0.2.1"), at("a.test", "192.0.2.2")],
+        [200, 200, 200]
+    );
+    for same in ["a.test", "A.test", "a.test.", "a.test:8080"] {
+        assert_eq!(at(same, "192.0.2.1"), 429, "{same}");
+    }
+    assert_eq!(
+        [get("192.0.2.1", "/site", ""), get("192.0.2.2", "/site/other", "")],
+        [200, 429],
+        "one for all"
+    );
+    let with = |cookie: &str, from: &str| get(from, "/cookie", &format!("Cookie: {cookie}\r\n"));
+    assert_eq!(
+        [with("id=7", "192.0.2.1"), with("a=1; id=7", "192.0.2.2"), with("id=8", "192.0.2.1")],
+        [200, 429, 200]
+    );
+    assert_eq!([get("192.0.2.9", "/cookie", ""), with("id=", "192.0.2.1")], [200, 200]);
+    assert_eq!(get("192.0.2.9", "/cookie", "Cookie: other=1\r\n"), 429, "without it, by address");
 }
 
 #[test]

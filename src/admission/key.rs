@@ -28,7 +28,7 @@ pub(super) fn of(
                 let host = subject.host.trim_end_matches('.').to_ascii_lowercase();
                 add(&mut key, b'h', host.as_bytes());
             }
-            KeyPart::Path => add(&mut key, b'p', subject.path.as_bytes()),
+            KeyPart::Path => add(&mut key, b'p', subject.coarse_path().as_bytes()),
             KeyPart::Header(name) => {
                 let mut values = subject.head.values(name).peekable();
                 if values.peek().is_none() {

@@ -88,6 +88,19 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The path as origins read it that tell the fewest apart: without parameters, empty segments and case.
+    pub(super) fn coarse_path(&self) -> String {
+        let plain = self.plain.get_or_init(|| without_parameters(&self.path));
+        let path = plain.as_ref().unwrap_or(&self.path);
+        let mut coarse = String::with_capacity(path.len());
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            coarse.push('/');
+            coarse.push_str(segment);
+        }
+        coarse.make_ascii_lowercase();
+        coarse
+    }
+
     fn country(&self, database: Option<&CountryDatabase>) -> Option<Country> {
         // A configuration has one database, whichever condition asks.
         *self.country.get_or_init(|| database.and_then(|d| d.country(self.address)))
@@ -138,6 +151,19 @@ mod tests {
         let subject = Subject::new(&head, String::new(), path.to_owned(), IpAddr::from([192, 0, 2, 1]));
         let prefixes = [prefix.to_owned()];
         (subject.is_below(&prefixes, Reading::Any), subject.is_below(&prefixes, Reading::Every))
+    }
+
+    #[test]
+    fn paths_that_an_origin_may_take_for_the_same_are_one_when_coarse() {
+        let head = RequestHead::default();
+        let of = |path: &str| {
+            Subject::new(&head, String::new(), path.to_owned(), IpAddr::from([192, 0, 2, 1])).coarse_path()
+        };
+        for path in ["/login", "/LOGIN", "/login;x", "/login/", "/login//", "/x/..;/login", "/;a=1/login;b"] {
+            assert_eq!(of(path), "/login", "{path}");
+        }
+        assert_eq!([of("/"), of(""), of("/;")], ["", "", ""]);
+        assert_ne!(of("/login/x"), of("/login"));
     }
 
     #[test]
