@@ -95,8 +95,75 @@ const V1_MAX: usize = 107;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
+    use proptest::prelude::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use tokio::io::{AsyncWriteExt, ReadBuf};
     use tokio::net::{TcpListener, TcpStream};
+
+    /// Bytes that come in pieces of these sizes.
+    struct Pieces<'a> {
+        rest: &'a [u8],
+        sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
+    }
+
+    impl AsyncRead for Pieces<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let size = self.sizes.next().copied().unwrap_or(1);
+            let (piece, rest) = self.rest.split_at(size.min(buf.remaining()).min(self.rest.len()));
+            buf.put_slice(piece);
+            self.rest = rest;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What is made of it, and what is left for whoever reads on.
+    fn made(bytes: &[u8], sizes: &[usize]) -> Option<(Option<(SocketAddr, SocketAddr)>, usize)> {
+        let mut pieces = Pieces { rest: bytes, sizes: sizes.iter().cycle() };
+        let result = futures::executor::block_on(read(&mut pieces));
+        result.ok().map(|found| (found, pieces.rest.len()))
+    }
+
+    /// Headers of both versions, sound but for a byte.
+    fn headers() -> impl Strategy<Value = Vec<u8>> {
+        let number = prop_oneof![(0_u32..300).prop_map(|n| n.to_string()), "[0-9a-f:. ]{0,8}"];
+        let address = prop_oneof!["[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}", "[0-9a-f:]{2,20}"];
+        let v1 = ("TCP[46]|UNKNOWN|TCP", address.clone(), address, number.clone(), number)
+            .prop_map(|(kind, a, b, c, d)| format!("PROXY {kind} {a} {b} {c} {d}\r\n").into_bytes());
+        let v2 = (any::<u8>(), any::<u8>(), 0_u16..300, prop::collection::vec(any::<u8>(), 0..300)).prop_map(
+            |(command, family, length, payload)| {
+                let command = if command < 200 { 0x20 | command & 1 } else { command };
+                let family =
+                    if family < 200 { [0x11, 0x12, 0x21, 0x31][usize::from(family & 3)] } else { family };
+                [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length.to_be_bytes(), &payload].concat()
+            },
+        );
+        (prop_oneof![v1, v2], any::<prop::sample::Index>(), any::<u8>(), any::<bool>()).prop_map(
+            |(mut bytes, at, byte, is_changed)| {
+                if is_changed {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+                [bytes, b"rest".to_vec()].concat()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_are_the_same_header(
+            bytes in prop_oneof![headers(), prop::collection::vec(any::<u8>(), 0..300)],
+            sizes in prop::collection::vec(1_usize..40, 1..6),
+        ) {
+            let whole = made(&bytes, &[usize::MAX]);
+            prop_assert_eq!(whole, made(&bytes, &sizes));
+            prop_assert_eq!(whole, made(&bytes, &[1]));
+        }
+    }
 
     async fn given(bytes: &[u8]) -> (io::Result<Option<(SocketAddr, SocketAddr)>>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
