@@ -8,7 +8,7 @@ mod encode;
 use portcullis::body::{Coding, Processor};
 use portcullis::operator;
 use portcullis::syntax::ast::TestRequest;
-use portcullis_fuzz::{AS_SENT, BODIES, CODINGS, examples};
+use portcullis_fuzz::{AS_SENT, BODIES, CODINGS, OWN_BOUNDARY, examples};
 use serde_yaml::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,10 @@ fn bodies(root: &Path, seeds: &mut Seeds) {
                 add(seeds, "inflate", format!("{file}-{n}-{name}"), bytes);
             }
             add(seeds, "body", format!("{file}-{n}"), [&[kind, CUT][..], &body].concat());
+            if processor == Processor::Multipart {
+                let own = [&[kind | OWN_BOUNDARY, CUT, 4][..], b"0000", &body].concat();
+                add(seeds, "body", format!("{file}-{n}-own"), own);
+            }
         }
     }
 }

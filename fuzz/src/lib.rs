@@ -65,7 +65,8 @@ pub fn head(data: &[u8]) {
     let _ = MediaType::parse(data);
 }
 
-/// What the first byte of a body's data stands for. The boundary is that of the test suite.
+/// What the first byte of a body's data stands for. The boundary is that of the test suite, unless [`OWN_BOUNDARY`] is set in
+/// that byte.
 pub const BODIES: [(Processor, &str); 5] = [
     (Processor::Urlencoded, "application/x-www-form-urlencoded"),
     (Processor::Multipart, "multipart/form-data; boundary=0000"),
@@ -74,11 +75,23 @@ pub const BODIES: [(Processor, &str); 5] = [
     (Processor::Raw, "text/plain"),
 ];
 
-/// However a body is cut, a parser makes the same of it. The data: which of [`BODIES`], where it is cut, the body.
+/// A body's first byte has this when its boundary follows the first two bytes: how long it is, and what stands behind
+/// `boundary=`, quotes and parameters included.
+pub const OWN_BOUNDARY: u8 = 0x80;
+
+/// However a body is cut, a parser makes the same of it. The data: which of [`BODIES`], where it is cut, perhaps a boundary,
+/// the body.
 pub fn body(data: &[u8]) {
     let [kind, cut, body @ ..] = data else { return };
-    let (processor, content_type) = BODIES[usize::from(*kind) % BODIES.len()];
-    let content_type = content_type.as_bytes();
+    let (processor, content_type) = BODIES[usize::from(*kind & !OWN_BOUNDARY) % BODIES.len()];
+    let (content_type, body) = match body {
+        [length, rest @ ..] if *kind & OWN_BOUNDARY != 0 && processor == Processor::Multipart => {
+            let (boundary, body) = rest.split_at(usize::from(*length).min(rest.len()));
+            ([b"multipart/form-data; boundary=", boundary].concat(), body)
+        }
+        _ => (content_type.as_bytes().to_vec(), body),
+    };
+    let content_type = &content_type[..];
     let limits = BodyLimits::default();
     let mut whole = BodyParser::new(processor, &limits, content_type);
     whole.feed(body);
