@@ -328,6 +328,28 @@ fn guesses_of_the_token_are_slowed_down() {
     assert!(status == 429 && head.contains("retry-after: "), "{status} {head}");
 }
 
+/// Calls of the API, whoever makes them, and nothing else: what is scraped and watched stays open.
+#[test]
+fn calls_of_the_api_are_limited_and_nothing_else_is() {
+    let bench = start(WITH_TOKEN);
+    let began = std::time::Instant::now();
+    let statuses: Vec<u16> = (0..400).map(|_| ask(&bench, "GET", "/api/generation", TOKEN).0).collect();
+    let first = statuses.iter().position(|status| *status == 429).expect("too many");
+    // Forty a second come back meanwhile.
+    let back = (began.elapsed().as_secs_f64() * 40.0).ceil() as usize;
+    assert!(
+        first >= 200 && first <= 200 + back,
+        "call {first} is the first that is refused, {back} came back"
+    );
+    assert!(statuses[..first].iter().all(|status| *status == 200));
+    let (status, head, _) =
+        (0..100).map(|_| ask(&bench, "GET", "/api/generation", "")).last().expect("a hundred");
+    assert!(status == 401 || status == 429 && head.contains("retry-after: "), "{status} {head}");
+    for path in ["/metrics", "/healthz", "/"] {
+        assert_eq!(ask(&bench, "GET", path, "").0, 200, "{path}");
+    }
+}
+
 #[test]
 fn the_console_is_served_under_a_strict_policy() {
     let bench = start(WITH_TOKEN);
