@@ -524,6 +524,45 @@ fn what_cannot_be_reached_is_counted_by_its_cause() {
     }
 }
 
+/// What is told, and what is cut: a response that was held when it broke off, and one that had begun to flow.
+#[test]
+fn broken_responses_are_counted_by_their_cause() {
+    let breaks = [
+        ("truncated", "truncates", "text/html", Told(502), "upstream_broken"),
+        ("cut", "truncates", "image/png", Cut, "upstream_broken"),
+        ("reset", "resets within the body", "image/png", Cut, "upstream_broken"),
+        ("chunk", "has a chunk without a size", "image/png", Cut, "upstream_broken"),
+        ("late", "stalls within the body", "image/png", Cut, "upstream_timeout"),
+    ];
+    let mut text = format!(
+        "listeners: ['127.0.0.1:0']\nadmin: {{address: '127.0.0.1:0', token: {TOKEN}}}\nreload: {{watch: false}}\nsites:\n"
+    );
+    let mut origins = Vec::new();
+    for (site, name, kind, ..) in breaks {
+        let fault = FAULTS.iter().find(|fault| fault.name == name).expect("a fault");
+        let origin = with_type(fault, kind);
+        let rules = RULES.lines().map(|line| format!("        {}\n", line.trim())).collect::<String>();
+        text.push_str(&format!(
+            "  - name: {site}\n    hosts: {site}.test\n    upstreams: ['http://{}']\n    balance: {{max_fails: 0}}\n    \
+             timeouts: {{read: 500ms}}\n    rules:\n    - text: |\n{rules}",
+            origin.address
+        ));
+        origins.push(origin);
+    }
+    let binary = Binary::start(&[], &text);
+    for (site, _, _, expected, cause) in breaks {
+        for round in 1..=2 {
+            let request = get("/").replace("a.test", &format!("{site}.test"));
+            let response = Client::connect(binary.address()).send(request).read().expect("an answer");
+            let outcome = if response.complete { Told(response.status) } else { Cut };
+            assert_eq!(outcome, expected, "{site}: {}", response.text());
+            let series = format!("portcullis_upstream_errors_total{{cause=\"{cause}\",site=\"{site}\"}}");
+            binary.wait(&series, |binary| binary.metric(&series) >= f64::from(round));
+            assert_eq!(binary.metric(&series), f64::from(round), "{site}");
+        }
+    }
+}
+
 #[test]
 fn an_authority_that_is_gone_is_no_trust() {
     let silent = Raw::start(|_| ());

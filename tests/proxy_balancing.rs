@@ -144,6 +144,42 @@ fn a_request_is_sent_twice_only_when_it_may_be() {
     }
 }
 
+/// An upstream may close a kept connection just when the next request is sent on it. What may be repeated is then sent again,
+/// to the same upstream and with the default settings; what may not be is never sent twice.
+#[test]
+fn on_a_connection_that_was_kept_only_what_may_be_repeated_is_sent_again() {
+    for (request, status, times) in [
+        (get("/second").into_bytes(), 200, 2),
+        ([&b"PUT"[..], &post("/second", b"twice")[4..]].concat(), 200, 2),
+        (post("/second", b"once"), 502, 1),
+    ] {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let origin = Origin::start(move |request, stream| {
+            if request.line.contains("/second") && count.fetch_add(1, Ordering::AcqRel) == 0 {
+                let _ = stream.shutdown(Shutdown::Both);
+                return false;
+            }
+            respond(stream, "200 OK", &[], b"fine")
+        });
+        let server = start(vec![to(origin.address)], |_| ());
+        let mut client = server.client();
+        assert_eq!(client.send(get("/first")).read().expect("a response").status, 200);
+        assert_eq!(origin.connections(), 1);
+        assert_eq!(client.send(&request).read().expect("a response").status, status, "{text}");
+        assert_eq!(asked.load(Ordering::Acquire), times, "{text}");
+        assert_eq!(origin.heads(), 1 + times, "{text}");
+        assert_eq!(
+            origin.connections(),
+            times,
+            "the first request's connection was used for the second: {text}"
+        );
+        let bodies: Vec<_> = origin.requests().into_iter().skip(1).map(|request| request.body).collect();
+        assert!(bodies.iter().all(|body| *body == bodies[0]), "{text}");
+    }
+}
+
 #[test]
 fn breaking_off_counts_as_a_failure_where_the_site_says_so() {
     for (fail_on, is_up) in [(FailOn::Connect, true), (FailOn::Errors, false)] {
