@@ -407,13 +407,62 @@ fn a_limit_of_file_sizes_is_like_a_full_disk() {
     assert_eq!(response.status, 200, "and all goes on");
 }
 
+/// What `docs/operations.md` says of memory, computed from the defaults, is what it says, and the unit grants it.
+#[test]
+fn the_unit_grants_the_memory_that_the_defaults_may_take() {
+    use portcullis::config::{Overrides, check};
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = "listeners: ['127.0.0.1:0']\nsites: [{name: s, upstreams: ['http://127.0.0.1:1']}]";
+    let loaded = check("t.yaml", text, Path::new("/"), &Overrides::default());
+    let config = loaded.config.expect("sound");
+    let mib = |bytes: u64| bytes >> 20;
+    let connections = mib(config.listeners[0].max_connections.get() as u64 * (128 << 10));
+    let store = mib(config.store.bytes as u64) + mib(config.store.limit_keys as u64 * 16);
+    let (rules, admin) = (2 * 70, 8);
+    let sum = connections
+        + mib(config.client.held_bytes)
+        + mib(config.client.unsent_bytes)
+        + store
+        + mib(config.audit.queue_bytes as u64)
+        + rules
+        + admin;
+    let engine = fs::read_to_string(root.join("rulesets/core/10-engine.conf")).expect("readable");
+    let limit = engine.lines().find_map(|line| line.strip_prefix("SecRequestBodyLimit ")).expect("a limit");
+    let for_each_processor = mib(2 * 16 * limit.trim().parse::<u64>().expect("bytes"));
+
+    let unit = fs::read_to_string(root.join("config/systemd/portcullis.service")).expect("the unit");
+    let granted = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("a limit");
+    let granted: u64 = granted.strip_suffix('G').expect("in GiB").parse::<u64>().expect("a number") << 10;
+    let processors = (granted - sum) / for_each_processor;
+    let operations = fs::read_to_string(root.join("docs/operations.md")).expect("readable");
+    let operations = operations.split_whitespace().collect::<Vec<_>>().join(" ");
+    let thousands =
+        |n: u64| if n < 1_000 { n.to_string() } else { format!("{},{:03}", n / 1_000, n % 1_000) };
+    let said = format!(
+        "With the defaults that is {} MiB, and {for_each_processor} MiB more for each processor; `MemoryMax={}G` of the \
+         unit is enough for {processors} processors.",
+        thousands(sum),
+        granted >> 10,
+    );
+    assert!(operations.contains(&said), "docs/operations.md does not say: {said}");
+    assert!(processors >= 8, "{processors}");
+}
+
 #[test]
 fn the_unit_is_one_that_systemd_accepts() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd");
     let unit = fs::read_to_string(directory.join("portcullis.service")).expect("the unit");
-    for setting in
-        ["Type=notify", "NotifyAccess=all", "NoNewPrivileges=yes", "ProtectSystem=strict", "User=portcullis"]
-    {
+    for setting in [
+        "Type=notify",
+        "NotifyAccess=all",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "User=portcullis",
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+        "PrivateDevices=yes",
+        "ProtectHome=yes",
+    ] {
         assert!(unit.lines().any(|line| line == setting), "{setting}");
     }
     if !has("systemd-analyze") {

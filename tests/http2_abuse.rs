@@ -6,7 +6,7 @@ mod support;
 
 use portcullis::config::Checked;
 use portcullis::http::Fault;
-use portcullis::proxy::Trouble;
+use portcullis::proxy::{Finished, Trouble};
 use std::time::{Duration, Instant};
 use support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, PING, PRIORITY, RST_STREAM, Raw, SETTINGS,
@@ -236,23 +236,29 @@ async fn heads_that_unfold_are_counted_and_end_the_connection() {
 async fn windows_that_stay_shut_do_not_hold_a_response_for_ever() {
     let origin = Origin::fixed("200 OK", &[], vec![b'x'; 4_000_000]);
     let identity = Identity::new(&["a.test"]);
-    let server = start(&origin, &identity, |c| {
-        (c.client.write_timeout, c.client.min_rate) = (Duration::from_secs(1), 100_000);
-    });
+    let rules = format!("{RULES}\nSecRule REQUEST_URI \"@streq /x\" \"id:1,phase:1,deny,status:403\"");
+    let server = Setup::new(origin.address, &rules)
+        .config(|c| {
+            c.listeners = vec![with_tls(identity.listener())];
+            (c.client.write_timeout, c.client.min_rate) = (Duration::from_secs(1), 100_000);
+        })
+        .start();
     let get = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &request("GET", "/", &[]));
 
     // It never opens; a page of our own does not go either.
     let mut raw = Raw::open(server.address(), &identity, &[(INITIAL_WINDOW, 0)]).await;
-    let refused = frame(HEADERS, END_HEADERS | END_STREAM, 3, &request("GET", "/x", &[("host", "b.test")]));
+    let refused = frame(HEADERS, END_HEADERS | END_STREAM, 3, &request("GET", "/x", &[]));
     assert!(raw.send(&[get(1), refused].concat()).await);
     let is_reset = |f: &Frame| f.kind == RST_STREAM && f.stream == 1;
     assert!(raw.find(is_reset).await.is_some(), "the stream goes on");
     let finished = server.seen.finished(2);
-    assert!(
-        finished.iter().any(|f| f.trouble() == Some(&Trouble::ResponseLate)),
-        "{:?}",
-        finished[0].troubles
-    );
+    let of = |what: fn(&Finished) -> bool| finished.iter().find(|f| what(f)).expect("both are finished");
+    let late = of(|f| f.trouble() == Some(&Trouble::ResponseLate));
+    assert_eq!(late.status, 200);
+    // The page, whose head could go, ends as well, and its stream with it.
+    let page = of(|f| matches!(f.trouble(), Some(Trouble::Blocked(_))));
+    assert_eq!(page.status, 403);
+    assert!(raw.is_over(3).await, "the page's stream goes on");
     drop(raw);
 
     // It opens byte by byte.
@@ -269,6 +275,56 @@ async fn windows_that_stay_shut_do_not_hold_a_response_for_ever() {
     }
     assert_eq!(server.seen.finished(3)[2].trouble(), Some(&Trouble::ResponseLate));
     is_well(&server, &identity).await;
+}
+
+/// Before there is a head: in the TLS handshake, before and within a PROXY header, and where HTTP/2 was agreed on and does
+/// not begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_begins_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    let (origin, identity) = (Origin::echo(), Identity::new(&["a.test"]));
+    let server = start(&origin, &identity, |c| {
+        c.client.head_timeout = Duration::from_millis(300);
+        c.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+        let mut proxied = support::server::listener();
+        proxied.proxy_protocol = true;
+        c.listeners.push(proxied);
+    });
+    let (tls, proxied) = (server.addresses[0], server.addresses[1]);
+    let mut count = 0;
+    for (address, said, reason) in [
+        (tls, &b""[..], "tls_handshake_timeout"),
+        // A record that does not end.
+        (tls, b"\x16\x03\x01\x02\x00\x01", "tls_handshake_timeout"),
+        (proxied, b"", "proxy_protocol_timeout"),
+        (proxied, b"PROXY TCP4 192.0.2.1 ", "proxy_protocol_timeout"),
+        (proxied, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\x01", "proxy_protocol_timeout"),
+    ] {
+        let began = Instant::now();
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(said).await.expect("sent");
+        let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut Vec::new()))
+            .await
+            .expect("closed");
+        count += 1;
+        assert!(began.elapsed() >= Duration::from_millis(290), "{reason} after {:?}", began.elapsed());
+        assert_eq!(server.seen.connection_failures(count)[count - 1], reason);
+    }
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM"] {
+        let began = Instant::now();
+        let stream = http2::connect_tls(tls, &identity, "a.test", &["h2"]).await;
+        let mut stream = stream.expect("connected");
+        stream.write_all(said).await.expect("sent");
+        stream.flush().await.expect("sent");
+        let mut rest = Vec::new();
+        let read = stream.read_to_end(&mut rest);
+        let _ = tokio::time::timeout(Duration::from_secs(10), read).await.expect("closed");
+        count += 1;
+        assert!(began.elapsed() >= Duration::from_millis(290), "after {:?}", began.elapsed());
+        assert_eq!(server.seen.connection_failures(count)[count - 1], "http2_handshake");
+    }
+    assert_eq!(origin.heads(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

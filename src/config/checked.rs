@@ -69,6 +69,8 @@ pub struct ClientLimits {
     /// Bytes of request and response bodies held for inspection, over all transactions, with what they inflate to and
     /// what was made of them. Beyond it a request meets [`Failure::Overload`](super::Failure::Overload).
     pub held_bytes: u64,
+    /// Bytes of responses that clients do not take, over all connections; a quarter of it for one client.
+    pub unsent_bytes: u64,
     /// How far a client that reads a response may be behind [`Self::min_rate`], before it is cut off.
     pub write_timeout: Duration,
     /// Bytes a second that a client takes at least of a response that is there for it.

@@ -148,6 +148,7 @@ fn client(top: &Section<'_>, out: &mut Diagnostics) -> ClientLimits {
         headers: section.count("headers", (8, 255), out).unwrap_or(128),
         uri_bytes: to_usize(section.size("uri_bytes", (256, 1 << 20), out).unwrap_or(16 << 10)),
         held_bytes: section.size("held_bytes", (1 << 20, 1 << 44), out).unwrap_or(512 << 20),
+        unsent_bytes: section.size("unsent_bytes", (1 << 20, 1 << 44), out).unwrap_or(1 << 30),
         write_timeout: section.duration("write_timeout", (1, 3_600), out).unwrap_or(Duration::from_secs(60)),
         min_rate: section.size("min_rate", (1, 1 << 30), out).unwrap_or(512),
     }

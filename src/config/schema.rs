@@ -113,7 +113,7 @@ pub const LISTENER: Table = Table {
             "number",
             "16384",
             "Client connections at once. Further ones are turned away as they come (in cleartext with 503), and counted \
-             as `listener_full`.",
+             as `listener_full`. Streams of an HTTP/2 connection beyond its first count too, and are refused.",
         ),
         key(
             "max_connections_per_client",
@@ -205,6 +205,14 @@ pub const CLIENT: Table = Table {
             "512MiB",
             "Bodies held for inspection over all transactions, with what they inflate to and what was made of them. \
              Beyond it requests meet the failure `overload`.",
+        ),
+        key(
+            "unsent_bytes",
+            "size",
+            "1GiB",
+            "Of responses that are here and that clients do not take, over all connections; one client may have a quarter. \
+             Beyond it responses are cut off, or answered by 503 while nothing was sent of them. What waits within \
+             a connection's first 64 KiB does not count.",
         ),
         key(
             "write_timeout",

@@ -127,7 +127,7 @@ const CAUSES: [Cause; 6] = [
         kind: "overloaded",
         words: "there was more to inspect than could be",
         remedy: "Nothing is wrong with the request. `portcullis_overload_total` counts what was short. `client.held_bytes` \
-                 says how much may be held, `sites[].overload` how long inspections may wait, and `fail: {overload: open}` \
+                 says how much may be held, `client.unsent_bytes` how much may wait for clients, `sites[].overload` how long inspections may wait, and `fail: {overload: open}` \
                  lets pass uninspected what finds no room.",
     },
     Cause {

@@ -91,6 +91,8 @@ pub enum Trouble {
 pub enum Shortage {
     /// `client.held_bytes` is used up.
     HeldBytes,
+    /// `client.unsent_bytes` is used up: the response is cut off, or, while nothing was sent of it, answered by 503.
+    UnsentBytes,
     /// Requests wait too long for a worker thread.
     Processors,
     /// As many long inspections wait as may.
@@ -104,6 +106,7 @@ impl Shortage {
     pub fn name(self) -> &'static str {
         match self {
             Shortage::HeldBytes => "held_bytes",
+            Shortage::UnsentBytes => "unsent_bytes",
             Shortage::Processors => "processors",
             Shortage::Queue => "queue_full",
             Shortage::Wait => "queue_wait",

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// The connections of a listener by client. It holds no more clients than there are connections.
@@ -49,8 +50,42 @@ impl Drop for Seat {
     }
 }
 
+/// What a listener has room for, as one connection sees it: it has a place itself, and each stream of HTTP/2 beyond its
+/// first takes another one. So what is under way is bounded by the number of places, however it came.
+pub(super) struct Quota {
+    pub(super) places: Arc<Semaphore>,
+    pub(super) crowd: Arc<Crowd>,
+    /// None who brings everybody's requests.
+    pub(super) client: Option<IpAddr>,
+    /// Places of one client.
+    pub(super) most: NonZeroUsize,
+}
+
+/// The place of one stream.
+pub(super) struct Place {
+    _place: OwnedSemaphorePermit,
+    _seat: Option<Seat>,
+}
+
+impl Quota {
+    /// A place, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A counter's reason, when there is none.
+    pub(super) fn take(&self) -> Result<Place, &'static str> {
+        // Who has too many already takes no place that others could have.
+        let seat = match self.client {
+            None => None,
+            Some(client) => Some(self.crowd.enter(client, self.most).ok_or("http2_client_full")?),
+        };
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| "http2_listener_full")?;
+        Ok(Place { _place: place, _seat: seat })
+    }
+}
+
 /// Who has one address of a /64 has all of them.
-fn network(client: IpAddr) -> IpAddr {
+pub(super) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

@@ -9,6 +9,7 @@
 //! [`super::refusals`].
 
 use super::refusals::Refusals;
+use super::unsent::Backlog;
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::{
@@ -30,27 +31,41 @@ pub(super) struct Metered {
     meter: Arc<Meter>,
     scanner: Scanner,
     refusals: Refusals,
+    backlog: Arc<Backlog>,
+    written: Cutter,
 }
 
 impl Metered {
-    pub(super) fn new(stream: Stream, meter: Arc<Meter>) -> Self {
-        Self { stream, meter, scanner: Scanner::default(), refusals: Refusals::default() }
+    pub(super) fn new(stream: Stream, meter: Arc<Meter>, backlog: Arc<Backlog>) -> Self {
+        let (scanner, refusals) = (Scanner::default(), Refusals::default());
+        Self { stream, meter, scanner, refusals, backlog, written: Cutter::default() }
     }
 
     /// These pieces, the first `bytes` of them, were sent.
     fn sent<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, bytes: usize) {
         self.meter.earn(Nuisance::Windows, bytes);
         let (mut left, mut refused) = (bytes, 0);
+        let (mut data, mut ended) = (0, Vec::new());
         for piece in pieces {
             let piece = piece.get(..left).unwrap_or(piece);
             left -= piece.len();
             refused += self.refusals.find(piece);
+            let mut rest = piece;
+            while let Some(frame) = self.written.next(&mut rest) {
+                data += if frame.kind == DATA { frame.length } else { 0 };
+                if frame.ends_stream() {
+                    ended.push(frame.stream);
+                }
+            }
             if left == 0 {
                 break;
             }
         }
         if refused > 0 {
             self.meter.refuse(refused);
+        }
+        if data > 0 || !ended.is_empty() {
+            self.backlog.left(u64::try_from(data).unwrap_or(u64::MAX), &ended);
         }
     }
 }
@@ -266,6 +281,15 @@ impl Frame {
         matches!(self.kind, HEADERS | CONTINUATION)
     }
 
+    /// Whether nothing follows on its stream from who has sent it.
+    fn ends_stream(&self) -> bool {
+        match self.kind {
+            DATA | HEADERS => self.flags & END_STREAM != 0,
+            RST_STREAM => true,
+            _ => false,
+        }
+    }
+
     fn nuisance(&self) -> Option<Nuisance> {
         match self.kind {
             DATA if self.length < SMALL && self.flags & END_STREAM == 0 => Some(Nuisance::SmallData),
@@ -331,7 +355,7 @@ impl Default for Scanner {
 const PREFACE: usize = 24;
 
 impl Scanner {
-    fn read(&mut self, mut bytes: &[u8], meter: &Meter, refusals: &mut Refusals) {
+    fn read(&mut self, mut bytes: &[u8], meter: &Meter, mut hear: impl FnMut(&Frame)) {
         let now = Instant::now();
         let before = self.head;
         loop {
@@ -344,9 +368,7 @@ impl Scanner {
             if frame.kind == DATA {
                 meter.earn(Nuisance::SmallData, frame.length);
             }
-            if frame.kind == RST_STREAM {
-                refusals.reset(frame.stream);
-            }
+            hear(&frame);
             if frame.is_head() {
                 self.head.get_or_insert(now);
                 self.is_last = frame.flags & END_HEADERS != 0;
@@ -369,7 +391,15 @@ impl AsyncRead for Metered {
         if let Poll::Ready(Ok(())) = read {
             let this = &mut *self;
             let bytes = buf.filled().get(before..).unwrap_or_default();
-            this.scanner.read(bytes, &this.meter, &mut this.refusals);
+            let (refusals, backlog) = (&mut this.refusals, &this.backlog);
+            this.scanner.read(bytes, &this.meter, |frame| match frame.kind {
+                HEADERS => backlog.opened(frame.stream),
+                RST_STREAM => {
+                    refusals.reset(frame.stream);
+                    backlog.left(0, &[frame.stream]);
+                }
+                _ => {}
+            });
         }
         read
     }
@@ -451,9 +481,10 @@ impl GetSocketDigest for Metered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(scanner: &mut Scanner, bytes: &[u8], meter: &Meter) {
-        scanner.read(bytes, meter, &mut Refusals::default());
+        scanner.read(bytes, meter, |_| {});
     }
 
     fn frame(length: usize, kind: u8, flags: u8) -> Vec<u8> {
@@ -477,6 +508,47 @@ mod tests {
             assert_eq!(meter.flood(), None, "{size}");
             read(&mut scanner, &frame(0, SETTINGS, 1).repeat(3), &meter);
             assert_eq!(meter.flood(), Some(Nuisance::Settings), "{size}");
+        }
+    }
+
+    /// Frames as a client may send them: known and unknown kinds, whole and with lengths that are not true.
+    fn traffic() -> impl Strategy<Value = Vec<u8>> {
+        let one = (0_u8..12, any::<u8>(), 0_u32..9, prop::collection::vec(any::<u8>(), 0..40), any::<u8>());
+        let one = one.prop_map(|(kind, flags, stream, payload, lie)| {
+            let length = if lie == 0 { 1_000 } else { payload.len() };
+            let [.., a, b, c] = u32::try_from(length).expect("a length").to_be_bytes();
+            [&[a, b, c, kind, flags][..], &stream.to_be_bytes(), &payload].concat()
+        });
+        let preface = vec![b'p'; PREFACE];
+        prop::collection::vec(one, 0..60).prop_map(move |frames| [preface.clone(), frames.concat()].concat())
+    }
+
+    /// What is made of bytes in pieces of these sizes: the frames, whether a head is under way, and what is still passed over.
+    fn scanned(bytes: &[u8], sizes: &[usize]) -> (Vec<Frame>, bool, bool, usize) {
+        let (meter, mut scanner, mut heard) = (Meter::new(), Scanner::default(), Vec::new());
+        let mut rest = bytes;
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, behind) = rest.split_at((*size).clamp(1, rest.len()));
+            scanner.read(piece, &meter, |frame| heard.push(*frame));
+            rest = behind;
+        }
+        (heard, scanner.head.is_some(), meter.head_since().is_some(), scanner.cutter.skip)
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_are_the_same_frames(
+            bytes in prop_oneof![traffic(), prop::collection::vec(any::<u8>(), 0..600)],
+            sizes in prop::collection::vec(1_usize..50, 1..9),
+        ) {
+            let whole = scanned(&bytes, &[usize::MAX]);
+            prop_assert_eq!(&whole, &scanned(&bytes, &sizes));
+            prop_assert_eq!(&whole, &scanned(&bytes, &[1]));
+            let framed: usize = whole.0.iter().map(|frame| 9 + frame.length).sum();
+            prop_assert!(PREFACE + framed <= bytes.len() + whole.3, "no byte belongs to two frames");
         }
     }
 

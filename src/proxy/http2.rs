@@ -5,11 +5,13 @@
 //! counted in [`super::frames`].
 
 use super::answer::Trouble;
+use super::crowd::Quota;
 use super::exchange::{Arrival, Exchange, Shared};
 use super::frames::{Meter, Metered};
 use super::front::Ends;
 use super::secured::Secured;
 use super::service::Service;
+use super::unsent::Backlog;
 use crate::config::ClientLimits;
 use crate::engine::EventKind;
 use crate::http::{Fault, RequestHead};
@@ -41,19 +43,21 @@ pub(super) async fn serve(
     shared: &Arc<Shared>,
     stream: Stream,
     ends: Ends,
+    quota: Quota,
     shutdown: &ShutdownWatch,
 ) -> Result<(), &'static str> {
     let limits = shared.current.load().config.client.clone();
+    let backlog = Arc::new(Backlog::new(shared.unsent.debt(quota.client, limits.unsent_bytes)));
     let digest = Arc::new(Digest {
         ssl_digest: stream.get_ssl_digest(),
         timing_digest: stream.get_timing_digest(),
         // pingora has no other place in which an HTTP/2 request finds something of its connection. A client's connection
         // has no digest of its own there.
-        proxy_digest: passport(&ends)?,
+        proxy_digest: passport(&ends, &backlog)?,
         socket_digest: stream.get_socket_digest(),
     });
     let meter = Arc::new(Meter::new());
-    let stream: Stream = Box::new(Metered::new(stream, Arc::clone(&meter)));
+    let stream: Stream = Box::new(Metered::new(stream, Arc::clone(&meter), backlog));
     let handshake = timeout(limits.head_timeout, server::handshake(stream, Some(options(&limits))));
     let Ok(Ok(mut connection)) = handshake.await else { return Err("http2_handshake") };
     let mut stop = shutdown.clone();
@@ -104,13 +108,27 @@ pub(super) async fn serve(
             }
         };
         match accepted {
-            Ok(Some(H2Accept::Session(session))) => {
+            Ok(Some(H2Accept::Session(mut session))) => {
+                // The connection has a place, and its first stream needs no other.
+                let place = match streams.is_empty() {
+                    true => None,
+                    false => match quota.take() {
+                        Ok(place) => Some(place),
+                        Err(reason) => {
+                            // Of which the client knows that it may ask again (RFC 9113 §8.7).
+                            session.shutdown_with_reason(Reason::REFUSED_STREAM);
+                            shared.observer.connection_failed(reason);
+                            continue;
+                        }
+                    },
+                };
                 if session.req_header().method == ::http::Method::CONNECT {
                     record_tunnel(shared, &ends, session.req_header()).await;
                 }
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
                 streams.spawn(async move {
                     proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await;
+                    drop(place);
                 });
             }
             Ok(Some(H2Accept::Rejected)) => {
@@ -193,16 +211,24 @@ fn abuse(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// What [`service`](super::service) takes from a request's digest by [`tls_of`].
-fn passport(ends: &Ends) -> Result<Option<Arc<ProxyDigest>>, &'static str> {
-    let Some(tls) = ends.tls.clone() else { return Ok(None) };
-    let head = ResponseHeader::build(200, None).map_err(|_| "http2_handshake")?;
-    Ok(Some(Arc::new(ProxyDigest::new(Box::new(head), Some(Box::new(tls))))))
+/// What [`service`](super::service) and others find of a request's connection in its digest.
+pub(super) struct Passport {
+    /// What is known of its TLS.
+    pub(super) tls: Option<Arc<Secured>>,
+    pub(super) backlog: Arc<Backlog>,
 }
 
-/// What is known of the TLS connection that a request of HTTP/2 with this digest came on.
-pub(super) fn tls_of(digest: &Digest) -> Option<Arc<Secured>> {
-    digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref::<Arc<Secured>>().cloned()
+fn passport(ends: &Ends, backlog: &Arc<Backlog>) -> Result<Option<Arc<ProxyDigest>>, &'static str> {
+    let passport = Passport { tls: ends.tls.clone(), backlog: Arc::clone(backlog) };
+    let head = ResponseHeader::build(200, None).map_err(|_| "http2_handshake")?;
+    Ok(Some(Arc::new(ProxyDigest::new(Box::new(head), Some(Box::new(passport))))))
+}
+
+impl Passport {
+    /// That of the connection on which a request of HTTP/2 with this digest came.
+    pub(super) fn of(digest: &Digest) -> Option<&Self> {
+        digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
 }
 
 /// A library has answered a stream by itself and shows nothing of it: pingora for a target, `h2` for the size of the head.

@@ -38,6 +38,7 @@ mod service;
 mod shadow;
 mod socket;
 mod tls;
+mod unsent;
 mod upstream;
 
 pub use answer::{Action, Answer, Shortage, Trouble};

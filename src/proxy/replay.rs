@@ -9,6 +9,8 @@
 
 use super::exchange::Exchange;
 use super::gate::{Gate, is_interim};
+use super::http2::Passport;
+use super::unsent::{AHEAD, Backlog, Debt, FREE, Rest, WRITTEN};
 use crate::config::ClientLimits;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,6 +61,7 @@ pub(super) struct Replay {
     read_timeout: Duration,
     patience: Patience,
     slack: Slack,
+    waiting: Option<Waiting>,
     /// None in a placeholder, and everything passes.
     gate: Option<Gate>,
     /// Whether the body's turn has come.
@@ -85,6 +88,8 @@ impl Replay {
             first: None,
             whole: deadline.map(Into::into),
         };
+        let backlog = inner.digest().and_then(Passport::of).map(|passport| Arc::clone(&passport.backlog));
+        let waiting = Waiting { debt: exchange.debt(), rest: Rest::default(), backlog };
         let replay = Replay {
             read_before: inner.body_bytes_read(),
             inner,
@@ -93,6 +98,7 @@ impl Replay {
             read_timeout,
             patience,
             slack: Slack::new(limits),
+            waiting: Some(waiting),
             gate: Some(Gate::new(Arc::clone(exchange))),
             is_sending: AtomicBool::new(false),
         };
@@ -120,11 +126,23 @@ impl Replay {
             read_timeout: DEFAULT_READ_TIMEOUT,
             patience: Patience::default(),
             slack: Slack { left: DEFAULT_READ_TIMEOUT, most: DEFAULT_READ_TIMEOUT, rate: 1 },
+            waiting: None,
             gate: None,
             is_sending: AtomicBool::new(false),
         };
         *session = ServerSession::new_custom(Box::new(placeholder));
         taken
+    }
+
+    /// Writes what the gate has let go.
+    async fn deliver(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let bytes = weight(&tasks);
+        if let Some(waiting) = &mut self.waiting
+            && !waiting.take(&tasks, bytes)
+        {
+            return Error::e_explain(CROWDED, "too much waits for clients");
+        }
+        self.slack.spend(bytes, self.inner.response_duplex_vec(tasks)).await
     }
 
     /// Reads on, in limited time.
@@ -194,6 +212,44 @@ impl Slack {
                 result
             }
             Err(_) => Error::e_explain(SLOW, "the client took too little of the response"),
+        }
+    }
+}
+
+/// What is here of a response that its client has not taken.
+struct Waiting {
+    debt: Debt,
+    rest: Rest,
+    /// Over HTTP/2.
+    backlog: Option<Arc<Backlog>>,
+}
+
+impl Waiting {
+    /// Takes from the allowance what `tasks`, of so many bytes, and what comes behind them may occupy. It is the same from one
+    /// piece of a long response to the next, so that this looks at the allowance at its beginning and its end only.
+    fn take(&mut self, tasks: &[HttpTask], bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let behind = self.rest.behind(tasks);
+        match &self.backlog {
+            // What is written is the connection's debt.
+            Some(backlog) => backlog.give(bytes) && self.debt.set(behind.min(AHEAD)),
+            None => self
+                .debt
+                .set(bytes.saturating_add(behind).min(WRITTEN.max(bytes) + AHEAD).saturating_sub(FREE)),
+        }
+    }
+
+    /// Waits for the client, or the upstream, as `read` does. When nothing comes from the upstream for a moment, all that was
+    /// read ahead has been written.
+    async fn hold<T>(waiting: Option<&mut Self>, read: impl Future<Output = T>) -> T {
+        let Some(waiting) = waiting.filter(|waiting| waiting.debt.is_owed()) else { return read.await };
+        let mut read = std::pin::pin!(read);
+        match tokio::time::timeout(LULL, &mut read).await {
+            Ok(result) => result,
+            Err(_) => {
+                waiting.debt.set(0);
+                read.await
+            }
         }
     }
 }
@@ -268,7 +324,7 @@ impl Session for Replay {
             self.read_timeout = TUNNEL_TIMEOUT;
             self.patience = Patience::default();
         }
-        self.slack.spend(weight(&admitted), self.inner.response_duplex_vec(admitted)).await
+        self.deliver(admitted).await
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -315,7 +371,7 @@ impl Session for Replay {
         let Some(gate) = self.gate.as_mut() else { return Ok(()) };
         let due = gate.flush().await?;
         if !due.is_empty() {
-            self.slack.spend(weight(&due), self.inner.response_duplex_vec(due)).await?;
+            self.deliver(due).await?;
         }
         self.slack.spend(0, self.inner.finish_body()).await?;
         if let Some(gate) = &self.gate {
@@ -340,10 +396,10 @@ impl Session for Replay {
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.inner.is_body_done() {
             let idle = self.inner.read_body_or_idle(no_body_expected);
-            return self.patience.hold(true, idle).await;
+            return Waiting::hold(self.waiting.as_mut(), self.patience.hold(true, idle)).await;
         }
         let read = Self::timely(self.read_timeout, self.inner.read_body_or_idle(false));
-        self.patience.hold(false, read).await
+        Waiting::hold(self.waiting.as_mut(), self.patience.hold(false, read)).await
     }
 
     fn body_bytes_sent(&self) -> usize {
@@ -437,6 +493,12 @@ pub(super) const LATE: ErrorType = ErrorType::Custom("the upstream is late");
 
 /// The error by which writing to a slow client ends.
 pub(super) const SLOW: ErrorType = ErrorType::Custom("the client is slow");
+
+/// The error by which a response ends when too much waits for clients.
+pub(super) const CROWDED: ErrorType = ErrorType::Custom("too much waits for clients");
+
+/// A pause of the upstream's, after which nothing of its response is left on the way.
+const LULL: Duration = Duration::from_millis(100);
 
 /// Between two reads where no site says otherwise.
 const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use super::aside::Aside;
 use super::bound::{Accepted, Accepting, Bound};
 use super::budget::Budget;
 use super::connect::Dialler;
-use super::crowd::{self, Crowd, Seat};
+use super::crowd::{self, Crowd, Quota, Seat};
 use super::exchange::{Ids, Shared};
 use super::front::{self, Ends};
 use super::observer::Observer;
@@ -103,6 +103,7 @@ impl Server {
             world,
             observer,
             budget: Arc::new(Budget::default()),
+            unsent: Arc::default(),
             ids: Ids::default(),
             shadows,
             directory: Directory::default(),
@@ -400,9 +401,12 @@ impl Door {
                 }
             }
         };
+        let client = Some(ends.peer.ip()).filter(|client| !generation.config.trusts(*client));
         drop(generation);
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            http2::serve(&self.proxy, &self.shared, stream, ends, &self.shutdown).await
+            let (places, crowd) = (Arc::clone(&self.socket.places), Arc::clone(&self.socket.crowd));
+            let quota = Quota { places, crowd, client, most: self.socket.config.max_connections_per_client };
+            http2::serve(&self.proxy, &self.shared, stream, ends, quota, &self.shutdown).await
         } else {
             front::serve(&self.proxy, &self.shared, stream, ends, &self.shutdown).await;
             Ok(())

@@ -7,9 +7,9 @@ use super::demands;
 use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
 use super::gate::ABANDONED;
-use super::http2;
+use super::http2::Passport;
 use super::intake;
-use super::replay::{Cloakroom, LATE, Replay, SLOW, Stored};
+use super::replay::{CROWDED, Cloakroom, LATE, Replay, SLOW, Stored};
 use crate::config::{ClientLimits, HostHeader, UpstreamHttp2};
 use crate::engine::EventKind;
 use crate::http::{Fault, RequestHead};
@@ -17,6 +17,7 @@ use ::http::{Version, header};
 use async_trait::async_trait;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -241,7 +242,10 @@ impl ProxyHttp for Service {
         if let Some(exchange) = ctx.exchange.clone()
             && error.etype() != &ABANDONED
         {
-            let trouble = ctx.trouble.take().unwrap_or_else(|| trouble_of(error));
+            let trouble = match error.etype() {
+                kind if kind == &CROWDED => exchange.crowded(),
+                _ => ctx.trouble.take().unwrap_or_else(|| trouble_of(error)),
+            };
             tracing::debug!(id = exchange.id, %error, "not served");
             let answer = exchange.answer(&trouble);
             let has_begun = session
@@ -342,6 +346,10 @@ async fn reply(session: &mut Session, ctx: &mut Ctx, exchange: &Exchange, answer
     }
     let patience = exchange.generation.config.client.write_timeout;
     ctx.keep = match exchange.page(answer) {
+        Some(page) if !has_room(session, page.body.len()) => {
+            session.shutdown().await;
+            false
+        }
         Some(page) => matches!(timeout(patience, page.send(session)).await, Ok(Ok(()))) && keep,
         None => {
             if answer.action == Action::Abandon && session.is_http2() {
@@ -350,6 +358,12 @@ async fn reply(session: &mut Session, ctx: &mut Ctx, exchange: &Exchange, answer
             false
         }
     };
+}
+
+/// Whether a page of so many bytes may be given to the client's connection.
+fn has_room(session: &ServerSession, bytes: usize) -> bool {
+    let backlog = session.digest().and_then(Passport::of).map(|passport| &passport.backlog);
+    backlog.is_none_or(|backlog| backlog.give(u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
 /// The request for the upstream: who the client is, which transaction this is, whom it is for, how long it is.
@@ -463,7 +477,7 @@ fn arrival_of_http2(session: &mut Session, limits: &ClientLimits) -> Arrival {
         peer: session.client_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
         server: session.server_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
         secure: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
-        tls: session.digest().and_then(http2::tls_of),
+        tls: session.digest().and_then(Passport::of).and_then(|passport| passport.tls.clone()),
     }
 }
 

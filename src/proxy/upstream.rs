@@ -3,6 +3,7 @@
 use super::answer::Trouble;
 use super::names::Names;
 use super::tls;
+use super::unsent::UPSTREAM_WINDOW;
 use crate::config::{Identity, Site, Upstream, UpstreamHttp2};
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
@@ -73,7 +74,10 @@ impl Directory {
             UpstreamHttp2::Offered => ALPN::H2H1,
             UpstreamHttp2::Always => ALPN::H2,
         };
-        options.max_h2_streams = 100;
+        // A stream whose client does not take what comes must not stop the others of its connection.
+        options.max_h2_streams = MAX_STREAMS;
+        options.h2_stream_window_size = Some(UPSTREAM_WINDOW);
+        options.h2_connection_window_size = Some(UPSTREAM_WINDOW * WINDOWS);
         options.connection_timeout = Some(site.timeouts.connect);
         options.total_connection_timeout = Some(site.timeouts.connect);
         // Both sides of a tunnel may be silent for long.
@@ -187,6 +191,10 @@ fn read_authorities(path: &Path) -> Option<Arc<CaType>> {
     let wrapped: Vec<WrappedX509> = sound.map(|c| WrappedX509::new(c.to_vec(), parse_x509)).collect();
     if wrapped.is_empty() { None } else { Some(Arc::from(wrapped)) }
 }
+
+/// Streams of a connection to an HTTP/2 upstream, and as many windows.
+const MAX_STREAMS: usize = 100;
+const WINDOWS: u32 = 100;
 
 /// How long one of several addresses of a name is passed over after it could not be connected.
 const AVOIDANCE: Duration = Duration::from_secs(10);

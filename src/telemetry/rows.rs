@@ -145,10 +145,11 @@ metrics! {
         [SITE, ("failure", "a setting of `sites[].fail`, or a fixed name"), ("outcome", "`open` or `closed`")],
         "Failures inside Portcullis, and what the site's setting did to the request.";
     overloads: IntCounterVec = Kind::Counter, "portcullis_overload_total",
-        [SITE, ("cause", "`held_bytes` (`client.held_bytes` is used up), `processors` (worker threads are late), `queue_full` \
+        [SITE, ("cause", "`held_bytes` (`client.held_bytes` is used up), `unsent_bytes` (`client.unsent_bytes` is), `processors` (worker threads are late), `queue_full` \
                           or `queue_wait` (of long inspections)"),
-         ("outcome", "`shed` (503) or `open` (passed uninspected)")],
-        "Requests that were not inspected because there was more to inspect than could be, by what was short.",
+         ("outcome", "`shed` (503, or cut off) or `open` (passed uninspected)")],
+        "Requests that were not inspected because there was more to inspect than could be, or cut off because too much waited for \
+         clients, by what was short.",
         "sum by (site, cause) (rate(portcullis_overload_total[5m]))";
     inspections_waiting: IntGaugeVec = Kind::Gauge, "portcullis_inspection_queue_length", [],
         "Long inspections that wait for their turn.";

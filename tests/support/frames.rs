@@ -33,22 +33,28 @@ pub struct Frame {
 pub struct Raw {
     stream: TlsStream<TcpStream>,
     buffer: Vec<u8>,
+    /// Streams whose end has been read.
+    ended: Vec<u32>,
 }
 
 impl Raw {
     /// Connects, and sends the preface and these settings.
     pub async fn open(server: SocketAddr, identity: &Identity, settings: &[(u16, u32)]) -> Self {
+        Self::try_open(server, identity, settings).await.expect("connected")
+    }
+
+    /// The same; none where nobody is let in.
+    pub async fn try_open(server: SocketAddr, identity: &Identity, settings: &[(u16, u32)]) -> Option<Self> {
         let name = identity.names[0].clone();
-        let stream = connect_tls(server, identity, &name, &["h2"]).await.expect("connected");
-        let mut raw = Self { stream, buffer: Vec::new() };
+        let stream = connect_tls(server, identity, &name, &["h2"]).await.ok()?;
+        let mut raw = Self { stream, buffer: Vec::new(), ended: Vec::new() };
         let mut payload = Vec::new();
         for (id, value) in settings {
             payload.extend(id.to_be_bytes());
             payload.extend(value.to_be_bytes());
         }
         let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &payload)[..]].concat();
-        assert!(raw.send(&preface).await);
-        raw
+        raw.send(&preface).await.then_some(raw)
     }
 
     /// Sends bytes; whether they could be written.
@@ -62,6 +68,11 @@ impl Raw {
         loop {
             if let Some((frame, length)) = parse(&self.buffer) {
                 self.buffer.drain(..length);
+                let is_end =
+                    frame.kind == RST_STREAM || frame.kind <= HEADERS && frame.flags & END_STREAM != 0;
+                if is_end {
+                    self.ended.push(frame.stream);
+                }
                 return Some(frame);
             }
             let read = timeout(Duration::from_secs(30), self.stream.read_buf(&mut self.buffer)).await;
@@ -80,6 +91,16 @@ impl Raw {
             }
         }
         None
+    }
+
+    /// Whether the server has ended or reset `stream`, or does so in time.
+    pub async fn is_over(&mut self, stream: u32) -> bool {
+        while !self.ended.contains(&stream) {
+            if self.next().await.is_none() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Reads to the end of the connection; gives the codes of all GOAWAY frames.

@@ -53,6 +53,16 @@ pub async fn connect_tls(
     name: &str,
     protocols: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    secure(TcpStream::connect(address).await?, identity, name, protocols).await
+}
+
+/// The same on a connection that is there.
+pub async fn secure(
+    stream: TcpStream,
+    identity: &Identity,
+    name: &str,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(identity.certificate.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -62,7 +72,6 @@ pub async fn connect_tls(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
@@ -188,6 +197,18 @@ async fn serve_http2(stream: tokio_rustls::server::TlsStream<TcpStream>) {
             let method = request.method().clone();
             let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
             let is_stream = request.uri().path() == "/stream";
+            if request.uri().path() == "/endless" {
+                let Ok(mut stream) = respond.send_response(Response::new(()), false) else { return };
+                let piece = Bytes::from(vec![b'x'; 16_384]);
+                loop {
+                    stream.reserve_capacity(piece.len());
+                    match std::future::poll_fn(|cx| stream.poll_capacity(cx)).await {
+                        Some(Ok(room))
+                            if stream.send_data(piece.slice(..room.min(16_384)), false).is_ok() => {}
+                        _ => return,
+                    }
+                }
+            }
             let mut incoming = request.into_body();
             if is_stream {
                 let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();

@@ -279,6 +279,7 @@ fn config() -> Checked {
             headers: 100,
             uri_bytes: 16 * 1024,
             held_bytes: 256 * 1024 * 1024,
+            unsent_bytes: 256 * 1024 * 1024,
             write_timeout: Duration::from_secs(10),
             min_rate: 512,
         },

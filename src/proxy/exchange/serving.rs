@@ -9,6 +9,7 @@ use super::super::observer::Finished;
 use super::super::page::Page;
 use super::super::routing;
 use super::super::shadow::{Job, Tape};
+use super::super::unsent::Debt;
 use super::chance::{SHADOW_SALT, chance};
 use super::shared::{Arrival, Shared};
 use crate::admission::Ruling;
@@ -147,6 +148,19 @@ impl Exchange {
         let only_detects = self.runtime().is_some_and(|runtime| mode(runtime) != Mode::On);
         let retry_after = self.site().map_or(0, |site| site.overload.retry_after);
         Trouble::Overloaded { shortage, open: is_open || only_detects, retry_after }
+    }
+
+    /// Too much waits for clients that do not take it: there is no other way out than to cut this one off.
+    pub(in crate::proxy) fn crowded(&self) -> Trouble {
+        let retry_after = self.site().map_or(0, |site| site.overload.retry_after);
+        Trouble::Overloaded { shortage: Shortage::UnsentBytes, open: false, retry_after }
+    }
+
+    /// What of this exchange's response waits for its client.
+    pub(in crate::proxy) fn debt(&self) -> Debt {
+        let config = &self.generation.config;
+        let client = Some(self.client.address.ip()).filter(|client| !config.trusts(*client));
+        self.shared.unsent.debt(client, config.client.unsent_bytes)
     }
 
     /// The site's runtime, when there is a site.

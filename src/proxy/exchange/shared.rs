@@ -7,6 +7,7 @@ use super::super::observer::Observer;
 use super::super::pulse::Pulse;
 use super::super::secured::Secured;
 use super::super::shadow::Shadows;
+use super::super::unsent::Unsent;
 use super::super::upstream::Directory;
 use crate::admission::Admission;
 use crate::engine::World;
@@ -23,6 +24,7 @@ pub(in crate::proxy) struct Shared {
     pub(in crate::proxy) world: Arc<dyn World>,
     pub(in crate::proxy) observer: Arc<dyn Observer>,
     pub(in crate::proxy) budget: Arc<Budget>,
+    pub(in crate::proxy) unsent: Arc<Unsent>,
     pub(in crate::proxy) ids: Ids,
     pub(in crate::proxy) aside: Aside,
     pub(in crate::proxy) pulse: Arc<Pulse>,
