@@ -109,6 +109,9 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(Some(H2Accept::Session(mut session))) => {
+                while let Some(ended) = streams.try_join_next() {
+                    shared.ended(&ended);
+                }
                 // The connection has a place, and its first stream needs no other.
                 let place = match streams.is_empty() {
                     true => None,

@@ -24,6 +24,7 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -137,12 +138,26 @@ impl Replay {
     /// Writes what the gate has let go.
     async fn deliver(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let bytes = weight(&tasks);
-        if let Some(waiting) = &mut self.waiting
-            && !waiting.take(&tasks, bytes)
-        {
-            return Error::e_explain(CROWDED, "too much waits for clients");
+        let Some(waiting) = self.waiting.as_mut() else { return self.inner.response_duplex_vec(tasks).await };
+        let crowded = || Error::e_explain(CROWDED, "too much waits for clients");
+        let Some(due) = waiting.due(&tasks, bytes) else { return crowded() };
+        let is_small = bytes <= SMALL;
+        if !is_small && !waiting.debt.set(due) {
+            return crowded();
         }
-        self.slack.spend(bytes, self.inner.response_duplex_vec(tasks)).await
+        let mut write = std::pin::pin!(self.slack.spend(bytes, self.inner.response_duplex_vec(tasks)));
+        if is_small {
+            // Nothing more has come meanwhile, as where messages are passed on one by one. So nothing is owed, unless the
+            // client lets us wait.
+            if let Poll::Ready(written) = futures::poll!(&mut write) {
+                waiting.debt.set(0);
+                return written;
+            }
+            if !waiting.debt.set(due) {
+                return crowded();
+            }
+        }
+        write.await
     }
 
     /// Reads on, in limited time.
@@ -225,17 +240,19 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Takes from the allowance what `tasks`, of so many bytes, and what comes behind them may occupy. It is the same from one
-    /// piece of a long response to the next, so that this looks at the allowance at its beginning and its end only.
-    fn take(&mut self, tasks: &[HttpTask], bytes: usize) -> bool {
+    /// What `tasks`, of so many bytes, and what comes behind them may occupy. It is the same from one piece of a long response
+    /// to the next, so that the allowance is asked at its beginning and its end only. None when the connection has too much
+    /// to write already.
+    fn due(&mut self, tasks: &[HttpTask], bytes: usize) -> Option<u64> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let behind = self.rest.behind(tasks);
         match &self.backlog {
             // What is written is the connection's debt.
-            Some(backlog) => backlog.give(bytes) && self.debt.set(behind.min(AHEAD)),
-            None => self
-                .debt
-                .set(bytes.saturating_add(behind).min(WRITTEN.max(bytes) + AHEAD).saturating_sub(FREE)),
+            Some(backlog) => backlog.give(bytes).then_some(behind.min(AHEAD)),
+            None => {
+                let all = bytes.saturating_add(behind).min(WRITTEN.max(bytes) + AHEAD);
+                Some(all.saturating_sub(FREE))
+            }
         }
     }
 
@@ -496,6 +513,9 @@ pub(super) const SLOW: ErrorType = ErrorType::Custom("the client is slow");
 
 /// The error by which a response ends when too much waits for clients.
 pub(super) const CROWDED: ErrorType = ErrorType::Custom("too much waits for clients");
+
+/// What has been written at once when nothing more was there.
+const SMALL: usize = 16 * 1024;
 
 /// A pause of the upstream's, after which nothing of its response is left on the way.
 const LULL: Duration = Duration::from_millis(100);

@@ -160,7 +160,10 @@ impl Backlog {
         // Others are trailers.
         if stream > ledger.last {
             ledger.last = stream;
-            ledger.open.insert(stream);
+            // What comes after we said that the connection ends is never answered, and never ends.
+            if ledger.open.len() < MOST_OPEN {
+                ledger.open.insert(stream);
+            }
         }
     }
 
@@ -193,6 +196,9 @@ impl Ledger {
         self.debt.set(self.waiting.saturating_sub(FREE))
     }
 }
+
+/// Streams that are remembered: more than may be open.
+const MOST_OPEN: usize = 1_024;
 
 /// What a stream may have waiting: what is written at a time, and what the crate keeps.
 const OF_A_STREAM: u64 = WRITTEN + 64 * 1024;
