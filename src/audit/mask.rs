@@ -1,7 +1,8 @@
 //! The one place where things are redacted: every text of a record that may quote a client passes here.
 
 use super::bounds;
-use super::record::{Hit, hit};
+use super::from_report::hit;
+use super::record::Hit;
 use super::redaction::{COOKIES, Names};
 use super::secrets::{MASK, Searcher, Secrets, named_values};
 use super::shaped::shaped;

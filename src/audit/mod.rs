@@ -8,6 +8,7 @@ mod bounds;
 mod coraza;
 mod derived;
 mod ecs;
+mod from_report;
 mod mask;
 mod modsecurity;
 mod ocsf;
@@ -20,10 +21,11 @@ mod text;
 
 pub use auditor::{Auditor, Facts, Format, SHORT};
 pub use derived::Outcome;
+pub use from_report::{is_interrupted, mode_name};
 pub use mask::{Masker, Piece};
 pub use record::{
     Body, Endpoint, File, Happening, Hit, Matched, Omitted, Record, Request, Response, Score, Shadow,
-    Upstream, Verdict, is_interrupted, mode_name,
+    Upstream, Verdict,
 };
 pub use redaction::{ARGUMENTS, COOKIES, HEADERS, Redaction};
 pub use secrets::MASK;

@@ -1,7 +1,5 @@
 //! What can be said on the command line. The help texts here are the documentation: `docs/cli.md` repeats them.
 
-use super::RemoteArgs;
-use super::score::Part;
 use crate::config::Overrides;
 use crate::dialect::Engine;
 use crate::ruleset::Mode;
@@ -32,8 +30,8 @@ pub enum Command {
     #[command(after_help = TEST_HELP)]
     Test(TestArgs),
     /// Send a labelled set of requests and tell how many attacks are blocked, and how many legitimate requests.
-    #[command(after_help = SCORE_HELP)]
-    Score(ScoreArgs),
+    #[command(after_help = super::score::HELP)]
+    Score(super::ScoreArgs),
     /// Run recorded traffic through another ruleset, and tell what it would treat otherwise.
     #[command(after_help = super::replay::HELP)]
     Replay(super::ReplayArgs),
@@ -51,13 +49,13 @@ pub enum Command {
     Tune(super::TuneArgs),
     /// Virtual patches: write one from an exploit, list those inside.
     #[command(subcommand, disable_help_subcommand = true)]
-    Patch(PatchCommand),
+    Patch(super::PatchCommand),
     /// Temporary bans of a running instance: list and lift them, through its admin listener.
-    #[command(after_help = BANS_HELP, subcommand, disable_help_subcommand = true)]
-    Bans(BansCommand),
+    #[command(after_help = super::bans::HELP, subcommand, disable_help_subcommand = true)]
+    Bans(super::BansCommand),
     /// Convert rule files from SecLang to YAML, or from YAML to SecLang.
-    #[command(after_help = CONVERT_HELP)]
-    Convert(ConvertArgs),
+    #[command(after_help = super::convert::HELP)]
+    Convert(super::ConvertArgs),
     /// Print a JSON Schema for editors.
     #[command(after_help = SCHEMA_HELP)]
     Schema {
@@ -243,139 +241,6 @@ pub struct TestArgs {
     pub json: bool,
 }
 
-/// `portcullis score`.
-#[derive(Debug, Args)]
-pub struct ScoreArgs {
-    /// Sets: JSON lines, or the same compressed with zstd (.zst).
-    #[arg(value_name = "SET", required = true, value_hint = ValueHint::FilePath)]
-    pub sets: Vec<PathBuf>,
-    /// Rule file or glob, in order; may be repeated [default: the embedded ruleset].
-    #[arg(long, value_name = "FILE", value_delimiter = ',', value_hint = ValueHint::FilePath)]
-    pub rules: Vec<String>,
-    /// The rules of a site of this configuration.
-    #[arg(short, long, value_name = "FILE", conflicts_with = "rules", value_hint = ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-    /// Which site [default: the first].
-    #[arg(long, value_name = "NAME", requires = "config")]
-    pub site: Option<String>,
-    /// Send to a running proxy instead, in front of an application that answers everything with 200.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["rules", "config", "level"])]
-    pub target: Option<String>,
-    /// Paranoia level, for rules that read CRS's variables.
-    #[arg(long, value_name = "1-4", conflicts_with = "config", value_parser = clap::value_parser!(u8).range(1..=4))]
-    pub level: Option<u8>,
-    /// Only a half of the set, divided by families of payloads.
-    #[arg(long, value_enum, default_value = "all")]
-    pub part: Part,
-    /// Only these tiers, e.g. AB.
-    #[arg(long, value_name = "TIERS", default_value = "", hide_default_value = true)]
-    pub tier: String,
-    /// Only these sources.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub source: Vec<String>,
-    /// Only these categories.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub category: Vec<String>,
-    /// Statuses that count as blocked.
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', default_value = "403")]
-    pub block: Vec<u16>,
-    /// List attacks that were not blocked.
-    #[arg(long)]
-    pub misses: bool,
-    /// List legitimate requests that did not pass, with the rules that matched.
-    #[arg(long)]
-    pub false_alarms: bool,
-    /// Write both to this file, as JSON lines.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub errors: Option<PathBuf>,
-    /// Counts and rates as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `portcullis patch`.
-#[derive(Debug, Subcommand)]
-pub enum PatchCommand {
-    /// Write a virtual patch from an exploit: find what is hostile, propose a condition, try it on variants.
-    #[command(after_help = PATCH_NEW_HELP)]
-    New(PatchNewArgs),
-    /// List the catalogue of virtual patches inside Portcullis.
-    List,
-}
-
-/// `portcullis patch new`.
-#[derive(Debug, Args)]
-pub struct PatchNewArgs {
-    /// The exploit: a raw request, a curl command, a HAR file or an entry of one, or a nuclei template; - is standard
-    /// input.
-    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
-    pub from: PathBuf,
-    /// Ordinary requests to the same place, in any of these forms: what they hold is not hostile, and they must pass.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub normal: Option<PathBuf>,
-    /// File to write [default: standard output].
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: Option<PathBuf>,
-    /// The patch's name [default: that of --output without its extension].
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Who answers for it.
-    #[arg(long)]
-    pub owner: Option<String>,
-    /// CVE number; may be repeated.
-    #[arg(long)]
-    pub cve: Vec<String>,
-}
-
-/// `portcullis bans`.
-#[derive(Debug, Subcommand)]
-pub enum BansCommand {
-    /// List the bans that hold now; those that end first come first.
-    List {
-        /// Whom to ask.
-        #[command(flatten)]
-        admin: RemoteArgs,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Lift bans, and forget the clients' earlier ones. Fails when one of them is not banned.
-    Lift {
-        /// Whom to tell.
-        #[command(flatten)]
-        admin: RemoteArgs,
-        /// Addresses, or networks as the list has them.
-        #[arg(value_name = "CLIENT", required_unless_present = "all")]
-        client: Vec<String>,
-        /// Lift all of them.
-        #[arg(long, conflicts_with = "client")]
-        all: bool,
-    },
-}
-
-/// `portcullis convert`.
-#[derive(Debug, Args)]
-pub struct ConvertArgs {
-    /// Rule files. Those that they include are not converted with them.
-    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
-    pub files: Vec<PathBuf>,
-    /// The syntax to convert to [default: the other one].
-    #[arg(long, value_enum)]
-    pub to: Option<Syntax>,
-    /// File to write, or directory to write each file into, its extension changed [default: standard output].
-    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pub output: Option<PathBuf>,
-}
-
-/// A syntax of rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Syntax {
-    /// Native YAML.
-    Yaml,
-    /// SecLang.
-    Seclang,
-}
-
 /// What `portcullis schema` can describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
@@ -467,64 +332,6 @@ Examples:
 Exit codes:
   0  all tests passed
   1  a test failed, or tests or rules could not be loaded
-  2  the command line itself is wrong";
-
-const SCORE_HELP: &str = "\
-A case a line: {\"id\", \"source\", \"category\", \"label\": \"attack\"|\"legit\", \"method\", \"path\", \"headers\": [[name,
-value], …], \"body_b64\", \"meta\": {\"q\": tier A to C, \"policy\": …, \"pos\": …}}; text is Latin-1, a character a byte.
-Blocking is on whatever the rules say. TPR is the share of attacks that are blocked, FPR that of legitimate requests,
-BA the mean of TPR and 1 - FPR; the columns named len count every answer but 200 as blocked.
-
---part dev is the half to look at while rules are written, check the half to measure by; all variants of a payload are
-in the same half, and single requests of check are not shown.
-
-Examples:
-  portcullis score set.jsonl.zst
-  portcullis score --part dev --tier AB --misses --false-alarms set.jsonl
-  portcullis score --level 2 --rules crs-setup.conf --rules 'rules/*.conf' set.jsonl
-  portcullis score --target 127.0.0.1:8080 --json set.jsonl
-
-Exit codes:
-  0  measured
-  1  the set or the rules cannot be read, or the target does not answer
-  2  the command line itself is wrong";
-
-const PATCH_NEW_HELP: &str = "\
-The patch looks for what is hostile in the exploit, where it was found, on the path where it was found. Its tests are
-the exploit, variants of it (encodings, case, blanks, the parameter elsewhere) and ordinary requests; they have been
-run when the file is written. What could not be decided stands in it as comments, and on standard error.
-
-Examples:
-  portcullis patch new --from exploit.txt --output shop-rce.yaml --owner security@example.com
-  pbpaste | portcullis patch new --from - --cve CVE-2024-0001
-  portcullis patch new --from attack.har --normal browsing.har --output shop-rce.yaml
-  portcullis test shop-rce.yaml
-
-Exit codes:
-  0  written, and its tests pass
-  1  no patch could be written
-  2  the command line itself is wrong";
-
-const BANS_HELP: &str = "\
-The admin listener's token is that of the configuration, or PORTCULLIS_ADMIN_TOKEN of the environment.
-
-Examples:
-  portcullis bans list
-  portcullis bans lift 192.0.2.7 2001:db8::/64
-  portcullis bans lift --all -c /etc/portcullis/portcullis.yaml";
-
-const CONVERT_HELP: &str = "\
-Each rule is read again after it was written and compared with the one that it came from. What YAML has no key for
-stays SecLang, in a block of its own. Comments between rules are kept; tests are lost on the way to SecLang.
-
-Examples:
-  portcullis convert rules/custom.conf
-  portcullis convert --output rules-yaml/ rules/*.conf
-  portcullis convert patch.yaml > patch.conf
-
-Exit codes:
-  0  converted
-  1  a file has faults, or could not be read or written
   2  the command line itself is wrong";
 
 const SCHEMA_HELP: &str = "\

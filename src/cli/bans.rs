@@ -1,10 +1,45 @@
 //! `portcullis bans`: asks the admin listener of a running instance.
 
-use super::BansCommand;
 use super::console::{complain, say};
-use super::remote::Remote;
+use super::remote::{Remote, RemoteArgs};
+use clap::Subcommand;
 use serde_json::Value;
 use std::fmt::Write as _;
+
+/// `portcullis bans`.
+#[derive(Debug, Subcommand)]
+pub enum BansCommand {
+    /// List the bans that hold now; those that end first come first.
+    List {
+        /// Whom to ask.
+        #[command(flatten)]
+        admin: RemoteArgs,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lift bans, and forget the clients' earlier ones. Fails when one of them is not banned.
+    Lift {
+        /// Whom to tell.
+        #[command(flatten)]
+        admin: RemoteArgs,
+        /// Addresses, or networks as the list has them.
+        #[arg(value_name = "CLIENT", required_unless_present = "all")]
+        client: Vec<String>,
+        /// Lift all of them.
+        #[arg(long, conflicts_with = "client")]
+        all: bool,
+    },
+}
+
+/// Below its `--help`.
+pub(in crate::cli) const HELP: &str = "\
+The admin listener's token is that of the configuration, or PORTCULLIS_ADMIN_TOKEN of the environment.
+
+Examples:
+  portcullis bans list
+  portcullis bans lift 192.0.2.7 2001:db8::/64
+  portcullis bans lift --all -c /etc/portcullis/portcullis.yaml";
 
 /// Lists or lifts bans. False when the instance did not do as it was told.
 pub(super) fn bans(command: &BansCommand) -> bool {

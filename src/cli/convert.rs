@@ -1,11 +1,49 @@
 //! `portcullis convert`: rule files from SecLang to YAML and back.
 
 use super::console::{colour, complain, say};
-use super::{ConvertArgs, Syntax};
 use crate::reload::file_loader;
 use crate::syntax::convert::{Converted, to_seclang, to_yaml};
 use crate::syntax::diagnostic;
+use clap::{Args, ValueEnum, ValueHint};
 use std::path::{Path, PathBuf};
+
+/// `portcullis convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Rule files. Those that they include are not converted with them.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The syntax to convert to [default: the other one].
+    #[arg(long, value_enum)]
+    pub to: Option<Syntax>,
+    /// File to write, or directory to write each file into, its extension changed [default: standard output].
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub output: Option<PathBuf>,
+}
+
+/// A syntax of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Syntax {
+    /// Native YAML.
+    Yaml,
+    /// SecLang.
+    Seclang,
+}
+
+/// Below its `--help`.
+pub(in crate::cli) const HELP: &str = "\
+Each rule is read again after it was written and compared with the one that it came from. What YAML has no key for
+stays SecLang, in a block of its own. Comments between rules are kept; tests are lost on the way to SecLang.
+
+Examples:
+  portcullis convert rules/custom.conf
+  portcullis convert --output rules-yaml/ rules/*.conf
+  portcullis convert patch.yaml > patch.conf
+
+Exit codes:
+  0  converted
+  1  a file has faults, or could not be read or written
+  2  the command line itself is wrong";
 
 /// Converts and tells. `false` when a file could not be converted.
 pub(super) fn convert(args: &ConvertArgs) -> bool {

@@ -35,15 +35,16 @@ mod tune;
 use crate::config::posture;
 
 pub use app::main;
-pub use args::{
-    BansCommand, CheckArgs, Cli, Command, ConvertArgs, ModeArg, PatchCommand, PatchNewArgs, RunArgs,
-    SchemaOf, ScoreArgs, Settings, Syntax, TestArgs,
-};
+pub use args::{CheckArgs, Cli, Command, ModeArg, RunArgs, SchemaOf, Settings, TestArgs};
+pub use bans::BansCommand;
+pub use convert::{ConvertArgs, Syntax};
 pub use explain::ExplainArgs;
 pub use origin::{Origin, OriginReply, OriginRequest};
+pub use patch::{PatchCommand, PatchNewArgs};
 pub use promote::PromoteArgs;
 pub use reference::reference;
 pub use remote::RemoteArgs;
 pub use replay::ReplayArgs;
+pub use score::ScoreArgs;
 pub use top::TopArgs;
 pub use tune::TuneArgs;

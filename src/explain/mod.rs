@@ -8,6 +8,7 @@
 //! Part of the engine's half: no I/O, no clock. It must not know where records and rules are kept.
 
 mod almost;
+mod candidate;
 mod evaluate;
 mod exchange;
 mod exclusion;

@@ -1,5 +1,6 @@
 //! The command: read, look, write, run, tell.
 
+use super::args::{PatchCommand, PatchNewArgs};
 use super::draft::Draft;
 use super::multipart::restore_line_ends;
 use super::mutate::variants;
@@ -8,7 +9,6 @@ use super::shape::{Finder, SHAPES};
 use crate::cli::console::{colour, complain, say};
 use crate::cli::ftw::{InProcess, Selection, run_native};
 use crate::cli::source::{self, Source, SourceRequest, UNKNOWN};
-use crate::cli::{PatchCommand, PatchNewArgs};
 use crate::compile::{EMBEDDED, Input, load};
 use crate::engine::NoWorld;
 use crate::reload::today;

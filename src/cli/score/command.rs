@@ -1,12 +1,13 @@
 //! `portcullis score`.
 
+use super::args::ScoreArgs;
 use super::send::{Asked, send};
 use super::set::{self, Case};
 use super::split::Part;
 use super::tally::{Outcome, Tally};
 use super::tell::{self, Judged};
 use crate::cli::console::{complain, say};
-use crate::cli::{ScoreArgs, rules};
+use crate::cli::rules;
 use crate::config::{EMBEDDED_RULESET, Overrides, RuleInput};
 use crate::reload::{self, Origin, file_loader, load_rules};
 use crate::ruleset::Ruleset;

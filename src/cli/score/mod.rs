@@ -3,6 +3,7 @@
 //! [`set`] reads cases, [`split`] divides them by payload family, [`send`] asks the engine or a running proxy,
 //! [`tally`] counts, [`tell`] writes. It must know nothing of particular rules.
 
+mod args;
 mod command;
 mod send;
 mod set;
@@ -10,5 +11,6 @@ mod split;
 mod tally;
 mod tell;
 
+pub(super) use args::HELP;
+pub use args::ScoreArgs;
 pub(super) use command::score;
-pub use split::Part;
