@@ -5,7 +5,7 @@ use super::document::{Data, Node};
 use super::networks::network;
 use super::place::Place;
 use super::reader::{Section, complain, lone_word};
-use super::schema_upstream as schema;
+use super::schema;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
 use ip_network::IpNetwork;
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 
 use super::document::{Data, Node};
 use super::reader::{Section, complain, lone_word};
-use super::schema_edge as schema;
+use super::schema;
 use crate::source::Span;
 use crate::syntax::diagnostic::{Diagnostic, Diagnostics};
 use std::time::Duration;

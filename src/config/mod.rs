@@ -28,8 +28,6 @@ mod reference;
 mod route;
 mod rules;
 pub mod schema;
-pub mod schema_edge;
-pub mod schema_upstream;
 mod secret;
 mod sink;
 mod site;

@@ -15,7 +15,7 @@ pub fn reference() -> String {
 const PROLOGUE: &str = "\
 # Configuration
 
-<!-- Generated from src/config/schema.rs. A test fails when this page is stale;
+<!-- Generated from src/config/schema. A test fails when this page is stale;
      `PORTCULLIS_BLESS=1 cargo test --test config` rewrites it. -->
 
 Portcullis reads one YAML file (`portcullis run -c portcullis.yaml`). Flags win over environment variables

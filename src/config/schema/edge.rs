@@ -1,7 +1,6 @@
-//! The settings of what stands between clients and rules that are more than a line: rows like those of
-//! [`super::schema`].
+//! What stands between clients and rules.
 
-use super::schema::{Table, key};
+use super::table::{Table, key};
 
 /// `sites[].hsts`.
 pub const HSTS: Table = Table {

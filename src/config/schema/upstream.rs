@@ -1,6 +1,44 @@
-//! The settings about upstreams that are more than a line: rows like those of [`super::schema`].
+//! Upstreams, how requests are spread over them, and what is answered in their place.
 
-use super::schema::{Table, key};
+use super::table::{Table, key};
+
+/// `sites[].upstreams[]`.
+pub const UPSTREAM: Table = Table {
+    name: "upstream",
+    path: "sites[].upstreams[]",
+    about: "A plain URL is short for an upstream with only `url`.",
+    keys: &[
+        key(
+            "url",
+            "`http://host[:port]`, `https://host[:port]` or `unix:/path`",
+            "",
+            "Where it is. No path: the request's is used.",
+        ),
+        key("weight", "number", "1", "Its share relative to the others, 1 to 1000."),
+        key(
+            "http2",
+            "`never`, `offered` or `always`",
+            "never",
+            "HTTP/2 towards it: when its TLS offers it, or always (with prior knowledge on cleartext).",
+        ),
+        key("verify", "true or false", "true", "Verify certificate and name of an `https` upstream."),
+        key("sni", "host name", "none", "Name to ask for and to verify instead of the URL's host."),
+        key("ca", "PEM file", "none", "Authorities to trust instead of the system's."),
+        key(
+            "client_certificate",
+            "PEM file",
+            "none",
+            "The chain, leaf first, for upstreams that ask for one.",
+        ),
+        key("client_key", "PEM file", "none", "Its private key."),
+        key(
+            "max_connections",
+            "number",
+            "none",
+            "Requests under way at once. When all upstreams have that many, further ones are answered 503.",
+        ),
+    ],
+};
 
 /// `sites[].balance`.
 pub const BALANCE: Table = Table {

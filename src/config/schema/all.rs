@@ -1,0 +1,45 @@
+//! All sections there are.
+
+use super::table::Table;
+use super::{
+    ACCESS_RULE, ADMIN, AUDIT, BALANCE, BANS, CERTIFICATE, CLIENT, CLIENT_CERTIFICATE, CONDITION, EXCLUSION,
+    FAIL, FORWARDED, HEALTH_CHECK, HSTS, LISTENER, LOG, MAINTENANCE, METRICS, OVERLOAD, PATCH, PROCESS,
+    RATE_LIMIT, REDACT, REDIS, RELOAD, RULE_TEXT, SHADOW, SINK, SITE, STORE, TIMEOUTS, TOP, UPSTREAM,
+};
+
+/// All sections in the order of the documentation.
+pub const TABLES: &[&Table] = &[
+    &TOP,
+    &LISTENER,
+    &CERTIFICATE,
+    &ADMIN,
+    &CLIENT,
+    &SITE,
+    &UPSTREAM,
+    &BALANCE,
+    &HEALTH_CHECK,
+    &MAINTENANCE,
+    &HSTS,
+    &CLIENT_CERTIFICATE,
+    &RULE_TEXT,
+    &PATCH,
+    &EXCLUSION,
+    &SHADOW,
+    &FAIL,
+    &OVERLOAD,
+    &ACCESS_RULE,
+    &CONDITION,
+    &RATE_LIMIT,
+    &BANS,
+    &TIMEOUTS,
+    &FORWARDED,
+    &AUDIT,
+    &SINK,
+    &REDACT,
+    &METRICS,
+    &LOG,
+    &PROCESS,
+    &RELOAD,
+    &STORE,
+    &REDIS,
+];
