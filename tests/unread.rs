@@ -239,7 +239,10 @@ fn a_response_that_nobody_takes_does_not_stop_others_from_its_upstream() {
     }
     // By now everything is full.
     std::thread::sleep(Duration::from_secs(1));
+    let began = Instant::now();
     let response = server.exchange(get("/"));
     assert_eq!(response.status, 200);
     assert!(response.text().starts_with("h2 GET"), "{}", response.text());
+    // Before those are cut off.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
