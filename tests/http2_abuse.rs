@@ -179,10 +179,14 @@ async fn heads_have_the_limits_of_http1() {
             head = head.header(*name, *value);
         }
         let response = http2::send(&mut client, head.body(()).expect("a request"), b"", 1).await;
-        assert_eq!(response.expect("a response").status().as_str(), status, "{fault:?}");
+        let response = response.expect("a response");
+        assert_eq!(response.status().as_str(), status, "{fault:?}");
         let finished = server.seen.finished(count + 1).remove(count);
         assert_eq!(finished.trouble(), fault.map(Trouble::Malformed).as_ref());
         assert_eq!(finished.status.to_string(), status);
+        // Whoever asks for help can say by which number.
+        let id = response.headers().get("x-request-id").expect("an id");
+        assert_eq!(id, finished.report.id.as_str());
     }
     assert_eq!(origin.heads(), 1);
 }

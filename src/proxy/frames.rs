@@ -6,7 +6,7 @@
 //! grow by a byte. So the bytes that `h2` reads pass by here first, where frame headers (RFC 9113 §4.1) are counted
 //! against budgets; payloads are not looked at. Whoever serves the connection hears of a budget that is used up, and ends
 //! the connection. What `h2` writes passes by as well, for the heads that it refuses without telling anybody: see
-//! [`super::refusals`].
+//! [`super::refusals`]. It presents again what was not written.
 
 use super::refusals::Refusals;
 use super::unsent::Backlog;
@@ -19,7 +19,7 @@ use pingora_core::protocols::{
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -33,23 +33,71 @@ pub(super) struct Metered {
     refusals: Refusals,
     backlog: Arc<Backlog>,
     written: Cutter,
+    /// How many of the bytes that come next have been looked at and can be sent.
+    plain: usize,
+    /// What goes before them, and how much of it has gone.
+    released: Vec<u8>,
+    gone: usize,
 }
 
 impl Metered {
     pub(super) fn new(stream: Stream, meter: Arc<Meter>, backlog: Arc<Backlog>) -> Self {
-        let (scanner, refusals) = (Scanner::default(), Refusals::default());
-        Self { stream, meter, scanner, refusals, backlog, written: Cutter::default() }
+        Self {
+            stream,
+            meter,
+            scanner: Scanner::default(),
+            refusals: Refusals::default(),
+            backlog,
+            written: Cutter::default(),
+            plain: 0,
+            released: Vec::new(),
+            gone: 0,
+        }
+    }
+
+    /// Holds the frame that `bytes` begin with, as far as it is there, until it is known what is sent for it.
+    fn hold(&mut self, bytes: &[u8]) -> usize {
+        let (taken, released) = self.refusals.hold(bytes);
+        if let Some(released) = released {
+            self.released.extend(released.bytes);
+            if let Some(id) = released.refusal {
+                self.meter.refuse(id);
+            }
+        }
+        taken
+    }
+
+    /// Sends what goes before everything else.
+    fn poll_released(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.released.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while let Some(rest) = self.released.get(self.gone..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.gone += written,
+            }
+        }
+        self.gone = 0;
+        let released = std::mem::take(&mut self.released);
+        self.sent(std::iter::once(&released[..]), released.len());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Of these pieces the first `bytes` can be sent, and were.
+    fn sent_plain<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, bytes: usize) {
+        self.plain = self.plain.saturating_sub(bytes);
+        self.sent(pieces, bytes);
     }
 
     /// These pieces, the first `bytes` of them, were sent.
     fn sent<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, bytes: usize) {
         self.meter.earn(Nuisance::Windows, bytes);
-        let (mut left, mut refused) = (bytes, 0);
+        let mut left = bytes;
         let (mut data, mut ended) = (0, Vec::new());
         for piece in pieces {
             let piece = piece.get(..left).unwrap_or(piece);
             left -= piece.len();
-            refused += self.refusals.find(piece);
             let mut rest = piece;
             while let Some(frame) = self.written.next(&mut rest) {
                 data += if frame.kind == DATA { frame.length } else { 0 };
@@ -60,9 +108,6 @@ impl Metered {
             if left == 0 {
                 break;
             }
-        }
-        if refused > 0 {
-            self.meter.refuse(refused);
         }
         if data > 0 || !ended.is_empty() {
             self.backlog.left(u64::try_from(data).unwrap_or(u64::MAX), &ended);
@@ -85,8 +130,8 @@ struct State {
     flood: Option<Nuisance>,
     /// Since when a head has been coming in.
     head_since: Option<Instant>,
-    /// Heads that the library has refused as too long, and nobody has heard of yet.
-    refused: usize,
+    /// Heads that the library has refused as too long, and nobody has heard of yet, by the ids that their senders were told.
+    refused: Vec<String>,
 }
 
 /// What a client may send too much of.
@@ -171,7 +216,7 @@ impl Meter {
                 budgets: Nuisance::ALL.map(|n| Budget { left: n.allowed().0, at: now }),
                 flood: None,
                 head_since: None,
-                refused: 0,
+                refused: Vec::new(),
             }),
             alarm: Notify::new(),
         }
@@ -192,13 +237,13 @@ impl Meter {
         self.state().head_since
     }
 
-    /// How many heads the library has answered with 431 by itself since this was asked the last time.
-    pub(super) fn take_refused(&self) -> usize {
+    /// The heads that the library has answered with 431 by itself since this was asked the last time.
+    pub(super) fn take_refused(&self) -> Vec<String> {
         std::mem::take(&mut self.state().refused)
     }
 
-    fn refuse(&self, heads: usize) {
-        self.state().refused += heads;
+    fn refuse(&self, id: String) {
+        self.state().refused.push(id);
         self.alarm.notify_one();
     }
 
@@ -267,7 +312,7 @@ pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const END_HEADERS: u8 = 0x4;
 
 impl Frame {
-    fn parse(header: &[u8; 9]) -> Self {
+    pub(super) fn parse(header: &[u8; 9]) -> Self {
         let [a, b, c, kind, flags, stream @ ..] = *header;
         Self {
             length: usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c),
@@ -306,9 +351,9 @@ impl Frame {
 
 /// Cuts a stream of bytes into frames, wherever reads or writes end.
 #[derive(Debug, Default)]
-pub(super) struct Cutter {
+struct Cutter {
     /// Bytes to be passed over: of the preface, and of payloads.
-    pub(super) skip: usize,
+    skip: usize,
     header: [u8; 9],
     have: usize,
 }
@@ -316,7 +361,7 @@ pub(super) struct Cutter {
 impl Cutter {
     /// Passes over what is left of a payload, and takes the next frame's header from `bytes`; none when they are used up
     /// before it is whole.
-    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
         let over = self.skip.min(bytes.len());
         self.skip -= over;
         let rest = bytes.get(over..).unwrap_or_default();
@@ -407,11 +452,17 @@ impl AsyncRead for Metered {
 
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.sent(std::iter::once(buf), bytes);
+        let this = &mut *self;
+        ready!(this.poll_released(cx))?;
+        if this.plain == 0 {
+            this.plain = this.refusals.plain(buf);
         }
-        written
+        let Some(plain) = buf.get(..this.plain.min(buf.len())).filter(|plain| !plain.is_empty()) else {
+            return Poll::Ready(Ok(this.hold(buf)));
+        };
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, plain))?;
+        this.sent_plain(std::iter::once(plain), written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -419,11 +470,26 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.sent(bufs.iter().map(|buf| &**buf), bytes);
+        let this = &mut *self;
+        ready!(this.poll_released(cx))?;
+        if this.plain == 0 {
+            for buf in bufs {
+                let plain = this.refusals.plain(buf);
+                this.plain += plain;
+                if plain < buf.len() {
+                    break;
+                }
+            }
         }
-        written
+        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if this.plain < all {
+            // Piece by piece, where something in them is to be held.
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+            return self.poll_write(cx, first);
+        }
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
+        this.sent_plain(bufs.iter().map(|buf| &**buf), written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -431,10 +497,12 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_released(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_released(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -598,5 +666,58 @@ mod tests {
         assert_eq!(meter.head_since(), since, "the time is that of its beginning");
         read(&mut scanner, &last[12..], &meter);
         assert_eq!(meter.head_since(), None);
+    }
+
+    /// Whatever room there is for it, what is sent arrives, and refusals with their fields.
+    #[tokio::test]
+    async fn what_is_sent_passes_through_a_narrow_pipe() {
+        use super::super::refusals::with_fields;
+        use super::super::unsent::Unsent;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+        let of = |stream: u8, mut frame: Vec<u8>| {
+            frame[8] = stream;
+            frame
+        };
+        let refusal =
+            |stream| [&[0, 0, 1, HEADERS, END_HEADERS | END_STREAM, 0, 0, 0, stream, 0xbe][..]].concat();
+        let response = |stream| {
+            [of(stream, frame(60, HEADERS, END_HEADERS)), of(stream, frame(300, DATA, END_STREAM))].concat()
+        };
+        let bytes: Vec<u8> = (0..20)
+            .flat_map(|n| [frame(6, SETTINGS, 0), response(4 * n + 1), refusal(4 * n + 3)].concat())
+            .collect();
+        for (width, is_vectored) in
+            [1, 5, 9, 100, 1_000, 100_000].into_iter().flat_map(|w| [(w, false), (w, true)])
+        {
+            let (near, mut far) = duplex(width);
+            let meter = Arc::new(Meter::new());
+            let backlog = Arc::new(Backlog::new(Arc::new(Unsent::default()).debt(None, u64::MAX)));
+            let mut metered = Metered::new(Box::new(near), Arc::clone(&meter), backlog);
+            let read = tokio::spawn(async move {
+                let mut all = Vec::new();
+                far.read_to_end(&mut all).await.map(|_| all)
+            });
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let pieces: Vec<IoSlice<'_>> = rest.chunks(37).take(9).map(IoSlice::new).collect();
+                let written = match is_vectored {
+                    true => metered.write_vectored(&pieces).await,
+                    false => metered.write(&rest[..rest.len().min(333)]).await,
+                };
+                rest = &rest[written.expect("written")..];
+            }
+            AsyncWriteExt::shutdown(&mut metered).await.expect("the end");
+            drop(metered);
+            let ids = meter.take_refused();
+            assert_eq!(ids.len(), 20);
+            let expected: Vec<u8> = (0..20)
+                .zip(&ids)
+                .flat_map(|(n, id)| {
+                    let frame_of = Frame::parse(refusal(4 * n + 3).first_chunk().expect("a header"));
+                    [frame(6, SETTINGS, 0), response(4 * n + 1), with_fields(&frame_of, &[0xbe], id)].concat()
+                })
+                .collect();
+            assert!(read.await.expect("read").expect("read") == expected, "{width}, {is_vectored}");
+        }
     }
 }

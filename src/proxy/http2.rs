@@ -68,8 +68,8 @@ pub(super) async fn serve(
         if let Some(nuisance) = meter.flood() {
             break Err(nuisance.name());
         }
-        for _ in 0..meter.take_refused() {
-            record_refused(shared, &ends, Trouble::Malformed(Fault::HeadTooLong), 431);
+        for id in meter.take_refused() {
+            record_refused(shared, &ends, Trouble::Malformed(Fault::HeadTooLong), 431, Some(id));
             malformed += 1;
         }
         if malformed >= MAX_MALFORMED {
@@ -135,7 +135,7 @@ pub(super) async fn serve(
                 });
             }
             Ok(Some(H2Accept::Rejected)) => {
-                record_refused(shared, &ends, Trouble::Unparsable, 400);
+                record_refused(shared, &ends, Trouble::Unparsable, 400, None);
                 malformed += 1;
             }
             // In good order.
@@ -235,12 +235,12 @@ impl Passport {
 }
 
 /// A library has answered a stream by itself and shows nothing of it: pingora for a target, `h2` for the size of the head.
-/// What is known is recorded.
-fn record_refused(shared: &Arc<Shared>, ends: &Ends, trouble: Trouble, status: u16) {
+/// What is known is recorded, under the id that the client was told, if it was.
+fn record_refused(shared: &Arc<Shared>, ends: &Ends, trouble: Trouble, status: u16, id: Option<String>) {
     let head = RequestHead { protocol: b"HTTP/2.0".to_vec(), ..RequestHead::default() };
     let arrival =
         Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure, tls: ends.tls.clone() };
-    let exchange = Exchange::begin(shared, arrival);
+    let exchange = Exchange::begin_as(shared, arrival, id);
     exchange.note(EventKind::MalformedRequest, "refused by the HTTP library");
     let _ = exchange.answer(&trouble);
     exchange.finish(status, 0, 0);

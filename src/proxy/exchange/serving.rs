@@ -82,13 +82,24 @@ pub(in crate::proxy) enum Step {
 impl Exchange {
     /// Finds the site of `arrival`, and feeds its transaction everything that phase 1 needs. Runs no phase.
     pub(in crate::proxy) fn begin(shared: &Arc<Shared>, arrival: impl Into<Arc<Arrival>>) -> Arc<Self> {
+        Self::begin_as(shared, arrival, None)
+    }
+
+    /// [`Self::begin`] with an id that the client has been told already.
+    pub(in crate::proxy) fn begin_as(
+        shared: &Arc<Shared>,
+        arrival: impl Into<Arc<Arrival>>,
+        id: Option<String>,
+    ) -> Arc<Self> {
         let arrival = arrival.into();
         let generation = shared.current.load_full();
         let site = generation.config.site_for(&routing::host(&arrival.head), &routing::path(&arrival.head));
         let config = site.and_then(|index| generation.config.sites.get(index)).map(|site| &**site);
         let client = Client::find(&generation.config, config, arrival.peer, &arrival.head);
         let mut exchange = Self {
-            id: client.transaction_id(config, &arrival.head).unwrap_or_else(|| shared.ids.next()),
+            id: id
+                .or_else(|| client.transaction_id(config, &arrival.head))
+                .unwrap_or_else(|| shared.ids.next()),
             client,
             site,
             generation,

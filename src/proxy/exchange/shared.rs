@@ -52,11 +52,11 @@ impl Shared {
 }
 
 /// Makes transaction ids: ULIDs, which sort by the time they were made, also within a millisecond.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::proxy) struct Ids(Mutex<ulid::Generator>);
 
 impl Ids {
-    pub(super) fn next(&self) -> String {
+    pub(in crate::proxy) fn next(&self) -> String {
         let mut generator = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // It fails after 2^80 ids of one millisecond, where order matters less than an answer.
         generator.generate().unwrap_or_else(|_| ulid::Ulid::generate()).to_string()
