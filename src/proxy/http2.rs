@@ -7,8 +7,9 @@
 use super::answer::Trouble;
 use super::crowd::Quota;
 use super::exchange::{Arrival, Exchange, Shared};
-use super::frames::{Meter, Metered};
+use super::frames::Meter;
 use super::front::Ends;
+use super::metered::Metered;
 use super::secured::Secured;
 use super::service::Service;
 use super::unsent::Backlog;

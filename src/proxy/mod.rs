@@ -22,6 +22,7 @@ mod gate;
 mod health;
 mod http2;
 mod intake;
+mod metered;
 mod names;
 mod observer;
 mod pace;
