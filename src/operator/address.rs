@@ -1,6 +1,6 @@
 //! Network addresses: `@ipMatch` and its kin, `@rbl`.
 
-use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use ip_network::IpNetwork;
 use ip_network_table::IpNetworkTable;
 use std::fmt;

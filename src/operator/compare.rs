@@ -4,7 +4,7 @@
 //! ignored, and where there is no number it is 0. A number beyond 64 bits counts as the largest one; ModSecurity
 //! takes what does not fit 32 bits for 0, by which a long `Content-Length` would pass `@gt`.
 
-use super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{Built, Found, Lookup, Operator, Outcome, Resources};
 use std::cmp::Ordering;
 use std::sync::Arc;
 

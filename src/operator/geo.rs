@@ -1,7 +1,7 @@
 //! Where an address is: `@geoLookup`.
 
 use super::address::address;
-use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use maxminddb::{Reader, geoip2};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -7,7 +7,7 @@
 //! * `<img onerror%09=…>`: the crate wants an event handler's name whole, where C takes what begins with one.
 //! * `x%00onerror=…`: to C, a NUL between attributes is white space.
 
-use super::registry::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use super::sqli;
 use crate::transform::ByteSet;
 use aho_corasick::AhoCorasick;

@@ -6,6 +6,7 @@
 
 mod address;
 mod compare;
+mod contract;
 mod geo;
 mod injection;
 mod markup;
@@ -24,7 +25,7 @@ mod validate;
 mod verify;
 mod walker;
 
-pub use registry::{
-    Argument, BuildError, Built, Capture, Found, Lookup, NoLookup, NoResources, Operator, OperatorRow,
-    Outcome, Resources, all, find,
+pub use contract::{
+    Argument, BuildError, Built, Capture, Found, Lookup, NoLookup, NoResources, Operator, Outcome, Resources,
 };
+pub use registry::{OperatorRow, all, find};

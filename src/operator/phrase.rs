@@ -3,7 +3,7 @@
 //! All phrases are sought in one pass; what ends first is the match. High bytes are compared as they are
 //! (ModSecurity v3 never finds a phrase that holds one, because it compares signed with unsigned values).
 
-use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@
 //! through, bounded in length and in steps.
 
 use super::BuildError;
+use super::contract::Capture;
 use super::pattern::{Dialect, Refusal, translate};
-use super::registry::Capture;
 use super::simple::Simple;
 use super::walker::{self, Walker};
 use regex_automata::meta::Regex;

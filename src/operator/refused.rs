@@ -1,7 +1,7 @@
 //! Operators that rule sets know and Portcullis does not run. Their rows exist so that a rule which uses one is
 //! refused with a reason instead of "unknown operator".
 
-use super::registry::{BuildError, Built, Resources};
+use super::contract::{BuildError, Built, Resources};
 use crate::dialect::{Refusal, Status};
 
 fn refuse(status: Status) -> Built {

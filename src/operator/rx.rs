@@ -1,7 +1,7 @@
 //! Regular expressions: `@rx`, `@rxGlobal`, and `@restpath`, which is a regular expression in other clothes.
 
+use super::contract::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use super::program::{Captures, Exceeded, MAX_CAPTURES, Program};
-use super::registry::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// `@rx pattern`.

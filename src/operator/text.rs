@@ -1,6 +1,6 @@
 //! Text as it stands, compared byte by byte and with regard to case: `@contains` and its kin.
 
-use super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{Built, Found, Lookup, Operator, Outcome, Resources};
 use memchr::memmem;
 use std::ops::Range;
 use std::sync::Arc;

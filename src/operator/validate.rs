@@ -1,6 +1,6 @@
 //! Encodings: `@validateByteRange`, `@validateUrlEncoding`, `@validateUtf8Encoding`. They match what is wrong.
 
-use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use crate::transform::ByteSet;
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! fails, the search goes on one byte behind its beginning, as in ModSecurity. Unlike ModSecurity's last three,
 //! each search sees what stands before it, so that `^` and `\b` mean what they say.
 
+use super::contract::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use super::program::{Exceeded, Program};
-use super::registry::{BuildError, Built, Found, Lookup, Operator, Outcome, Resources};
 use std::ops::Range;
 use std::sync::Arc;
 

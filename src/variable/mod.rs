@@ -3,6 +3,8 @@
 //!
 //! Must not know rules or transactions.
 
+mod names;
 mod registry;
 
-pub use registry::{Row, Shape, Variable, all, find};
+pub use names::Variable;
+pub use registry::{Row, Shape, all, find};

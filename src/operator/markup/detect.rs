@@ -1,6 +1,6 @@
 //! The walk through a value.
 
-use super::super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
+use super::super::contract::{Built, Found, Lookup, Operator, Outcome, Resources};
 use super::attribute::{self, Says, is_script_style, judge, lower};
 use super::escape;
 use super::tag::{Attributes, Tag, open};

@@ -1,6 +1,6 @@
 //! Where commands could begin, and whether what stands there is one.
 
-use super::super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
+use super::super::contract::{Built, Found, Lookup, Operator, Outcome, Resources};
 use super::name::{Name, glob, lookup};
 use super::word::{Word, blank, word};
 use crate::transform::ByteSet;

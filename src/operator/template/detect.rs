@@ -1,6 +1,6 @@
 //! The walk through a value.
 
-use super::super::registry::{Built, Found, Lookup, Operator, Outcome, Resources};
+use super::super::contract::{Built, Found, Lookup, Operator, Outcome, Resources};
 use super::delimiter::{self, Kind, OPENERS};
 use super::frame::{Frame, Verdict};
 use super::token::{Token, token};
