@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Address and port; [`DEFAULT_ADMIN`](super::DEFAULT_ADMIN) unless set.
+    /// Address and port; [`DEFAULT_ADMIN`] unless set.
     pub address: SocketAddr,
     /// Bearer token that calls of the API must bring. Without one they are taken from loopback only, and change
     /// nothing.
