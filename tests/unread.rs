@@ -7,6 +7,7 @@
 mod support;
 
 use portcullis::config::UpstreamHttp2;
+use portcullis::proxy::{Shortage, Trouble};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -207,6 +208,42 @@ async fn streams_take_places_like_connections() {
         let response = http2::send(&mut client, head, b"", 1).await.expect("a response");
         assert_eq!((response.status().as_u16(), response.body().len()), (200, MEDIUM));
     }
+}
+
+/// While nothing was sent, the client is told; and so is whoever reads the record.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_is_answered_and_recorded() {
+    let identity = Identity::new(&["a.test"]);
+    let origin = origin().await;
+    let server = Setup::new(origin, "SecRuleEngine On")
+        .config(|c| {
+            c.listeners = vec![support::server::with_tls(identity.listener()), support::server::listener()];
+            c.client.unsent_bytes = 1 << 20;
+        })
+        .start();
+    let (tls, plain) = (server.addresses[0], server.addresses[1]);
+    let http1 =
+        |path: &'static str| tokio::task::spawn_blocking(move || support::client::exchange(plain, get(path)));
+    let response = http1("/large").await.expect("no panic");
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("2")));
+    let finished = server.seen.finished(1).remove(0);
+    assert!(response.text().contains(&finished.report.id));
+    let mut client = http2::connect(tls, &identity).await;
+    let mut over_http2 = async |path: &str| {
+        let head = http::Request::get(format!("https://a.test{path}")).body(()).expect("a request");
+        let response = http2::send(&mut client, head, b"", 1).await.expect("a response");
+        (response.status().as_u16(), response.body().len())
+    };
+    assert_eq!(over_http2("/large").await.0, 503);
+    for finished in server.seen.finished(2) {
+        let trouble = finished.trouble().expect("one");
+        assert!(matches!(trouble, Trouble::Overloaded { shortage: Shortage::UnsentBytes, open: false, .. }));
+        let events: Vec<_> = finished.report.events.iter().map(|event| event.kind.name()).collect();
+        assert_eq!((finished.status, events), (503, vec!["overloaded"]));
+    }
+    // What is small needs no room.
+    assert_eq!(over_http2("/").await, (200, MEDIUM));
+    assert_eq!(http1("/").await.expect("no panic").body.len(), MEDIUM);
 }
 
 /// On one connection to an HTTP/2 upstream.

@@ -141,7 +141,10 @@ impl Replay {
         let Some(waiting) = self.waiting.as_mut() else { return self.inner.response_duplex_vec(tasks).await };
         let crowded = || Error::e_explain(CROWDED, "too much waits for clients");
         let Some(due) = waiting.due(&tasks, bytes) else { return crowded() };
-        let is_small = bytes <= SMALL;
+        // What is known to be long is asked for while nothing was sent of it.
+        let is_long =
+            waiting.rest.is_known() && tasks.iter().any(|task| matches!(task, HttpTask::Header(..)));
+        let is_small = bytes <= SMALL && !is_long;
         if !is_small && !waiting.debt.set(due) {
             return crowded();
         }
@@ -248,7 +251,10 @@ impl Waiting {
         let behind = self.rest.behind(tasks);
         match &self.backlog {
             // What is written is the connection's debt.
-            Some(backlog) => backlog.give(bytes).then_some(behind.min(AHEAD)),
+            Some(backlog) if !backlog.give(bytes) => None,
+            // As the place of a stream has, too.
+            Some(_) if behind <= FREE => Some(0),
+            Some(_) => Some(behind.min(AHEAD)),
             None => {
                 let all = bytes.saturating_add(behind).min(WRITTEN.max(bytes) + AHEAD);
                 Some(all.saturating_sub(FREE))

@@ -105,6 +105,11 @@ pub(super) const UPSTREAM_WINDOW: u32 = 256 * 1024;
 pub(super) struct Rest(Option<u64>);
 
 impl Rest {
+    /// Whether its length is known.
+    pub(super) fn is_known(self) -> bool {
+        self.0.is_some()
+    }
+
     /// What comes behind `tasks`, which come next; more than can be read ahead, when that is not known.
     pub(super) fn behind(&mut self, tasks: &[HttpTask]) -> u64 {
         for task in tasks {

@@ -163,6 +163,7 @@ impl Exchange {
 
     /// Too much waits for clients that do not take it: there is no other way out than to cut this one off.
     pub(in crate::proxy) fn crowded(&self) -> Trouble {
+        self.note(EventKind::Overloaded, "more waits for clients than may be kept (`client.unsent_bytes`)");
         let retry_after = self.site().map_or(0, |site| site.overload.retry_after);
         Trouble::Overloaded { shortage: Shortage::UnsentBytes, open: false, retry_after }
     }
