@@ -125,7 +125,7 @@ const CAUSES: [Cause; 6] = [
     },
     Cause {
         kind: "overloaded",
-        words: "there was more to inspect, or to keep for clients, than could be",
+        words: "there was more to inspect than could be, or to keep for clients",
         remedy: "Nothing is wrong with the request. `portcullis_overload_total` counts what was short. `client.held_bytes` \
                  says how much may be held, `client.unsent_bytes` how much may wait for clients that do not take it, \
                  `sites[].overload` how long inspections may wait, and `fail: {overload: open}` lets pass uninspected what \
