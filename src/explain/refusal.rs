@@ -211,7 +211,7 @@ mod tests {
         let event = r#"{"kind":"overloaded","detail":"not inspected: overload"}"#;
         let told = refused(&record(503, event)).expect("refused").decision.told;
         assert!(
-            told.contains("and no rule objected: there was more to inspect than could be (overload)."),
+            told.contains("and no rule objected: there was more to inspect than could be, or to keep for clients (overload)."),
             "{told}"
         );
         let told = refused(&record(502, "")).expect("refused").decision.told;
