@@ -127,11 +127,12 @@ impl Transaction {
         let mut candidates = std::mem::take(&mut self.sieve.candidates);
         candidates.clear();
         candidates.resize(words, 0);
+        let plans = group.plans.known();
         for &raw in &seen {
-            let is_told = self.sieve.sifter.is_clear(&mut self.values, group, raw)
+            let is_told = self.sieve.sifter.is_clear(&mut self.values, group, &plans, raw)
                 || self.recall(ruleset, group, raw, &mut candidates);
             if !is_told {
-                self.sieve.sifter.sift(&mut self.values, ruleset, group, raw, &mut candidates);
+                self.sieve.sifter.sift(&mut self.values, ruleset, group, &plans, raw, &mut candidates);
             }
         }
         self.sieved_values = seen;

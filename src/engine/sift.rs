@@ -3,7 +3,7 @@
 use super::values::{ValueId, Values};
 use crate::operator::{Found, NoLookup, Outcome};
 use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case};
-use crate::ruleset::plan::{Branch, Length, Plan, ROOT, unite};
+use crate::ruleset::plan::{Branch, Known, Length, Plan, ROOT, unite};
 use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
 use crate::ruleset::{Group, Ruleset};
 use smallvec::SmallVec;
@@ -70,14 +70,13 @@ struct Deferred {
 
 impl Sifter {
     /// Whether few rules look at `id`, and its bytes alone tell that none of them can match; then none is left.
-    pub(super) fn is_clear(&self, values: &mut Values, group: &Group, id: ValueId) -> bool {
+    pub(super) fn is_clear(&self, values: &mut Values, group: &Group, plans: &Known, id: ValueId) -> bool {
         let (looking, words) = (values.looking(id), group.words());
         let set = &values.sets()[looking..looking + words];
         if set.iter().map(|word| word.count_ones()).sum::<u32>() > FEW {
             return false;
         }
-        let plan = group.plans.get(group, ROOT, values.mask(id));
-        let Some(plan) = plan.as_ref() else { return false };
+        let Some(plan) = group.plans.get(plans, group, ROOT, values.mask(id)) else { return false };
         let set = &mut values.sets_mut()[looking..looking + words];
         let is_clear = set.iter().zip(&plan.reach).all(|(set, reach)| set & reach == 0);
         if is_clear {
@@ -92,15 +91,16 @@ impl Sifter {
         values: &mut Values,
         ruleset: &Ruleset,
         group: &Group,
+        plans: &Known,
         id: ValueId,
         candidates: &mut [u64],
     ) {
         // Nearly all of the work is on short sets, which compilers unroll where they know the length.
         match group.words() {
-            1 => Walk::<1> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
-            2 => Walk::<2> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
-            3 => Walk::<3> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
-            _ => Walk::<ANY_LENGTH> { sifter: self, values, ruleset, group, raw: id }.walk(candidates),
+            1 => Walk::<1> { sifter: self, values, ruleset, group, plans, raw: id }.walk(candidates),
+            2 => Walk::<2> { sifter: self, values, ruleset, group, plans, raw: id }.walk(candidates),
+            3 => Walk::<3> { sifter: self, values, ruleset, group, plans, raw: id }.walk(candidates),
+            _ => Walk::<ANY_LENGTH> { sifter: self, values, ruleset, group, plans, raw: id }.walk(candidates),
         }
     }
 }
@@ -111,6 +111,7 @@ struct Walk<'a, const WORDS: usize> {
     values: &'a mut Values,
     ruleset: &'a Ruleset,
     group: &'a Group,
+    plans: &'a Known,
     /// The value as it came.
     raw: ValueId,
 }
@@ -158,14 +159,14 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
     fn visit(&mut self, visit: Visit) {
         let Visit { node, value, guards } = visit;
         let mask = self.values.mask(value);
-        let mut plan = self.group.plans.get(self.group, node, mask);
+        let mut plan = self.group.plans.get(self.plans, self.group, node, mask);
         if plan.is_none() {
             if self.are_few(guards) {
                 return self.visit_noise(visit, mask);
             }
-            plan = self.group.plans.of_alphabet(self.group, node, mask);
+            plan = self.group.plans.of_alphabet(self.plans, self.group, node, mask);
         }
-        let Some(plan) = plan.as_ref() else { return };
+        let Some(plan) = plan.as_deref() else { return };
         if let Some(set) = self.concerned(plan, value, guards) {
             self.note(plan, value, set);
         }
@@ -248,8 +249,8 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
             return Prospect::Unknown;
         }
         let foreseen = self.values.foresee(value, branch.column, made, consumed);
-        let plan = group.plans.get_or_wider(group, branch.node, foreseen.classes);
-        let Some(plan) = plan.as_ref() else { return Prospect::Unknown };
+        let plan = group.plans.get_or_wider(self.plans, group, branch.node, foreseen.classes);
+        let Some(plan) = plan else { return Prospect::Unknown };
         let set = self.set(guards);
         let (mut any, mut untold) = (0, 0);
         for ((set, reach), told) in set.iter_mut().zip(&plan.reach).zip(&plan.told) {
@@ -332,8 +333,8 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         let group = self.group;
         let value = self.values.chain(self.ruleset, self.raw, &group.nodes[usize::from(node)].path);
         let mask = self.values.mask(value);
-        let plan = group.plans.get_or_wider(group, node, mask);
-        let Some(plan) = plan.as_ref() else { return };
+        let plan = group.plans.get_or_wider(self.plans, group, node, mask);
+        let Some(plan) = plan.as_deref() else { return };
         if let Some(set) = self.concerned(plan, value, guards) {
             self.add_form(plan.alphabet, &plan.met, value, set);
             if let Some(form) = self.sifter.forms.pop() {

@@ -19,6 +19,7 @@ mod rx;
 mod shell;
 mod simple;
 pub mod sqli;
+mod strider;
 mod template;
 mod text;
 mod validate;

@@ -8,6 +8,7 @@ use super::BuildError;
 use super::contract::Capture;
 use super::pattern::{Dialect, Refusal, translate};
 use super::simple::Simple;
+use super::strider::{self, Strider};
 use super::walker::{self, Walker};
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
@@ -36,6 +37,8 @@ enum Engine {
         simple: Option<Simple>,
         /// For a pattern of many states, made when it is first asked.
         walker: Option<Box<OnceLock<Option<Walker>>>>,
+        /// Made when it is first asked about a long input.
+        strider: OnceLock<Option<Box<Strider>>>,
         /// A match can begin only at a line's start. PCRE's `^` does not match behind a final newline and this
         /// engine's does, so that a match there is none.
         line_start: bool,
@@ -89,10 +92,10 @@ impl Program {
                 let line_start = hir.properties().look_set_prefix().contains(Look::StartLF);
                 let simple = Simple::of(&hir);
                 let walker = (text.len() >= LONG_PATTERN).then(Box::default);
-                let captures = OnceLock::new();
+                let (captures, strider) = (OnceLock::new(), OnceLock::new());
                 Ok(Program {
                     text,
-                    engine: Engine::Linear { find, captures, hir, simple, walker, line_start },
+                    engine: Engine::Linear { find, captures, hir, simple, walker, strider, line_start },
                 })
             }
             Err(Refusal::NeedsBacktracking) => {
@@ -146,11 +149,12 @@ impl Program {
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Exceeded> {
         match &self.engine {
             // Where a match begins is asked only where it matters.
-            Engine::Linear { find, line_start, simple: None, walker, hir, .. }
+            Engine::Linear { find, line_start, simple: None, walker, strider, hir, .. }
                 if !line_start || !input.ends_with(b"\n") =>
             {
-                let told = walker_of(walker, hir, input).map(|walker| walker.is_match(input));
-                Ok(told.and_then(Result::ok).unwrap_or_else(|| find.is_match(input)))
+                let walked = walker_of(walker, hir, input).map(|walker| walker.is_match(input));
+                let told = walked.and_then(Result::ok).or_else(|| stridden(strider, find, hir, input));
+                Ok(told.unwrap_or_else(|| find.is_match(input)))
             }
             _ => self.find(input, 0).map(|found| found.is_some()),
         }
@@ -165,9 +169,13 @@ impl Program {
             Engine::Linear { simple: Some(simple), .. } if from == 0 && simple.tells_of(input) => {
                 Ok(simple.find(input))
             }
-            Engine::Linear { find, line_start, walker, hir, .. } => {
+            Engine::Linear { find, line_start, walker, strider, hir, .. } => {
                 let told = walker_of(walker, hir, input).map(|walker| walker.find(input, from));
                 let found = told.and_then(Result::ok).unwrap_or_else(|| {
+                    // In most inputs there is nothing.
+                    if from == 0 && stridden(strider, find, hir, input) == Some(false) {
+                        return None;
+                    }
                     find.search(&Input::new(input).span(from..input.len())).map(|m| m.range())
                 });
                 Ok(found.filter(|m| {
@@ -258,6 +266,16 @@ fn walker_of<'a>(
         .filter(|_| walker::may_be_walked(input))?
         .get_or_init(|| Walker::new(hir, LINEAR_SIZE))
         .as_ref()
+}
+
+/// Whether there is a match, where a long input is soon stridden through.
+fn stridden(lazy: &OnceLock<Option<Box<Strider>>>, find: &Regex, hir: &Hir, input: &[u8]) -> Option<bool> {
+    // A search for the literals of a pattern is quicker yet.
+    if input.len() < strider::LONG || find.is_accelerated() {
+        return None;
+    }
+    let made = || Strider::new(hir, LINEAR_SIZE).map(Box::new);
+    lazy.get_or_init(made).as_ref()?.is_match(input).ok()
 }
 
 fn parse(text: &str) -> Result<Hir, BuildError> {

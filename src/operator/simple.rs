@@ -8,6 +8,8 @@ use std::ops::Range;
 pub(super) enum Simple {
     /// `^.*$` and `.*`: all of any input.
     Everything,
+    /// `^$`: in inputs of one line, the empty one.
+    Nothing,
     /// `^text`, letters of either case: in inputs of one line, how they begin.
     Beginning(Box<[u8]>),
 }
@@ -34,6 +36,9 @@ impl Simple {
             {
                 Some(Simple::Everything)
             }
+            [start, end] if starts(start) && matches!(end.kind(), HirKind::Look(Look::EndLF)) => {
+                Some(Simple::Nothing)
+            }
             [start, text @ ..] if starts(start) && !text.is_empty() => {
                 let mut letters = Vec::new();
                 for part in text {
@@ -49,7 +54,7 @@ impl Simple {
     pub(super) fn tells_of(&self, input: &[u8]) -> bool {
         match self {
             Simple::Everything => !input.ends_with(b"\n"),
-            Simple::Beginning(_) => !input.contains(&b'\n'),
+            Simple::Nothing | Simple::Beginning(_) => !input.contains(&b'\n'),
         }
     }
 
@@ -57,6 +62,7 @@ impl Simple {
     pub(super) fn find(&self, input: &[u8]) -> Option<Range<usize>> {
         match self {
             Simple::Everything => Some(0..input.len()),
+            Simple::Nothing => input.is_empty().then_some(0..0),
             Simple::Beginning(text) => {
                 let begins = input.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
                 begins.then_some(0..text.len())
@@ -103,7 +109,8 @@ mod tests {
             b"\xff\0",
         ];
         let mut answered = 0;
-        for pattern in ["^.*$", ".*", "(?i)^header_name_", "^(?i:header_name_)", "^_-", "^header_name_", "^a"]
+        for pattern in
+            ["^.*$", ".*", "(?i)^header_name_", "^(?i:header_name_)", "^_-", "^header_name_", "^a", "^$"]
         {
             let program = Program::compile(pattern.as_bytes()).expect(pattern);
             let text = program.linear_text().expect("linear");

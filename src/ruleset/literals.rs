@@ -2,9 +2,14 @@
 //!
 //! A literal is found by its rarest four bytes, or all of a shorter one. A table of the first three of them stands in
 //! the first-level cache and answers for most positions; two more, one of which knows all four bytes, answer for most of
-//! the rest, and only what passes them is compared. Letters count without regard to case.
+//! rest, and only what passes them is compared. Letters count without regard to case.
+//!
+//! What few patterns ask for, and what is found already, need not be looked for: in a long value, its first part is followed
+//! by tables of what is left.
 
 use super::classes::gram_frequency;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes that a literal must have to be looked for; single bytes are what classes are for.
 pub const MIN_LITERAL: usize = 2;
@@ -12,7 +17,7 @@ pub const MIN_LITERAL: usize = 2;
 /// Literals, each with the patterns that ask for it.
 #[derive(Debug, Default)]
 pub struct Literals {
-    all: Vec<Literal>,
+    all: Arc<[Literal]>,
     /// Which three bytes may begin what a literal is found by.
     first: Triples,
     /// Which do of literals that are found by less than four.
@@ -42,7 +47,29 @@ struct Use {
 #[derive(Debug)]
 struct Literal {
     text: Box<[u8]>,
+    /// Where its rarest four bytes stand; of no meaning for a shorter one.
+    rarest: u32,
     uses: Vec<Use>,
+}
+
+impl Literal {
+    fn new(text: &[u8]) -> Self {
+        let windows = text.windows(4).enumerate();
+        let rarest = windows.min_by(|(_, a), (_, b)| gram_frequency(a).total_cmp(&gram_frequency(b)));
+        Self { text: text.into(), rarest: rarest.map_or(0, |(at, _)| at as u32), uses: Vec::new() }
+    }
+
+    /// What it is found by.
+    fn key(&self) -> u32 {
+        let from = &self.text[self.rarest as usize..];
+        key(&from[..from.len().min(GRAM)])
+    }
+
+    /// Whether it would tell anything new of the patterns in `needed`.
+    #[inline(always)]
+    fn is_news(&self, needed: &[u64], found: &[u64]) -> bool {
+        self.uses.iter().any(|u| u.bits & needed[u.pattern_word as usize] & !found[u.word as usize] != 0)
+    }
 }
 
 /// Literals that are found by the same number of bytes.
@@ -76,14 +103,12 @@ impl Literals {
     pub fn new<'a>(words: usize, asked: impl Iterator<Item = (&'a [u8], usize, usize)>) -> Self {
         let mut known = std::collections::HashMap::new();
         let mut all: Vec<Literal> = Vec::new();
-        let mut patterns = vec![0; words];
         for (text, list, pattern) in asked {
             let at = *known.entry(text).or_insert_with(|| {
-                all.push(Literal { text: text.into(), uses: Vec::new() });
+                all.push(Literal::new(text));
                 all.len() - 1
             });
             let (pattern_word, bits) = (pattern as u32 >> 6, 1 << (pattern & 63));
-            patterns[pattern_word as usize] |= bits;
             let word = (list * words) as u32 + pattern_word;
             let uses = &mut all[at].uses;
             match uses.iter_mut().find(|u| u.word == word) {
@@ -91,25 +116,34 @@ impl Literals {
                 None => uses.push(Use { word, pattern_word, bits }),
             }
         }
+        // In the order of what they are found by, so that tables of a part of them are soon sorted.
+        all.sort_by_key(Literal::key);
+        Self::of(words, all.into(), |_| true)
+    }
+
+    /// Those of the literals that would tell anything new of the patterns in `needed`.
+    fn narrowed(&self, needed: &[u64], found: &[u64]) -> Self {
+        Self::of(needed.len(), Arc::clone(&self.all), |literal| literal.is_news(needed, found))
+    }
+
+    /// Those of the literals that are wanted.
+    fn of(words: usize, all: Arc<[Literal]>, is_wanted: impl Fn(&Literal) -> bool) -> Self {
         let (mut pairs, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
-        let mut pair_patterns = vec![0; words];
-        for (at, literal) in all.iter().enumerate() {
-            let literal_at = at as u32;
+        let (mut patterns, mut pair_patterns) = (vec![0; words], vec![0; words]);
+        for (at, literal) in all.iter().enumerate().filter(|(_, literal)| is_wanted(literal)) {
+            for u in &literal.uses {
+                patterns[u.pattern_word as usize] |= u.bits;
+            }
+            let place = Place { key: literal.key(), literal: at as u32, offset: literal.rarest };
             match &*literal.text {
                 [_, _] => {
-                    pairs.push(Place { key: key(&literal.text), literal: literal_at, offset: 0 });
+                    pairs.push(place);
                     for u in &literal.uses {
                         pair_patterns[u.pattern_word as usize] |= u.bits;
                     }
                 }
-                [_, _, _] => short.push(Place { key: key(&literal.text), literal: literal_at, offset: 0 }),
-                text => {
-                    let windows = text.windows(4).enumerate();
-                    let rarest =
-                        windows.min_by(|(_, a), (_, b)| gram_frequency(a).total_cmp(&gram_frequency(b)));
-                    let Some((offset, gram)) = rarest else { continue };
-                    long.push(Place { key: key(gram), literal: literal_at, offset: offset as u32 });
-                }
+                [_, _, _] => short.push(place),
+                _ => long.push(place),
             }
         }
         let (mut first, mut brief) = (Triples::default(), Bitmap::default());
@@ -147,6 +181,30 @@ impl Literals {
     /// Looks in `value` for the literals that the patterns in `needed` ask for. `found` has for each list the patterns
     /// for which something has been found, and is added to.
     pub fn find(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
+        if value.len() < LONG {
+            self.find_in(value, 0..value.len(), needed, found);
+            return;
+        }
+        let (mut from, mut part) = (0, FIRST_PART);
+        let mut narrowed = None;
+        while from < value.len() {
+            let literals = narrowed.as_ref().unwrap_or(self);
+            let rest = value.len() - from;
+            // A short rest is not worth tables of its own.
+            let to = if rest < 3 * part { value.len() } else { from + part };
+            // What begins in one part may end in the next.
+            if !literals.find_in(value, from..value.len().min(to + GRAM - 1), needed, found) {
+                return;
+            }
+            if to < value.len() {
+                narrowed = Some(self.narrowed(needed, found));
+            }
+            (from, part) = (to, 8 * part);
+        }
+    }
+
+    /// Looks for those that are found by bytes in `part` of `value`. Returns whether anything was to be looked for.
+    fn find_in(&self, value: &[u8], part: Range<usize>, needed: &[u64], found: &mut [u64]) -> bool {
         let words = needed.len();
         // Patterns of which some list is still open.
         let open = |word: usize, found: &[u64]| {
@@ -156,20 +214,23 @@ impl Literals {
         let wanted = |patterns: &[u64], found: &[u64]| {
             patterns.iter().enumerate().any(|(word, patterns)| patterns & open(word, found) != 0)
         };
-        if wanted(&self.patterns, found) {
-            self.find_long(value, needed, found);
+        let is_wanted = wanted(&self.patterns, found);
+        if is_wanted {
+            self.find_long(value, part.clone(), needed, found);
             if wanted(&self.pair_patterns, found) {
-                self.find_pairs(value, needed, found);
+                self.find_pairs(value, part, needed, found);
             }
         }
+        is_wanted
     }
 
     #[inline(never)]
-    fn find_long(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
+    fn find_long(&self, value: &[u8], part: Range<usize>, needed: &[u64], found: &mut [u64]) {
         // Five positions from each eight bytes, so that bytes are loaded and folded once for all of them.
         let first = &self.first;
-        let mut at = 0;
-        while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let within = &value[..part.end];
+        let mut at = part.start;
+        while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
             let spread = Triples::spread(word);
             let bit = |n: u32| first.bits(spread, n);
@@ -181,7 +242,7 @@ impl Literals {
             }
             at += 5;
         }
-        let rest = value.get(at..).unwrap_or_default();
+        let rest = within.get(at..).unwrap_or_default();
         let mut tail = [0; 8];
         tail[..rest.len()].copy_from_slice(rest);
         let word = u64::from_le_bytes(tail) | FOLD;
@@ -221,10 +282,11 @@ impl Literals {
     }
 
     #[inline(never)]
-    fn find_pairs(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
+    fn find_pairs(&self, value: &[u8], part: Range<usize>, needed: &[u64], found: &mut [u64]) {
         let pairs = &self.pairs.bitmap;
-        let mut at = 0;
-        while let Some(bytes) = value.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let within = &value[..part.end];
+        let mut at = part.start;
+        while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
             let bit = |n: u32| pairs.bits((word >> (8 * n)) as u32 & TWO_BYTES);
             let bits = [bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6)];
@@ -233,7 +295,7 @@ impl Literals {
             }
             at += 7;
         }
-        self.look_for_pairs(value.get(at..).unwrap_or_default(), at, value, needed, found);
+        self.look_for_pairs(within.get(at..).unwrap_or_default(), at, value, needed, found);
     }
 
     /// Looks for literals of two bytes in `part`, which stands at `at` in `value`.
@@ -251,12 +313,7 @@ impl Literals {
     fn verify(&self, places: &[Place], at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
         for place in places {
             let literal = &self.all[place.literal as usize];
-            // Whether it would tell anything new.
-            let is_news = literal
-                .uses
-                .iter()
-                .any(|u| u.bits & needed[u.pattern_word as usize] & !found[u.word as usize] != 0);
-            if !is_news {
+            if !literal.is_news(needed, found) {
                 continue;
             }
             let Some(start) = at.checked_sub(place.offset as usize) else { continue };
@@ -396,6 +453,12 @@ const BITS: u32 = 16;
 const FOLDED_BIT: u8 = 0x20;
 /// The same for eight bytes.
 const FOLD: u64 = 0x2020_2020_2020_2020;
+/// Bytes of a value from which on it is looked through in parts.
+const LONG: usize = 16 << 10;
+/// Bytes of the first part. Each of the others has eight times as many as the one before it.
+const FIRST_PART: usize = 4 << 10;
+/// Bytes that a literal is found by.
+const GRAM: usize = 4;
 /// Literals of two bytes that are looked for together with longer ones.
 const FEW_PAIRS: usize = 16;
 /// The first two bytes of a gram.

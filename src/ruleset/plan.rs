@@ -3,7 +3,8 @@
 
 use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case, class_of};
 use super::sieve::{Group, Node};
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -11,25 +12,57 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// set of slots. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes again
 /// and again, and until then the plan for its whole alphabet serves, of which there are few, or none at all where few rules are
 /// concerned. A value as it came gets one at once, which costs less than to take all steps that none of its bytes asks for.
-pub struct Plans(Box<[Slots]>);
+pub struct Plans {
+    known: ArcSwap<Known>,
+    /// For each set of slots.
+    misses: Box<[Misses]>,
+}
 
-#[derive(Default)]
+/// The plans that a group has had at some time: those who sieve take one such look for all of a group's values.
+#[derive(Clone)]
+pub struct Known(Box<[Arc<Slots>]>);
+
+#[derive(Clone, Default)]
 struct Slots {
-    /// For each slot the node and the mixture whose plan stands there, or is about to; the plan itself decides.
-    keys: [AtomicU64; WAYS],
-    plans: [ArcSwapOption<Plan>; WAYS],
+    /// For each slot the node and the mixture whose plan stands there.
+    keys: [u64; WAYS],
+    plans: [Option<Arc<Plan>>; WAYS],
     /// Which slot the next plan takes.
-    next: AtomicUsize,
-    /// Which node and mixture came by last and had no plan, and how often one after the other.
-    missed: AtomicU64,
+    next: usize,
+}
+
+/// What came by last and had no plan.
+#[derive(Default)]
+struct Misses {
+    /// The node and the mixture.
+    key: AtomicU64,
+    /// How often, one time after the other.
     times: AtomicUsize,
+}
+
+/// A plan: a known one, or one that has just been made.
+pub enum Found<'k> {
+    /// It was known.
+    Known(&'k Plan),
+    /// It is new.
+    New(Arc<Plan>),
+}
+
+impl Deref for Found<'_> {
+    type Target = Plan;
+
+    #[inline(always)]
+    fn deref(&self) -> &Plan {
+        match self {
+            Found::Known(plan) => plan,
+            Found::New(plan) => plan,
+        }
+    }
 }
 
 /// How to sieve a value that stands at a node of the group's tree of views.
 #[derive(Debug)]
 pub struct Plan {
-    node: u16,
-    mask: ClassMask,
     /// Which of the group's prefilters speaks of values of these classes.
     pub alphabet: u8,
     /// The rules that see the value as it is here and may match it, going by its bytes.
@@ -73,63 +106,108 @@ pub enum Length {
 }
 
 impl Plans {
+    /// The plans that there are now.
+    pub fn known(&self) -> Guard<Arc<Known>> {
+        self.known.load()
+    }
+
     /// The plan for values of these classes at `node`; nothing for what is noise so far.
-    pub fn get(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
-        let mask = mask & ALL_CLASSES;
-        // Classes take 44 bits.
-        let key = mask | u64::from(node) << 48;
-        let slots = self.slots(key);
-        for (known, plan) in slots.keys.iter().zip(&slots.plans) {
-            if known.load(Ordering::Relaxed) == key {
-                let plan = plan.load();
-                if plan.as_ref().is_some_and(|plan| plan.mask == mask && plan.node == node) {
-                    return plan;
-                }
-            }
-        }
-        let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
-        let is_noise = node != ROOT && alphabet != mask;
-        if is_noise && slots.is_rare(key) {
-            return Guard::from_inner(None);
-        }
-        let plan = Some(Arc::new(Plan::new(group, node, mask)));
-        let way = slots.next.fetch_add(1, Ordering::Relaxed) % WAYS;
-        slots.plans[way].store(plan.clone());
-        slots.keys[way].store(key, Ordering::Relaxed);
-        Guard::from_inner(plan)
+    #[inline(always)]
+    pub fn get<'k>(&self, known: &'k Known, group: &Group, node: u16, mask: ClassMask) -> Option<Found<'k>> {
+        let key = key(node, mask);
+        known.get(key).map(Found::Known).or_else(|| self.make(group, node, mask & ALL_CLASSES, key))
     }
 
     /// The plan for values of these classes at `node`, or, for noise, that for all values of their alphabet.
-    pub fn get_or_wider(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
-        let plan = self.get(group, node, mask);
-        if plan.is_some() { plan } else { self.of_alphabet(group, node, mask) }
+    pub fn get_or_wider<'k>(
+        &self,
+        known: &'k Known,
+        group: &Group,
+        node: u16,
+        mask: ClassMask,
+    ) -> Option<Found<'k>> {
+        self.get(known, group, node, mask).or_else(|| self.of_alphabet(known, group, node, mask))
     }
 
     /// The plan for all values at `node` of the alphabet of those classes.
-    pub fn of_alphabet(&self, group: &Group, node: u16, mask: ClassMask) -> Guard<Option<Arc<Plan>>> {
-        self.get(group, node, ALPHABETS[usize::from(Group::alphabet(mask))])
+    pub fn of_alphabet<'k>(
+        &self,
+        known: &'k Known,
+        group: &Group,
+        node: u16,
+        mask: ClassMask,
+    ) -> Option<Found<'k>> {
+        self.get(known, group, node, ALPHABETS[usize::from(Group::alphabet(mask))])
     }
 
-    fn slots(&self, key: u64) -> &Slots {
-        let mixed = (key ^ key >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &self.0[(mixed >> (64 - SET_BITS)) as usize]
+    /// Makes the plan for values of these classes at `node`, unless they are noise, or another has made it.
+    fn make<'k>(&self, group: &Group, node: u16, mask: ClassMask, key: u64) -> Option<Found<'k>> {
+        let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
+        let is_noise = node != ROOT && alphabet != mask;
+        if is_noise && self.misses[set(key)].is_rare(key) {
+            return None;
+        }
+        if let Some(plan) = self.known.load().slot(key) {
+            return Some(Found::New(Arc::clone(plan)));
+        }
+        let plan = Arc::new(Plan::new(group, node, mask));
+        self.known.rcu(|known| {
+            let mut known = Known::clone(known);
+            let slots = Arc::make_mut(&mut known.0[set(key)]);
+            slots.keys[slots.next] = key;
+            slots.plans[slots.next] = Some(Arc::clone(&plan));
+            slots.next = (slots.next + 1) % WAYS;
+            known
+        });
+        Some(Found::New(plan))
     }
 }
 
-impl Slots {
+impl Known {
+    #[inline(always)]
+    fn get(&self, key: u64) -> Option<&Plan> {
+        self.slot(key).map(|plan| &**plan)
+    }
+
+    #[inline(always)]
+    fn slot(&self, key: u64) -> Option<&Arc<Plan>> {
+        let slots = &*self.0[set(key)];
+        slots.keys.iter().zip(&slots.plans).find(|(known, _)| **known == key)?.1.as_ref()
+    }
+}
+
+impl Misses {
     /// Whether `key`, which has no plan, has not come often. One value is asked about several times.
     fn is_rare(&self, key: u64) -> bool {
-        if self.missed.load(Ordering::Relaxed) != key {
-            self.missed.store(key, Ordering::Relaxed);
+        if self.key.load(Ordering::Relaxed) != key {
+            self.key.store(key, Ordering::Relaxed);
             self.times.store(0, Ordering::Relaxed);
         }
         self.times.fetch_add(1, Ordering::Relaxed) < OFTEN
     }
 }
 
+/// A number for a node and a mixture, never 0: classes take 44 bits.
+#[inline(always)]
+fn key(node: u16, mask: ClassMask) -> u64 {
+    mask & ALL_CLASSES | u64::from(node) << 48 | 1 << 47
+}
+
+/// Which set of slots a key falls on.
+#[inline(always)]
+fn set(key: u64) -> usize {
+    let mixed = (key ^ key >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (64 - SET_BITS)) as usize
+}
+
 impl Default for Plans {
     fn default() -> Self {
-        Self((0..1 << SET_BITS).map(|_| Slots::default()).collect())
+        let none = Arc::<Slots>::default();
+        let known = Known((0..1 << SET_BITS).map(|_| Arc::clone(&none)).collect());
+        Self {
+            known: ArcSwap::from_pointee(known),
+            misses: (0..1 << SET_BITS).map(|_| Misses::default()).collect(),
+        }
     }
 }
 
@@ -191,8 +269,6 @@ impl Plan {
             *told &= reach;
         }
         Plan {
-            node,
-            mask,
             alphabet,
             here: here.into(),
             sought: sought.into(),

@@ -187,8 +187,13 @@ impl Prefilter {
     }
 
     /// Takes from `set` the patterns that need a longer value than `length`. Returns whether any are left.
+    #[inline]
     pub fn retain_long(&self, length: usize, set: &mut [u64]) -> bool {
-        let row = length.min(LONGEST) * self.words;
+        if length >= LONGEST {
+            // No pattern needs more that is known.
+            return set.iter().any(|word| *word != 0);
+        }
+        let row = length * self.words;
         let mut left = 0;
         for (patterns, long) in set.iter_mut().zip(&self.by_length[row..]) {
             *patterns &= long;

@@ -82,12 +82,22 @@ pub(super) struct Verdict {
     /// The fingerprint, if it is one of an attack and nothing speaks against it.
     pub attack: Option<Fingerprint>,
     /// Whether there was anything which MySQL reads in another way than ANSI SQL.
-    differs_in_mysql: bool,
+    pub(super) differs_in_mysql: bool,
 }
 
 pub(super) fn judge(input: &[u8], reading: Reading) -> Verdict {
+    judge_folded(input, Folder::stopping(Tokenizer::new(input, reading)))
+}
+
+/// The same without stopping early, which tests compare with it.
+#[cfg(test)]
+pub(super) fn judge_whole(input: &[u8], reading: Reading) -> Verdict {
+    judge_folded(input, Folder::new(Tokenizer::new(input, reading)))
+}
+
+#[inline(always)]
+fn judge_folded(input: &[u8], mut folder: Folder<'_>) -> Verdict {
     // The tokens are made, folded and judged where they are: to move them would cost as much as most values do.
-    let mut folder = Folder::new(Tokenizer::new(input, reading));
     let count = folder.fold();
     // A backquote at the very end is PHP's way of a comment.
     if count > 2 {

@@ -19,6 +19,8 @@ pub(super) struct Folder<'i> {
     more: bool,
     /// The last token of all, when it is a comment. Other comments are dropped.
     comment: Option<Token>,
+    /// Whether to stop when the first tokens tell that the fingerprint is none of an attack.
+    stops: bool,
 }
 
 /// Fingerprints have no more.
@@ -26,7 +28,20 @@ pub(super) const MOST: usize = 5;
 
 impl<'i> Folder<'i> {
     pub fn new(tokenizer: Tokenizer<'i>) -> Self {
-        Self { tokenizer, tokens: [Token::NONE; 8], count: 0, left: 0, more: true, comment: None }
+        Self {
+            tokenizer,
+            tokens: [Token::NONE; 8],
+            count: 0,
+            left: 0,
+            more: true,
+            comment: None,
+            stops: false,
+        }
+    }
+
+    /// It stops when the first tokens tell that the fingerprint is none of an attack.
+    pub fn stopping(tokenizer: Tokenizer<'i>) -> Self {
+        Self { stops: true, ..Self::new(tokenizer) }
     }
 
     pub fn kind(&self, at: usize) -> Kind {
@@ -68,6 +83,9 @@ impl<'i> Folder<'i> {
             if !self.fill(2) {
                 continue;
             }
+            if self.left == 0 && self.stops && self.are_two_names() {
+                return self.count;
+            }
             match self.two() {
                 Step::Again => continue,
                 Step::Evil => return self.left + 2,
@@ -104,6 +122,18 @@ impl<'i> Folder<'i> {
             self.left = self.count;
         }
         filled
+    }
+
+    /// Whether the first two tokens are names and stay names, as in prose: no fingerprint of an attack begins with two.
+    ///
+    /// No rule makes another token of a name, but where it begins a phrase, or is called like a function; and
+    /// elsewhere than in a comment or in braces, nothing is evil by itself.
+    fn are_two_names(&self) -> bool {
+        let is_name = |at: usize| {
+            let Token { kind, word, .. } = self.tokens[at];
+            kind == Kind::Bareword && !self.tokenizer.words.begins_phrase(word)
+        };
+        is_name(0) && is_name(1) && memchr::memchr3(b'(', b'{', b'/', self.tokenizer.input).is_none()
     }
 
     /// Whether the first five tokens are one of four forms that are no more than their first token.

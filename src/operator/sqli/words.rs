@@ -86,6 +86,12 @@ impl Words {
         self.entry(word).text
     }
 
+    /// Whether a phrase begins with this.
+    #[inline]
+    pub(super) fn begins_phrase(&self, word: Word) -> bool {
+        self.entry(word).begins
+    }
+
     /// The phrase of two texts with a space between them.
     pub(super) fn phrase(&self, first: Word, second: Word) -> Option<Word> {
         if !self.entry(first).begins || !self.entry(second).ends {
