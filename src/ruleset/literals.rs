@@ -5,11 +5,15 @@
 //! rest, and only what passes them is compared. Letters count without regard to case.
 //!
 //! What few patterns ask for, and what is found already, need not be looked for: in a long value, its first part is followed
-//! by tables of what is left.
+//! by tables of what is left. Where the same is asked for again and again, these are kept.
 
 use super::classes::gram_frequency;
+use aho_corasick::packed;
+use arc_swap::ArcSwapOption;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// Bytes that a literal must have to be looked for; single bytes are what classes are for.
 pub const MIN_LITERAL: usize = 2;
@@ -18,6 +22,8 @@ pub const MIN_LITERAL: usize = 2;
 #[derive(Debug, Default)]
 pub struct Literals {
     all: Arc<[Literal]>,
+    /// Those of them that are looked for.
+    members: Box<[u32]>,
     /// Which three bytes may begin what a literal is found by.
     first: Triples,
     /// Which do of literals that are found by less than four.
@@ -32,6 +38,25 @@ pub struct Literals {
     long: Table,
     /// The patterns that ask for any literal.
     patterns: Box<[u64]>,
+    /// What finds them when they are few.
+    searcher: Option<Box<packed::Searcher>>,
+    recent: Recent,
+}
+
+/// What was last asked for in long values.
+#[derive(Debug, Default)]
+struct Recent {
+    narrowed: ArcSwapOption<Narrowed>,
+    /// Of what was asked for before that and had no tables, a hash.
+    missed: AtomicU64,
+}
+
+/// Those literals that tell something new when this is asked for.
+#[derive(Debug)]
+struct Narrowed {
+    needed: Box<[u64]>,
+    found: Box<[u64]>,
+    literals: Literals,
 }
 
 /// Which patterns ask for a literal: 64 of those of one list.
@@ -118,23 +143,57 @@ impl Literals {
         }
         // In the order of what they are found by, so that tables of a part of them are soon sorted.
         all.sort_by_key(Literal::key);
-        Self::of(words, all.into(), |_| true)
+        let members = (0..all.len() as u32).collect();
+        Self::of(words, all.into(), members)
     }
 
     /// Those of the literals that would tell anything new of the patterns in `needed`.
     fn narrowed(&self, needed: &[u64], found: &[u64]) -> Self {
-        Self::of(needed.len(), Arc::clone(&self.all), |literal| literal.is_news(needed, found))
+        let is_news = |at: &u32| self.all[*at as usize].is_news(needed, found);
+        let members: Box<[u32]> = self.members.iter().copied().filter(is_news).collect();
+        let mut literals = Self::of(needed.len(), Arc::clone(&self.all), members);
+        literals.searcher = literals.searcher();
+        literals
     }
 
-    /// Those of the literals that are wanted.
-    fn of(words: usize, all: Arc<[Literal]>, is_wanted: impl Fn(&Literal) -> bool) -> Self {
+    /// The same, from before if that was asked for last, or twice now.
+    fn recent(&self, needed: &[u64], found: &[u64]) -> Option<Arc<Narrowed>> {
+        let recent = self.recent.narrowed.load();
+        if let Some(recent) = recent.as_ref().filter(|r| *r.needed == *needed && *r.found == *found) {
+            return Some(Arc::clone(recent));
+        }
+        let hash = HASHER.hash_one((needed, found));
+        if self.recent.missed.swap(hash, Ordering::Relaxed) != hash {
+            return None;
+        }
+        let literals = self.narrowed(needed, found);
+        let narrowed = Arc::new(Narrowed { needed: needed.into(), found: found.into(), literals });
+        self.recent.narrowed.store(Some(Arc::clone(&narrowed)));
+        Some(narrowed)
+    }
+
+    /// What looks for the literals, if they are few, by what each is found by.
+    fn searcher(&self) -> Option<Box<packed::Searcher>> {
+        if self.members.is_empty() || self.members.len() > FEW {
+            return None;
+        }
+        let grams = [&self.pairs, &self.short, &self.long].into_iter().zip(2..);
+        let grams = grams.flat_map(|(table, length)| {
+            table.places.iter().map(move |place| place.key.to_le_bytes()[..length].to_vec())
+        });
+        packed::Searcher::new(grams).map(Box::new)
+    }
+
+    /// Those of the literals that are `members`.
+    fn of(words: usize, all: Arc<[Literal]>, members: Box<[u32]>) -> Self {
         let (mut pairs, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
         let (mut patterns, mut pair_patterns) = (vec![0; words], vec![0; words]);
-        for (at, literal) in all.iter().enumerate().filter(|(_, literal)| is_wanted(literal)) {
+        for at in &members {
+            let literal = &all[*at as usize];
             for u in &literal.uses {
                 patterns[u.pattern_word as usize] |= u.bits;
             }
-            let place = Place { key: literal.key(), literal: at as u32, offset: literal.rarest };
+            let place = Place { key: literal.key(), literal: *at, offset: literal.rarest };
             match &*literal.text {
                 [_, _] => {
                     pairs.push(place);
@@ -168,6 +227,7 @@ impl Literals {
         }
         Self {
             all,
+            members,
             first,
             brief,
             pairs: Table::new(pairs),
@@ -175,20 +235,28 @@ impl Literals {
             short: Table::new(short),
             long: Table::new(long),
             patterns: patterns.into(),
+            searcher: None,
+            recent: Recent::default(),
         }
     }
 
     /// Looks in `value` for the literals that the patterns in `needed` ask for. `found` has for each list the patterns
     /// for which something has been found, and is added to.
     pub fn find(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
-        if value.len() < LONG {
+        if value.len() < NARROWED {
             self.find_in(value, 0..value.len(), needed, found);
             return;
         }
+        let recent = self.recent(needed, found);
+        let known = recent.as_ref().map_or(self, |recent| &recent.literals);
+        if value.len() < LONG {
+            known.find_in(value, 0..value.len(), needed, found);
+            return;
+        }
         let (mut from, mut part) = (0, FIRST_PART);
-        let mut narrowed = None;
+        let mut narrowed: Option<Literals> = None;
         while from < value.len() {
-            let literals = narrowed.as_ref().unwrap_or(self);
+            let literals = narrowed.as_ref().unwrap_or(known);
             let rest = value.len() - from;
             // A short rest is not worth tables of its own.
             let to = if rest < 3 * part { value.len() } else { from + part };
@@ -197,7 +265,7 @@ impl Literals {
                 return;
             }
             if to < value.len() {
-                narrowed = Some(self.narrowed(needed, found));
+                narrowed = Some(literals.narrowed(needed, found));
             }
             (from, part) = (to, 8 * part);
         }
@@ -215,13 +283,47 @@ impl Literals {
             patterns.iter().enumerate().any(|(word, patterns)| patterns & open(word, found) != 0)
         };
         let is_wanted = wanted(&self.patterns, found);
-        if is_wanted {
+        if is_wanted && let Some(searcher) = &self.searcher {
+            self.find_few(searcher, value, part, needed, found);
+        } else if is_wanted {
             self.find_long(value, part.clone(), needed, found);
             if wanted(&self.pair_patterns, found) {
                 self.find_pairs(value, part, needed, found);
             }
         }
         is_wanted
+    }
+
+    #[inline(never)]
+    fn find_few(
+        &self,
+        searcher: &packed::Searcher,
+        value: &[u8],
+        part: Range<usize>,
+        needed: &[u64],
+        found: &mut [u64],
+    ) {
+        let mut folded = [0; FOLDED];
+        let mut from = part.start;
+        while from < part.end {
+            let piece = &value[from..part.end.min(from + FOLDED)];
+            let folded = &mut folded[..piece.len()];
+            for (folded, byte) in folded.iter_mut().zip(piece) {
+                *folded = byte | FOLDED_BIT;
+            }
+            let (folded, mut at) = (&*folded, 0);
+            while let Some(hit) = searcher.find_in(folded, (at..folded.len()).into()) {
+                let four = folded[hit.start()..].iter().take(GRAM).rev();
+                let four = four.fold(0, |four, byte| four << 8 | u32::from(*byte));
+                self.look(four, from + hit.start(), value, needed, found);
+                at = hit.start() + 1;
+            }
+            if from + piece.len() == part.end {
+                break;
+            }
+            // What begins in one piece may end in the next.
+            from += FOLDED - (GRAM - 1);
+        }
     }
 
     #[inline(never)]
@@ -453,10 +555,16 @@ const BITS: u32 = 16;
 const FOLDED_BIT: u8 = 0x20;
 /// The same for eight bytes.
 const FOLD: u64 = 0x2020_2020_2020_2020;
+/// Bytes of a value from which on tables of what is asked for are worth keeping.
+const NARROWED: usize = 2 << 10;
 /// Bytes of a value from which on it is looked through in parts.
 const LONG: usize = 16 << 10;
 /// Bytes of the first part. Each of the others has eight times as many as the one before it.
 const FIRST_PART: usize = 4 << 10;
+/// Literals that are few.
+const FEW: usize = 64;
+/// Bytes that are folded at a time.
+const FOLDED: usize = 4 << 10;
 /// Bytes that a literal is found by.
 const GRAM: usize = 4;
 /// Literals of two bytes that are looked for together with longer ones.
@@ -466,6 +574,8 @@ const TWO_BYTES: u32 = 0x0000_ffff;
 /// The first three bytes of a gram.
 const THREE_BYTES: u32 = 0x00ff_ffff;
 
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 fn key(gram: &[u8]) -> u32 {
     gram.iter().rev().fold(0, |key, b| key << 8 | u32::from(b | FOLDED_BIT))
 }
@@ -473,4 +583,80 @@ fn key(gram: &[u8]) -> u32 {
 /// A multiplication is enough: grams are few, and chosen by rule authors, not by clients.
 fn bucket(key: u32, buckets: usize) -> usize {
     (key.wrapping_mul(0x85EB_CA6B) >> 7) as usize & (buckets - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: usize = 2;
+
+    /// Literals of 100 patterns in two lists, and how each is found in a value by comparing it everywhere.
+    fn literals(texts: &[String]) -> (Literals, impl Fn(&[u8], &[u64], &[u64]) -> Vec<u64>) {
+        let asked = texts.iter().enumerate().map(|(n, text)| (text.as_bytes().to_vec(), n % 2, n % 100));
+        let asked: Vec<_> = asked.collect();
+        let literals = Literals::new(WORDS, asked.iter().map(|(text, list, n)| (text.as_slice(), *list, *n)));
+        let naive = move |value: &[u8], needed: &[u64], found: &[u64]| {
+            let value = value.to_ascii_lowercase();
+            let mut found = found.to_vec();
+            for (text, list, n) in &asked {
+                let (word, bit) = (n / 64, 1 << (n % 64));
+                if needed[word] & bit != 0 && memchr::memmem::find(&value, text).is_some() {
+                    found[list * WORDS + word] |= bit;
+                }
+            }
+            found
+        };
+        (literals, naive)
+    }
+
+    #[test]
+    fn long_values_tell_what_comparing_everywhere_tells() {
+        let mut random = 7_u64;
+        let mut below = move |end: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % end
+        };
+        for (count, letters) in [(30, 4), (90, 6), (400, 9)] {
+            let mut word = |shortest: u64| {
+                (0..shortest + below(5))
+                    .map(|_| b"aeS.=/_x{"[below(letters) as usize] as char)
+                    .collect::<String>()
+            };
+            let texts: Vec<String> = (0..count).map(|_| word(2).to_ascii_lowercase()).collect();
+            let (literals, naive) = literals(&texts);
+            for size in [1_000, 3_000, 5_000, 20_000, 70_000] {
+                // Twice the same, so that tables are kept, and with what is found at the seams of parts.
+                for (needed, met) in [([u64::MAX; 2], [0; 6]), ([u64::MAX; 2], [0; 6]), ([5, 1 << 9], [0; 6])]
+                {
+                    let mut value: Vec<u8> = b"qW ".iter().copied().cycle().take(size).collect();
+                    for text in texts.iter().step_by(7) {
+                        let seams = [FIRST_PART, FOLDED, 9 * FIRST_PART, size];
+                        let at = seams[text.len() % 4].min(size) - text.len();
+                        value[at..at + text.len()].copy_from_slice(text.to_ascii_uppercase().as_bytes());
+                    }
+                    let wanted = naive(&value, &needed, &met);
+                    let mut found = met;
+                    literals.find(&value, &needed, &mut found);
+                    // Of a pattern for which all is found, or which is not asked about, more need not be told.
+                    for (n, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+                        assert_eq!(found & needed[n % 2], wanted & needed[n % 2], "{count} {size} {n}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_twice_is_kept() {
+        let texts: Vec<String> = (0..200).map(|n| format!("word{n}")).collect();
+        let (literals, _) = literals(&texts);
+        let (needed, met) = ([3, 0], [0; 6]);
+        assert!(literals.recent(&needed, &met).is_none());
+        let kept = literals.recent(&needed, &met).expect("it was asked for twice");
+        assert_eq!(kept.literals.members.len(), 4);
+        assert!(kept.literals.searcher.is_some());
+        assert!(literals.recent(&[1, 0], &met).is_none());
+        assert!(Arc::ptr_eq(&kept, &literals.recent(&needed, &met).expect("it is kept")));
+    }
 }
