@@ -172,15 +172,17 @@ impl Literals {
         Some(narrowed)
     }
 
-    /// What looks for the literals, if they are few, by what each is found by.
+    /// What looks for the literals by what each is found by, if that is little.
     fn searcher(&self) -> Option<Box<packed::Searcher>> {
-        if self.members.is_empty() || self.members.len() > FEW {
-            return None;
+        let mut grams: Vec<Vec<u8>> = Vec::new();
+        for (table, length) in [&self.pairs, &self.short, &self.long].into_iter().zip(2..) {
+            for same in table.places.chunk_by(|a, b| a.key == b.key) {
+                grams.push(same[0].key.to_le_bytes()[..length].to_vec());
+            }
+            if grams.len() > FEW {
+                return None;
+            }
         }
-        let grams = [&self.pairs, &self.short, &self.long].into_iter().zip(2..);
-        let grams = grams.flat_map(|(table, length)| {
-            table.places.iter().map(move |place| place.key.to_le_bytes()[..length].to_vec())
-        });
         packed::Searcher::new(grams).map(Box::new)
     }
 
@@ -561,7 +563,7 @@ const NARROWED: usize = 2 << 10;
 const LONG: usize = 16 << 10;
 /// Bytes of the first part. Each of the others has eight times as many as the one before it.
 const FIRST_PART: usize = 4 << 10;
-/// Literals that are few.
+/// What literals are found by, where that is little.
 const FEW: usize = 64;
 /// Bytes that are folded at a time.
 const FOLDED: usize = 4 << 10;
