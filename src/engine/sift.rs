@@ -159,14 +159,10 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
     fn visit(&mut self, visit: Visit) {
         let Visit { node, value, guards } = visit;
         let mask = self.values.mask(value);
-        let mut plan = self.group.plans.get(self.plans, self.group, node, mask);
-        if plan.is_none() {
-            if self.are_few(guards) {
-                return self.visit_noise(visit, mask);
-            }
-            plan = self.group.plans.of_alphabet(self.plans, self.group, node, mask);
-        }
-        let Some(plan) = plan.as_deref() else { return };
+        let Some(plan) = self.group.plans.get(self.plans, self.group, node, mask) else {
+            return self.visit_noise(visit, mask);
+        };
+        let plan = &*plan;
         if let Some(set) = self.concerned(plan, value, guards) {
             self.note(plan, value, set);
         }
@@ -185,12 +181,6 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
                 Prospect::Unknown => self.take(node, branch.column, value, guards),
             }
         }
-    }
-
-    /// Whether the rules at `guards` are so few that it is less work to ask what each needs than to do all that a plan
-    /// for many values says.
-    fn are_few(&mut self, guards: usize) -> bool {
-        self.set(guards).iter().map(|word| word.count_ones()).sum::<u32>() <= FEW
     }
 
     /// Visits without a plan: does what a plan for values of the classes in `mask` would say, for few rules.
