@@ -8,6 +8,7 @@
 //! by tables of what is left. Where the same is asked for again and again, these are kept.
 
 use super::classes::gram_frequency;
+use super::grams::{Bitmap, FOLD, FOLDED_BIT, GRAM, Place, THREE_BYTES, TWO_BYTES, Table, Triples, key};
 use aho_corasick::packed;
 use arc_swap::ArcSwapOption;
 use std::hash::{BuildHasher, RandomState};
@@ -95,31 +96,6 @@ impl Literal {
     fn is_news(&self, needed: &[u64], found: &[u64]) -> bool {
         self.uses.iter().any(|u| u.bits & needed[u.pattern_word as usize] & !found[u.word as usize] != 0)
     }
-}
-
-/// Literals that are found by the same number of bytes.
-#[derive(Debug, Default)]
-struct Table {
-    bitmap: Bitmap,
-    /// Places by their bytes: a power of two of them, open addressing.
-    buckets: Box<[Bucket]>,
-    places: Box<[Place]>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    key: u32,
-    /// Range in `places`; an empty one is a free bucket.
-    start: u32,
-    end: u32,
-}
-
-/// Bytes that stand at `offset` in a literal.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    key: u32,
-    literal: u32,
-    offset: u32,
 }
 
 impl Literals {
@@ -433,130 +409,6 @@ impl Literals {
     }
 }
 
-impl Table {
-    fn new(mut places: Vec<Place>) -> Self {
-        let mut table = Self::default();
-        if places.is_empty() {
-            return table;
-        }
-        places.sort_by_key(|p| p.key);
-        let mut buckets = vec![Bucket::default(); (places.len() * 2).next_power_of_two()];
-        let mut start = 0;
-        for same in places.chunk_by(|a, b| a.key == b.key) {
-            let key = same[0].key;
-            table.bitmap.insert(key);
-            let mut at = bucket(key, buckets.len());
-            while buckets[at].end != buckets[at].start {
-                at = (at + 1) & (buckets.len() - 1);
-            }
-            buckets[at] = Bucket { key, start, end: start + same.len() as u32 };
-            start += same.len() as u32;
-        }
-        Self { buckets: buckets.into(), places: places.into(), ..table }
-    }
-
-    /// The places of what has these bytes.
-    fn places(&self, key: u32) -> &[Place] {
-        if self.buckets.is_empty() {
-            return &[];
-        }
-        let mut at = bucket(key, self.buckets.len());
-        loop {
-            let Bucket { key: known, start, end } = self.buckets[at];
-            if start == end {
-                return &[];
-            }
-            if known == key {
-                return &self.places[start as usize..end as usize];
-            }
-            at = (at + 1) & (self.buckets.len() - 1);
-        }
-    }
-}
-
-/// A set of three bytes each that may have more of them than were put in. Five bits of two bytes choose a word, and six of
-/// the third a bit in it: letters, of which most text is made, are told apart, and other bytes pass for some of them.
-struct Triples(Box<[u64; 1 << 10]>);
-
-impl Triples {
-    /// For each byte of a folded word, where it and the next one are found, and the bit for it as a third.
-    #[inline(always)]
-    fn spread(word: u64) -> (u64, u64) {
-        let five = word & 0x1f1f_1f1f_1f1f_1f1f;
-        (five ^ five >> 3, five | word >> 1 & 0x2020_2020_2020_2020)
-    }
-
-    /// In the lowest bit, whether it may have the three bytes from the `n`th on.
-    #[inline(always)]
-    fn bits(&self, (pairs, thirds): (u64, u64), n: u32) -> u64 {
-        let word = self.0[(pairs >> (8 * n)) as usize & 0x3ff];
-        word.wrapping_shr((thirds >> (8 * (n + 2))) as u32)
-    }
-
-    fn insert(&mut self, three: u32) {
-        let (pairs, thirds) = Self::spread(u64::from(three));
-        self.0[pairs as usize & 0x3ff] |= 1_u64.wrapping_shl((thirds >> 16) as u32);
-    }
-}
-
-impl Default for Triples {
-    fn default() -> Self {
-        Self(Box::new([0; 1 << 10]))
-    }
-}
-
-impl std::fmt::Debug for Triples {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Triples")
-    }
-}
-
-/// A set of grams that may have more of them than were put in.
-struct Bitmap(Box<[u64; 1 << (BITS - 6)]>);
-
-impl Bitmap {
-    fn insert(&mut self, gram: u32) {
-        let bit = Self::bit(gram);
-        self.0[bit >> 6] |= 1 << (bit & 63);
-    }
-
-    #[inline(always)]
-    fn has(&self, gram: u32) -> bool {
-        self.bits(gram) & 1 != 0
-    }
-
-    /// In the lowest bit, whether it may have `gram`.
-    #[inline(always)]
-    fn bits(&self, gram: u32) -> u64 {
-        let bit = Self::bit(gram);
-        self.0[bit >> 6] >> (bit & 63)
-    }
-
-    /// A multiplication spreads grams over the upper bits.
-    #[inline(always)]
-    fn bit(gram: u32) -> usize {
-        (gram.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
-    }
-}
-
-impl Default for Bitmap {
-    fn default() -> Self {
-        Self(Box::new([0; 1 << (BITS - 6)]))
-    }
-}
-
-impl std::fmt::Debug for Bitmap {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Bitmap")
-    }
-}
-
-/// Bits of a bitmap: 8 KiB, so that two of them and the value share the first-level cache.
-const BITS: u32 = 16;
-/// Makes letters lower case; what it does to other bytes it does to them in values and literals alike.
-const FOLDED_BIT: u8 = 0x20;
-/// The same for eight bytes.
-const FOLD: u64 = 0x2020_2020_2020_2020;
 /// Bytes of a value from which on tables of what is asked for are worth keeping.
 const NARROWED: usize = 2 << 10;
 /// Bytes of a value from which on it is looked through in parts.
@@ -567,25 +419,9 @@ const FIRST_PART: usize = 4 << 10;
 const FEW: usize = 64;
 /// Bytes that are folded at a time.
 const FOLDED: usize = 4 << 10;
-/// Bytes that a literal is found by.
-const GRAM: usize = 4;
 /// Literals of two bytes that are looked for together with longer ones.
 const FEW_PAIRS: usize = 16;
-/// The first two bytes of a gram.
-const TWO_BYTES: u32 = 0x0000_ffff;
-/// The first three bytes of a gram.
-const THREE_BYTES: u32 = 0x00ff_ffff;
-
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-fn key(gram: &[u8]) -> u32 {
-    gram.iter().rev().fold(0, |key, b| key << 8 | u32::from(b | FOLDED_BIT))
-}
-
-/// A multiplication is enough: grams are few, and chosen by rule authors, not by clients.
-fn bucket(key: u32, buckets: usize) -> usize {
-    (key.wrapping_mul(0x85EB_CA6B) >> 7) as usize & (buckets - 1)
-}
 
 #[cfg(test)]
 mod tests {
@@ -593,8 +429,11 @@ mod tests {
 
     const WORDS: usize = 2;
 
+    /// What is found in a value, of what is needed and beside what was found before.
+    type Naive = Box<dyn Fn(&[u8], &[u64], &[u64]) -> Vec<u64>>;
+
     /// Literals of 100 patterns in two lists, and how each is found in a value by comparing it everywhere.
-    fn literals(texts: &[String]) -> (Literals, impl Fn(&[u8], &[u64], &[u64]) -> Vec<u64>) {
+    fn literals(texts: &[String]) -> (Literals, Naive) {
         let asked = texts.iter().enumerate().map(|(n, text)| (text.as_bytes().to_vec(), n % 2, n % 100));
         let asked: Vec<_> = asked.collect();
         let literals = Literals::new(WORDS, asked.iter().map(|(text, list, n)| (text.as_slice(), *list, *n)));
@@ -609,7 +448,7 @@ mod tests {
             }
             found
         };
-        (literals, naive)
+        (literals, Box::new(naive))
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod action;
 pub mod classes;
+mod grams;
 pub mod literals;
 pub mod plan;
 pub mod prefilter;
