@@ -18,9 +18,31 @@ pub(super) const RULES: usize = 512;
 pub(super) const MATCHES: usize = 16;
 /// Tags of a rule.
 pub(super) const TAGS: usize = 64;
-/// Events of a transaction.
-pub(super) const EVENTS: usize = 128;
+/// Events of a transaction: all that the engine keeps.
+pub(super) const EVENTS: usize = crate::limits::EVENTS_PER_TRANSACTION;
 /// Uploaded files.
 pub(super) const FILES: usize = 64;
 /// Rules that a candidate ruleset adds or leaves out.
 pub(super) const SHADOW_RULES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reference names each bound; what it says is what holds.
+    #[test]
+    fn they_are_documented() {
+        let kib = |bytes: usize| format!("{} KiB", bytes / 1_024);
+        let bounds = format!(
+            "Names {NAME} bytes; messages, operators and variables {}; `data` and `value` {}; the URI and header values {}; \
+             bodies {}; {HEADERS} headers, {RULES} rules with {MATCHES} matches each, {EVENTS} events, {FILES} files.",
+            kib(MESSAGE),
+            kib(DATA),
+            kib(VALUE),
+            kib(BODY),
+        );
+        let page = include_str!("../../docs/audit-log.md");
+        let words: Vec<&str> = page.split_whitespace().collect();
+        assert!(words.join(" ").contains(&bounds), "docs/audit-log.md does not say: {bounds}");
+    }
+}

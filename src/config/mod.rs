@@ -1,6 +1,6 @@
 //! The YAML configuration file: what was read → what has been checked.
 //!
-//! [`load`] reads, checks everything and reports all problems at once; [`Checked`] is what the rest of the
+//! [`load()`] reads, checks everything and reports all problems at once; [`Checked`] is what the rest of the
 //! server sees. It must know neither how rules are compiled nor how requests are served.
 
 mod admin;

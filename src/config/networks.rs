@@ -37,7 +37,7 @@ impl NetworkSet {
     ///
     /// # Errors
     ///
-    /// Every line that is neither, by its number from 1, at most [`TOLD`] of them.
+    /// Every line that is neither, by its number from 1, at most `TOLD` of them.
     pub fn parse(text: &str) -> Result<Self, Vec<(usize, String)>> {
         let mut set = Self::default();
         let mut faults = Vec::new();

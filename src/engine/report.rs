@@ -234,7 +234,8 @@ pub enum EventKind {
     RateLimited,
     /// Its client is banned.
     Banned,
-    /// There was more to inspect than could be, so that it was refused or let pass without inspection.
+    /// There was more to inspect than could be, so that it was refused or let pass without inspection; or more waited
+    /// for clients than may be kept, so that the response was cut off or replaced.
     Overloaded,
     /// Somebody changed something through the admin listener, or tried to; it is no request of a site's.
     AdminChange,

@@ -1,7 +1,7 @@
 //! Why a request was blocked, or would be: a structured explanation, its text, and the narrowest exclusion.
 //!
 //! An [`Exchange`] (a request not yet sent, one of an audit record, one of a report) passes a ruleset once more with
-//! tracing on ([`evaluate`]), so that nothing of it costs the path of requests. [`explain`] makes an [`Explanation`] of
+//! tracing on ([`evaluate()`]), so that nothing of it costs the path of requests. [`explain`] makes an [`Explanation`] of
 //! that; every text in it that may quote a client has passed [`crate::audit`]'s masking. An exclusion is proposed and
 //! proven by compiling the rules together with it and passing the request again.
 //!

@@ -1,4 +1,4 @@
-//! Operators: one row each in [`registry`]. An operator is built once from its argument and then asked about
+//! Operators: one row each in `registry`. An operator is built once from its argument and then asked about
 //! values.
 //!
 //! This module sees bytes only; it must not know rules, variables or transactions. What an operator needs of

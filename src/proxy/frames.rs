@@ -70,7 +70,7 @@ impl Nuisance {
     }
 
     /// Frames at once, and then for each second. A browser that leaves a page resets at most as many streams as it may
-    /// have open; what acknowledges data grows with the data, as [`Meter::sent`] tells.
+    /// have open; what acknowledges data grows with the data, as [`Meter::earn`] tells.
     fn allowed(self) -> (f64, f64) {
         match self {
             Nuisance::Resets => (400.0, 40.0),

@@ -28,7 +28,7 @@ pub struct CostTable {
     pub sieve: u64,
     /// By rule id.
     pub rules: HashMap<u64, RuleTime>,
-    /// Rules beyond [`RULES`], together.
+    /// Rules beyond `RULES`, together.
     pub rest: RuleTime,
     /// Rules with a series of their own.
     shown: HashSet<u64>,

@@ -74,7 +74,7 @@ pub enum Mishap {
         /// Whether it was let through.
         open: bool,
     },
-    /// There was more to inspect than could be.
+    /// There was more to inspect than could be, or more waited for clients than may.
     Overloaded {
         /// What was short.
         shortage: &'static str,

@@ -2,7 +2,7 @@
 //!
 //! Requests hand their report to one thread through a queue with bounds on number and bytes; what comes on top is
 //! dropped and counted, and no request ever waits. That thread redacts, writes each record once in every format that
-//! is asked for, and puts the lines into the queues of the sinks ([`outlet`](super::outlet)), each of which has a
+//! is asked for, and puts the lines into the queues of the sinks ([`outlet`]), each of which has a
 //! thread of its own. So a sink that stands still stands in nobody's way, and memory is bounded by the queues.
 
 use super::metrics::Metrics;

@@ -1,4 +1,4 @@
-//! Transformations: one row each in [`registry`], bytes to bytes.
+//! Transformations: one row each in `registry`, bytes to bytes.
 //!
 //! This module must not know rules, variables or transactions. ModSecurity v3 decides what a transformation does;
 //! where a row departs from it on purpose, its documentation says so and why.

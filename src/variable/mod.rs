@@ -1,4 +1,4 @@
-//! Variables: one row each in [`registry`]. Names, shapes and when their content is known; how a transaction
+//! Variables: one row each in `registry`. Names, shapes and when their content is known; how a transaction
 //! fills them is [`crate::engine`]'s business.
 //!
 //! Must not know rules or transactions.

@@ -786,7 +786,7 @@ pub const OPERATIONS: Dashboard = Dashboard {
                     Kind::Stack,
                     8,
                     "Overload",
-                    "Requests that were not inspected because there was more to inspect than could be: answered 503, or let through.",
+                    "Requests that were answered 503, cut off or let through uninspected because there was more to inspect than could be, or because too much waited for clients.",
                     "reqps",
                     &[(
                         "sum by (site, cause, outcome) (rate(portcullis_overload_total{site=~\"$site\"}[$__rate_interval])) > 0",

@@ -176,7 +176,8 @@ impl Drop for TlsOrigin {
     }
 }
 
-fn server_config(identity: &Identity, protocols: &[&str]) -> Arc<rustls::ServerConfig> {
+/// The side of a server that shows `identity` and offers `protocols`.
+pub fn server_config(identity: &Identity, protocols: &[&str]) -> Arc<rustls::ServerConfig> {
     let key = std::fs::read(identity.files.path().join("key.pem")).unwrap();
     let key = rustls_pemfile::private_key(&mut key.as_slice()).unwrap().unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

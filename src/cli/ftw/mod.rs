@@ -1,7 +1,7 @@
 //! A runner of go-ftw test files, the format in which CRS keeps its regression suite.
 //!
 //! [`load`] reads the files, [`request_bytes`] builds what goes over the wire byte for byte as go-ftw does, a
-//! [`Target`] answers ([`InProcess`] or [`Live`]), [`run`] judges and [`Summary`] tells. It must know nothing of
+//! [`Target`] answers ([`InProcess`] or [`Live`]), [`run()`] judges and [`Summary`] tells. It must know nothing of
 //! particular rules.
 
 mod albedo;

@@ -1,9 +1,9 @@
 //! libinjection's detection of SQL injection, for `@detectSQLi`.
 //!
 //! A value is read as SQL three ways: as it stands, and as the rest of a string in single or double quotes. Each
-//! reading is cut into tokens ([`tokenizer`], by the table in [`bytes`]), runs of tokens that mean no more than one are
-//! folded into it ([`fold`]), and the kinds of the first five that remain are the fingerprint, which is looked up among
-//! those known from attacks ([`words`], [`detect`]). The arbiter is libinjection's C code: the same fingerprint for the
+//! reading is cut into tokens (`tokenizer`, by the table in `bytes`), runs of tokens that mean no more than one are
+//! folded into it (`fold`), and the kinds of the first five that remain are the fingerprint, which is looked up among
+//! those known from attacks (`words`, `detect`). The arbiter is libinjection's C code: the same fingerprint for the
 //! same bytes, quirks included. Each place that looks odd for this reason says so.
 //!
 //! The words and fingerprints are those of the crate `libinjectionrs`, a translation of the C code; its own

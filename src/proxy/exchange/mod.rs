@@ -1,7 +1,7 @@
 //! One request on its way: who sent it, which site serves it, its transaction, and what became of it.
 //!
 //! All calls into the engine go through here. A panic in one is caught, ends that transaction, and becomes
-//! [`Failure::Internal`], which the site's setting turns into a refusal or a pass.
+//! [`Failure::Internal`](crate::config::Failure::Internal), which the site's setting turns into a refusal or a pass.
 
 mod chance;
 mod inspection;

@@ -38,7 +38,7 @@ impl Range {
     }
 }
 
-/// Counts of the last hour finely, and of the last day coarsely. At most [`FINE`] and [`COARSE`] buckets.
+/// Counts of the last hour finely, and of the last day coarsely. At most `FINE` and `COARSE` buckets.
 #[derive(Debug, Default)]
 pub struct History {
     fine: Series<10, FINE>,
