@@ -3,10 +3,11 @@
 use super::values::{ValueId, Values};
 use crate::operator::{Found, NoLookup, Outcome};
 use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case};
-use crate::ruleset::plan::{Branch, Known, Length, Plan, ROOT, unite};
+use crate::ruleset::plan::{self, Branch, Known, Length, Plan, ROOT, unite};
 use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
 use crate::ruleset::{Group, Ruleset};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Memory for sieving a value, used again for the next.
 #[derive(Default)]
@@ -159,8 +160,13 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
     fn visit(&mut self, visit: Visit) {
         let Visit { node, value, guards } = visit;
         let mask = self.values.mask(value);
-        let Some(plan) = self.group.plans.get(self.plans, self.group, node, mask) else {
-            return self.visit_noise(visit, mask);
+        let plan = match self.group.plans.get(self.plans, self.group, node, mask) {
+            Some(plan) => plan,
+            // To take all steps that none of its bytes asks for would cost more.
+            None if node == ROOT && self.values.get(value).len() >= LONG => {
+                plan::Found::New(Arc::new(Plan::new(self.group, node, mask)))
+            }
+            None => return self.visit_noise(visit, mask),
         };
         let plan = &*plan;
         if let Some(set) = self.concerned(plan, value, guards) {

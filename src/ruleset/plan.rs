@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The plans made so far for a group. Bounded: a mixture of bytes takes the place of another that falls on the same
-/// set of slots. What transformations make of a value is often noise: its mixture gets a plan of its own when it comes again
-/// and again, and until then the plan for its whole alphabet serves, of which there are few, or none at all where few rules are
-/// concerned. A value as it came gets one at once, which costs less than to take all steps that none of its bytes asks for.
+/// set of slots. Much is noise, such as what transformations make of values: a mixture gets a plan when it comes again and
+/// again, and until then goes without one, or with that for its whole alphabet, of which there are few.
 pub struct Plans {
     known: ArcSwap<Known>,
-    /// For each set of slots.
-    misses: Box<[Misses]>,
+    /// For each set of slots, of values as they came, and of what became of values, among which there is more noise.
+    misses: [Box<[Misses]>; 2],
 }
 
 /// The plans that a group has had at some time: those who sieve take one such look for all of a group's values.
@@ -142,9 +141,9 @@ impl Plans {
 
     /// Makes the plan for values of these classes at `node`, unless they are noise, or another has made it.
     fn make<'k>(&self, group: &Group, node: u16, mask: ClassMask, key: u64) -> Option<Found<'k>> {
-        let alphabet = ALPHABETS[usize::from(Group::alphabet(mask))];
-        let is_noise = node != ROOT && alphabet != mask;
-        if is_noise && self.misses[set(key)].is_rare(key) {
+        let is_noise = ALPHABETS[usize::from(Group::alphabet(mask))] != mask;
+        let (misses, often) = if node == ROOT { (0, OFTEN_AT_ROOT) } else { (1, OFTEN) };
+        if is_noise && self.misses[misses][set(key)].are_less(often, key) {
             return None;
         }
         if let Some(plan) = self.known.load().slot(key) {
@@ -177,13 +176,13 @@ impl Known {
 }
 
 impl Misses {
-    /// Whether `key`, which has no plan, has not come often. One value is asked about several times.
-    fn is_rare(&self, key: u64) -> bool {
+    /// Whether `key`, which has no plan, has come less often. One value is asked about several times.
+    fn are_less(&self, often: usize, key: u64) -> bool {
         if self.key.load(Ordering::Relaxed) != key {
             self.key.store(key, Ordering::Relaxed);
             self.times.store(0, Ordering::Relaxed);
         }
-        self.times.fetch_add(1, Ordering::Relaxed) < OFTEN
+        self.times.fetch_add(1, Ordering::Relaxed) < often
     }
 }
 
@@ -206,7 +205,7 @@ impl Default for Plans {
         let known = Known((0..1 << SET_BITS).map(|_| Arc::clone(&none)).collect());
         Self {
             known: ArcSwap::from_pointee(known),
-            misses: (0..1 << SET_BITS).map(|_| Misses::default()).collect(),
+            misses: std::array::from_fn(|_| (0..1 << SET_BITS).map(|_| Misses::default()).collect()),
         }
     }
 }
@@ -218,7 +217,8 @@ impl std::fmt::Debug for Plans {
 }
 
 impl Plan {
-    fn new(group: &Group, node: u16, mask: ClassMask) -> Self {
+    /// The plan for values of these classes at `node`.
+    pub fn new(group: &Group, node: u16, mask: ClassMask) -> Self {
         let alphabet = Group::alphabet(mask);
         let prefilter = &group.prefilters[usize::from(alphabet)];
         let mut here = vec![0; group.words()];
@@ -347,6 +347,8 @@ pub const ROOT: u16 = 0;
 const SET_BITS: u32 = 8;
 /// How often noise has to come to get a plan of its own.
 const OFTEN: usize = 8;
+/// The same for values as they came.
+const OFTEN_AT_ROOT: usize = 3;
 /// Slots of a set.
 const WAYS: usize = 4;
 
