@@ -115,7 +115,7 @@ fn what_is_admitted_is_served_in_time_while_the_rest_is_shed() {
     let _alone = alone();
     // Short enough to be inspected by the workers themselves, however long it takes.
     let request = post("/", &body(7_000));
-    let rules = looking("On", 324);
+    let rules = looking("On", 648);
     let clients = 400;
     let origin = Origin::echo();
     let patient = Portcullis::start(origin.address, &rules);

@@ -189,7 +189,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// Visits without a plan: does what a plan for values of the classes in `mask` would say, for few rules.
+    /// Visits without a plan: does what a plan for values of the classes in `mask` would say.
     #[inline(never)]
     fn visit_noise(&mut self, visit: Visit, mask: ClassMask) {
         let Visit { node, value, guards } = visit;
@@ -211,7 +211,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         for ((new, known), left) in new.iter_mut().zip(&known[guards..]).zip(&self.sifter.left) {
             *new &= known & !left;
         }
-        self.note_few(value, mask, here);
+        self.note_noise(value, mask, here);
         for node in behind {
             let step = &group.nodes[usize::from(node)];
             if let Some(guards) = self.concerned_behind(node, step.length, &step.reach, value, guards) {
@@ -416,8 +416,8 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// Notes which of the few rules at the end of `sets` look at a value of which there is no plan.
-    fn note_few(&mut self, value: ValueId, mask: ClassMask, set: usize) {
+    /// Notes which of the rules at the end of `sets` look at a value of which there is no plan.
+    fn note_noise(&mut self, value: ValueId, mask: ClassMask, set: usize) {
         let words = self.words();
         let alphabet = Group::alphabet(mask);
         let prefilter = &self.group.prefilters[usize::from(alphabet)];
@@ -425,7 +425,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         let (rules, rest) = self.sifter.sets[set..].split_at_mut(words);
         let met = &mut rest[words..];
         let length = self.values.get(value).len();
-        if !prefilter.retain_long(length, rules) || !prefilter.retain_few(mask, rules, met) {
+        if !prefilter.retain_long(length, rules) || !prefilter.retain_noise(mask, rules, met) {
             self.sifter.sets.truncate(set);
             return;
         }

@@ -2,7 +2,7 @@
 //!
 //! A literal is found by its rarest four bytes, or all of a shorter one. A table of the first three of them stands in
 //! the first-level cache and answers for most positions; two more, one of which knows all four bytes, answer for most of
-//! rest, and only what passes them is compared. Letters count without regard to case.
+//! the rest, and only what passes them is compared. Letters count without regard to case.
 //!
 //! What few patterns ask for, and what is found already, need not be looked for: in a long value, its first part is followed
 //! by tables of what is left. Where the same is asked for again and again, these are kept.

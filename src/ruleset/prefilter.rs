@@ -221,9 +221,9 @@ impl Prefilter {
         left != 0
     }
 
-    /// Does what [`Self::retain_permitted`] does, where the patterns in `set` are few, and notes in `met` which of their
+    /// Does what [`Self::retain_permitted`] does, pattern by pattern, and notes in `met` which of their
     /// lists a class meets.
-    pub fn retain_few(&self, mask: ClassMask, set: &mut [u64], met: &mut [u64]) -> bool {
+    pub fn retain_noise(&self, mask: ClassMask, set: &mut [u64], met: &mut [u64]) -> bool {
         let mask = mask & ALL_CLASSES;
         let mut left = 0;
         for (word, patterns) in set.iter_mut().enumerate() {
