@@ -11,6 +11,7 @@ mod cost;
 mod decision;
 mod decoded;
 mod evaluate;
+mod forms;
 mod head;
 mod lanes;
 mod outcome;

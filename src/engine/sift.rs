@@ -1,10 +1,10 @@
 //! One value through a group: which of the rules that look at it may match it.
 
+use super::forms::Form;
 use super::values::{ValueId, Values};
-use crate::operator::{Found, NoLookup, Outcome};
+use crate::operator::Found;
 use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case};
 use crate::ruleset::plan::{self, Branch, Known, Length, Plan, ROOT, unite};
-use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
 use crate::ruleset::{Group, Ruleset};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ pub(super) struct Sifter {
     /// What is still to be looked at.
     visits: Vec<Visit>,
     /// Texts that have to be looked through, each once however many ways lead to it.
-    forms: Vec<Form>,
+    pub(super) forms: Vec<Form>,
     /// How many of them have been.
-    done: usize,
+    pub(super) done: usize,
     /// Steps that are taken if the text before them has an echo of what is looked for behind.
     deferred: Vec<Deferred>,
     /// What is to be looked for.
-    sought: Vec<u64>,
+    pub(super) sought: Vec<u64>,
     /// Sets of rules, one after the other.
-    sets: Vec<u64>,
+    pub(super) sets: Vec<u64>,
     /// The rules that are left.
-    left: Vec<u64>,
-    found: Found,
+    pub(super) left: Vec<u64>,
+    pub(super) found: Found,
 }
 
 /// A value at a node of a group's tree.
@@ -35,16 +35,6 @@ struct Visit {
     node: u16,
     value: ValueId,
     /// Where the rules that are concerned stand in `sets`.
-    guards: usize,
-}
-
-/// A text that some rules' literals are looked for in.
-#[derive(Clone, Copy)]
-struct Form {
-    value: ValueId,
-    alphabet: u8,
-    /// Where the rules stand in `sets`, behind them those whose echo is looked for, and behind those for each row the
-    /// rules that need not be looked for.
     guards: usize,
 }
 
@@ -107,11 +97,11 @@ impl Sifter {
 }
 
 /// A value on its way through a group whose sets of rules have so many words.
-struct Walk<'a, const WORDS: usize> {
-    sifter: &'a mut Sifter,
-    values: &'a mut Values,
+pub(super) struct Walk<'a, const WORDS: usize> {
+    pub(super) sifter: &'a mut Sifter,
+    pub(super) values: &'a mut Values,
     ruleset: &'a Ruleset,
-    group: &'a Group,
+    pub(super) group: &'a Group,
     plans: &'a Known,
     /// The value as it came.
     raw: ValueId,
@@ -120,13 +110,13 @@ struct Walk<'a, const WORDS: usize> {
 impl<const WORDS: usize> Walk<'_, WORDS> {
     /// Words of a set.
     #[inline(always)]
-    fn words(&self) -> usize {
+    pub(super) fn words(&self) -> usize {
         if WORDS == ANY_LENGTH { self.group.words() } else { WORDS }
     }
 
     /// The set that stands at `at`.
     #[inline(always)]
-    fn set(&mut self, at: usize) -> &mut [u64] {
+    pub(super) fn set(&mut self, at: usize) -> &mut [u64] {
         let words = self.words();
         &mut self.sifter.sets[at..at + words]
     }
@@ -306,23 +296,6 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// The text that is to be looked through as this value, for rules of this alphabet.
-    fn form(&self, value: ValueId, alphabet: u8) -> Option<Form> {
-        let mut forms = self.sifter.forms[self.sifter.done..].iter().copied();
-        forms.find(|form| form.value == value && form.alphabet == alphabet)
-    }
-
-    /// Makes a text to be looked through, for the rules at `set`, which is the end of `sets`.
-    fn add_form(&mut self, alphabet: u8, met: &[u64], value: ValueId, set: usize) -> usize {
-        let words = self.words();
-        let sets = &mut self.sifter.sets;
-        sets.resize(set + 2 * words, 0);
-        sets.extend_from_slice(met);
-        sets.resize(set + (2 + ROWS) * words, u64::MAX);
-        self.sifter.forms.push(Form { value, alphabet, guards: set });
-        set
-    }
-
     /// A result for which there was no room is gone with the next transformation: what is behind it is made anew from
     /// the beginning.
     fn visit_fleeting(&mut self, node: u16, guards: usize) {
@@ -402,128 +375,12 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
         set
     }
-
-    /// Notes that the rules at the end of `sets` look at a value, unless nothing has to be looked for.
-    fn note(&mut self, plan: &Plan, value: ValueId, set: usize) {
-        let words = self.words();
-        let sought = self.set(set).iter().zip(&plan.sought).fold(0, |any, (set, sought)| any | set & sought);
-        if sought == 0 {
-            self.keep(set);
-        } else if let Some(known) = self.form(value, plan.alphabet) {
-            self.join(known, set, words, &plan.met);
-        } else {
-            self.add_form(plan.alphabet, &plan.met, value, set);
-        }
-    }
-
-    /// Notes which of the rules at the end of `sets` look at a value of which there is no plan.
-    fn note_noise(&mut self, value: ValueId, mask: ClassMask, set: usize) {
-        let words = self.words();
-        let alphabet = Group::alphabet(mask);
-        let prefilter = &self.group.prefilters[usize::from(alphabet)];
-        self.sifter.sets.resize(set + (2 + LISTS) * words, 0);
-        let (rules, rest) = self.sifter.sets[set..].split_at_mut(words);
-        let met = &mut rest[words..];
-        let length = self.values.get(value).len();
-        if !prefilter.retain_long(length, rules) || !prefilter.retain_noise(mask, rules, met) {
-            self.sifter.sets.truncate(set);
-            return;
-        }
-        let is_sought = (0..words).any(|n| rules[n] & !(met[n] & met[words + n]) != 0);
-        let met = SmallVec::<[u64; 16]>::from_slice(met);
-        if !is_sought {
-            self.sifter.sets.truncate(set + words);
-            self.keep(set);
-        } else if let Some(known) = self.form(value, alphabet) {
-            self.sifter.sets.truncate(set + words);
-            self.join(known, set, words, &met);
-        } else {
-            self.sifter.sets.resize(set + (2 + ROWS) * words, u64::MAX);
-            self.sifter.forms.push(Form { value, alphabet, guards: set });
-        }
-    }
-
-    /// The rules at the end of `sets` may match.
-    fn keep(&mut self, set: usize) {
-        let words = self.words();
-        unite(&mut self.sifter.left[..words], &self.sifter.sets[set..set + words]);
-        self.sifter.sets.truncate(set);
-    }
-
-    /// The rules at the end of `sets` look at a text that others look at too; `met` says of them, for each list, for which
-    /// nothing has to be looked for.
-    fn join(&mut self, form: Form, set: usize, words: usize, met: &[u64]) {
-        let (before, new) = self.sifter.sets.split_at_mut(set);
-        unite(&mut before[form.guards..form.guards + words], new);
-        unite(&mut before[form.guards + 2 * words..form.guards + (2 + LISTS) * words], met);
-        self.sifter.sets.truncate(set);
-    }
-
-    /// Leaves of the rules of a form those that may match its text, and adds them to `left`; and of those whose echo is
-    /// looked for those that have one.
-    fn look_through(&mut self, form: Form) {
-        let (words, group) = (self.words(), self.group);
-        let Sifter { sets, sought, left, found, .. } = &mut *self.sifter;
-        let (rules, rest) = sets[form.guards..].split_at_mut(words);
-        let (echoes, rest) = rest.split_at_mut(words);
-        let met = &mut rest[..ROWS * words];
-        let prefilter = &group.prefilters[usize::from(form.alphabet)];
-        let value = self.values.get(form.value);
-        sought.clear();
-        for n in 0..words {
-            sought.push(rules[n] | echoes[n]);
-            met[ECHO * words + n] = !echoes[n];
-            for list in 0..LISTS {
-                met[list * words + n] |= !rules[n];
-            }
-        }
-        prefilter.seek(value, sought, met);
-        if sought.iter().any(|word| *word != 0) {
-            let is_echo = sought.iter().zip(&*echoes).any(|(sought, echoes)| sought & echoes != 0);
-            if value.len() >= LONG && !is_echo && prefilter.are_quick(sought) {
-                for n in 0..words {
-                    for list in 0..LISTS {
-                        met[list * words + n] |= sought[n];
-                    }
-                    rules[n] &= !sought[n];
-                }
-                ask(group, value, sought, found);
-                unite(rules, sought);
-            } else {
-                prefilter.find(value, sought, met);
-            }
-        }
-        for n in 0..words {
-            echoes[n] &= met[ECHO * words + n];
-            for list in 0..LISTS {
-                rules[n] &= met[list * words + n];
-            }
-        }
-        unite(&mut left[..words], rules);
-    }
-}
-
-/// Takes from `set`, which are few rules, those that say that they do not match.
-fn ask(group: &Group, value: &[u8], set: &mut [u64], found: &mut Found) {
-    found.only_answer = true;
-    for (word, rules) in set.iter_mut().enumerate() {
-        let mut rest = *rules;
-        while rest != 0 {
-            let number = word * 64 + rest.trailing_zeros() as usize;
-            if let Some(operator) = &group.operators[number]
-                && operator.evaluate(value, b"", &NoLookup, found) == Outcome::NoMatch
-            {
-                *rules &= !(rest & rest.wrapping_neg());
-            }
-            rest &= rest - 1;
-        }
-    }
 }
 
 /// Bytes from which on it pays to foresee what decoding makes.
 const FORESEEN: usize = 32;
 /// Bytes from which on a value is looked through for a few rules in their own ways.
-const LONG: usize = 96;
+pub(super) const LONG: usize = 96;
 
 /// Rules that are few.
 const FEW: u32 = 4;
