@@ -16,7 +16,7 @@ def profile(options, directory):
     tools.require(["valgrind"])
     # With the symbols that the profile for images strips.
     program = tools.build("release", "--no-default-features", "--bench", "instructions")
-    result = {"build": "release", "workloads": {}}
+    result = {"build": tools.BUILDS["release"], "workloads": {}}
 
     def count(workload, transactions):
         return _count(program, workload, transactions, options, directory)

@@ -70,13 +70,13 @@ class Driver:
 def compare(options, directory):
     """Passes in which every engine runs every row in turn, so that a slow minute of the machine meets all of them."""
     variants = Variants(options.workloads)
-    ours = tools.build(options.build, "--no-default-features", "--bench", "compare")
+    ours = tools.program(options, "compare")
     commands = {name: (command, environment, []) for name, (command, environment)
                 in tools.rivals(options.target / "compare").items()}
     commands["ours"] = ([ours], {}, ["--audit-log"])
     commands["uncached"] = ([ours], {}, ["--no-verdict-cache", "--audit-log"])
     drivers = {}
-    result = {"passes": options.passes, "build": options.build, "engines": {}, "rows": {}}
+    result = {"passes": options.passes, "build": tools.BUILDS[options.build], "engines": {}, "rows": {}}
     try:
         for name, (command, environment, flags) in commands.items():
             for level in (1, 4):
@@ -120,9 +120,9 @@ FILES = [10 * KB, 100 * KB, 1000 * KB, 10_000 * KB]
 def sweep(options, directory):
     """Our engine alone: what bodies cost by their size."""
     variants = Variants(options.workloads)
-    ours = tools.build(options.build, "--no-default-features", "--bench", "compare")
+    ours = tools.program(options, "compare")
     limits = "SecRequestBodyLimit 134217728\nSecRequestBodyNoFilesLimit 134217728\n"
-    result = {"build": options.build, "rows": []}
+    result = {"build": tools.BUILDS[options.build], "rows": []}
     for level in (1, 4):
         rules = write_rules(directory / f"sweep-{level}.conf", options.crs, directory / "unused", level, limits)
         # What a cache would answer is left out: these are upper bounds.

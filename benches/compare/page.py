@@ -82,7 +82,7 @@ def in_process(result):
                   "without verdict cache", "share", "bar"], rows)
     engines = ", ".join(sorted(set(result["engines"].values())))
     text += (f"\n\nCPU time of a transaction: median and, in brackets, least of {result['passes']} passes. "
-             f"Engines: {engines} (built with `--profile {result['build']}`). {on(result)}")
+             f"Engines: {engines} ({how(result)}). {on(result)}")
     odd = [f"{label(key)}: {name} blocked {entry['blocked']} of {entry['transactions']}"
            for key, row in result["rows"].items() for name, entry in row.items()
            if entry["blocked"] != (entry["transactions"] if key.startswith("W5") else 0)]
@@ -112,7 +112,7 @@ def proxies(result):
     memory = ", ".join(f"{PROXIES[name]} {before / 1024:.0f} MB, {after / 1024:.0f} MB"
                        for name, (before, after) in result["memory_kb"].items())
     text += (f"\n\nMedians of {result['passes']} passes of {result['seconds']} s with {result['connections']} "
-             f"connections; nginx {result['nginx']}, Portcullis built with `--profile {result['build']}`. "
+             f"connections; nginx {result['nginx']}, Portcullis {how(result)}. "
              f"Resident memory before the first load and after the last: {memory}. {on(result)}")
     return text
 
@@ -154,7 +154,7 @@ def limits(result):
         rows.append([plain(level + row["words"]), f"{row['value']:,.{2 if row['value'] < 10 else 1}f} {row['unit']}",
                      f"{row['bar']:g} {row['unit']}", "yes" if row["met"] else "**no**"])
     return (table(["requirement", "measured", "at most", "met"], rows)
-            + f"\n\nBuilt with `--profile {result['build']}`. {on(result)}")
+            + f"\n\nPrograms {how(result)}. {on(result)}")
 
 
 def plain(text):
@@ -188,6 +188,12 @@ def time(microseconds):
     if microseconds < 1000:
         return f"{microseconds:.{0 if microseconds >= 100 else 1}f} µs"
     return f"{microseconds / 1000:.{1 if microseconds >= 10_000 else 2}f} ms"
+
+
+def how(result):
+    """How it was built. Results of before programs were trained have cargo's profile there."""
+    build = result["build"]
+    return build if " " in build else f"built with `--profile {build}`"
 
 
 def on(result):

@@ -115,7 +115,7 @@ class Server:
 def compare(options, directory):
     """Passes in which every proxy gets every workload in turn."""
     tools.require(["nginx", "libnginx-mod-http-modsecurity", "wrk", "gcc", "g++", "make", "cmake"])
-    portcullis = str(options.binary.resolve()) if options.binary else tools.build(options.build, "--bin", "portcullis")
+    portcullis = str(options.binary.resolve()) if options.binary else tools.program(options, "portcullis")
     variants = Variants(options.workloads)
     passes, seconds = (1, 1) if options.quick else (max(1, options.passes // 3), 4)
     requests = {}
@@ -125,8 +125,8 @@ def compare(options, directory):
         requests[workload].write_text("\n".join(files) + "\n")
 
     servers = {}
-    result = {"passes": passes, "seconds": seconds, "build": "as given" if options.binary else options.build, "connections": CONNECTIONS,
-              "nginx": tools.nginx_version(), "memory_kb": {}, "rows": {}}
+    result = {"passes": passes, "seconds": seconds, "build": tools.BUILDS["given" if options.binary else options.build],
+              "connections": CONNECTIONS, "nginx": tools.nginx_version(), "memory_kb": {}, "rows": {}}
     try:
         backend = start(servers, "backend", options, directory)
         for name in ("nginx", "modsecurity", "off", "crs"):

@@ -102,6 +102,33 @@ def build(profile, *what):
     return program
 
 
+# Builds, and what the page says of them. `dist` is what is released.
+BUILDS = {
+    "dist": "built by `scripts/dist`",
+    "plain": "built with `--profile dist`, without a training",
+    "release": "built with `--profile release`",
+    "given": "as it was given",
+}
+
+
+def profile(options):
+    """Cargo's profile, for what is not released and so never trained."""
+    return "release" if options.build == "release" else "dist"
+
+
+def program(options, name):
+    """Builds `portcullis`, or `compare`, as it was asked for, and returns its path."""
+    if options.build == "release":
+        return build("release", *({"portcullis": ["--bin"], "compare": ["--no-default-features", "--bench"]}[name]), name)
+    say(f"building {name} ({BUILDS[options.build]}), which may take minutes")
+    command = [str(ROOT / "scripts/dist"), "--program", name, "--crs", str(options.crs),
+               *(["--plain"] if options.build == "plain" else [])]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        fail("it was not built, see above; --build plain needs no training")
+    return done.stdout.strip()
+
+
 def rivals(directory):
     """Builds the driver of libmodsecurity twice. For each: its command and what to add to its environment."""
     require(["gcc", "libmodsecurity-dev", *([] if importlib.util.find_spec("pip") else ["python3-pip"])])
