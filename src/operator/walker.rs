@@ -6,8 +6,8 @@
 //! that is known. Tried from one place, the same pattern has few states. A walker follows each beginning by itself, rules
 //! most places out by their first two bytes, and lets go of a beginning that comes to the state of an earlier one.
 //!
-//! Text that is long and plain is looked through for all places at once nevertheless, until that has led to new states too
-//! often: there it is quicker.
+//! Text that is long and plain is looked through for all places at once nevertheless, unless that has led to new states
+//! too often lately: there it is quicker.
 //!
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
@@ -20,6 +20,7 @@ use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, Look};
 use smallvec::SmallVec;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A pattern and where its matches can begin.
 pub(super) struct Walker {
@@ -28,10 +29,11 @@ pub(super) struct Walker {
     pairs: Pairs,
     /// Whether few places of a text can begin a match.
     is_choosy: bool,
-    /// Looks for a match in all places together, and gives up where that leads to new states again and again.
-    together: DFA,
-    caches_together: Caches,
     caches: Caches,
+    /// States of searches for a match in all places together.
+    caches_together: Caches,
+    /// How many new states such searches may make.
+    credit: AtomicUsize,
 }
 
 type Caches = Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>;
@@ -62,14 +64,12 @@ impl Walker {
             return None;
         }
         let config = DFA::config().cache_capacity(CACHE).minimum_cache_clear_count(None);
-        let dfa = DFA::builder().configure(config.clone()).build_from_nfa(nfa.clone()).ok()?;
-        let config =
-            config.minimum_cache_clear_count(Some(1)).minimum_bytes_per_state(Some(BYTES_FOR_A_STATE));
-        let together = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
+        let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
         let pairs = first_pairs(&dfa)?;
         let is_choosy = likelihood(&pairs) <= CHOOSY;
-        let (caches, caches_together) = (caches(&dfa), caches(&together));
-        Some(Self { dfa, pairs, is_choosy, together, caches_together, caches })
+        let (caches, caches_together) = (caches(&dfa), caches(&dfa));
+        let credit = AtomicUsize::new(CREDIT);
+        Some(Self { dfa, pairs, is_choosy, caches, caches_together, credit })
     }
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known either.
@@ -89,9 +89,7 @@ impl Walker {
                 return Err(Unknown);
             }
             // In most texts all places together are quicker, and in most of these there is nothing.
-            let mut cache = self.caches_together.get();
-            let all = Input::new(input).range(from..).earliest(true);
-            if matches!(self.together.try_search_fwd(&mut cache, &all), Ok(None)) {
+            if self.is_match_anywhere(input, from) == Ok(false) {
                 return Ok(None);
             }
         }
@@ -117,6 +115,44 @@ impl Walker {
             }
         }
         walk.end()
+    }
+
+    /// Whether there is a match from `from` on, told by looking for it in all places together. That is not known where it
+    /// leads to new states more often than there is credit for: to make one takes as long as to go through hundreds of
+    /// bytes, and values may be made for nothing else.
+    fn is_match_anywhere(&self, input: &[u8], from: usize) -> Result<bool, Unknown> {
+        // Another search may change it at the same time. What is lost or won by that is little.
+        let credit = self.credit.load(Ordering::Relaxed) + input.len() / BYTES_FOR_A_STATE;
+        let mut left = credit.min(CREDIT);
+        let told = self.search_anywhere(input, from, &mut left);
+        self.credit.store(left, Ordering::Relaxed);
+        told
+    }
+
+    /// The same. Takes each new state off `left`.
+    fn search_anywhere(&self, input: &[u8], from: usize, left: &mut usize) -> Result<bool, Unknown> {
+        let (dfa, mut cache) = (&self.dfa, self.caches_together.get());
+        let all = Input::new(input).range(from..);
+        let mut state = dfa.start_state_forward(&mut cache, &all).map_err(|_| Unknown)?;
+        for byte in input.get(from..).unwrap_or_default() {
+            let known = if state.is_start() { state } else { dfa.next_state_untagged(&cache, state, *byte) };
+            if known.is_tagged() {
+                if known.is_unknown() {
+                    *left = left.checked_sub(1).ok_or(Unknown)?;
+                }
+                state = dfa.next_state(&mut cache, state, *byte).map_err(|_| Unknown)?;
+                if state.is_quit() {
+                    return Err(Unknown);
+                }
+                if state.is_match() || state.is_dead() {
+                    return Ok(state.is_match());
+                }
+            } else {
+                state = known;
+            }
+        }
+        let end = dfa.next_eoi_state(&mut cache, state).map_err(|_| Unknown)?;
+        Ok(end.is_match())
     }
 
     /// The first place from `at` on where a match may begin.
@@ -368,12 +404,14 @@ const PLAIN_FOR_NOISE: usize = 5;
 /// Bytes of an input from which on a choosy pattern is walked through where all places together lead to new states. In
 /// shorter ones few mixtures of beginnings come about.
 const LONG: usize = 512;
-/// Bytes that a state has to serve, once so many have been made that they were thrown away.
-const BYTES_FOR_A_STATE: usize = 100;
+/// The most new states that searches in all places together may make one after the other.
+const CREDIT: usize = 1_000;
+/// Bytes of inputs for which there is credit for one more.
+const BYTES_FOR_A_STATE: usize = 1_000;
 /// States of an automaton from which on a walker is made. Smaller patterns have few mixtures of beginnings.
 const MANY_STATES: usize = 500;
 /// Bytes of states that are known, per pattern and concurrent search.
-const CACHE: usize = 1 << 20;
+const CACHE: usize = 2 << 20;
 /// Steps that a walk may take in any case.
 const STEPS: usize = 1_000;
 /// Steps that it may take for each byte.
@@ -437,6 +475,22 @@ mod tests {
     }
 
     #[test]
+    fn new_states_are_made_as_long_as_there_is_credit() {
+        let (walker, regex) = both(&noisy("[;|&].*", &["cat", "sudo", "passwd"], "x"));
+        let begun: Vec<u8> = [b";".as_slice(), &b"catsudopasswdcasudpasssucapa".repeat(40)].concat();
+        let left = |credit: usize| {
+            walker.credit.store(credit, Ordering::Relaxed);
+            (walker.is_match_anywhere(&begun, 0), walker.credit.load(Ordering::Relaxed))
+        };
+        assert_eq!(left(2), (Err(Unknown), 0), "more than two, and the one that its length is good for");
+        assert_eq!(walker.is_match(&begun), Ok(false), "walked through instead");
+        let (told, rest) = left(CREDIT);
+        assert_eq!(told, Ok(regex.is_match(&begun)));
+        assert!((1..CREDIT).contains(&rest), "{rest}");
+        assert_eq!(left(0), (told, 1), "now they are known");
+    }
+
+    #[test]
     fn text_is_left_to_another_where_much_can_begin() {
         let (walker, _) = both(&noisy("[a-z ][a-z ]", &["cat"], ""));
         assert_eq!(walker.find(b"a plain text with a cat", 0), Err(Unknown));
@@ -468,11 +522,11 @@ mod tests {
             let dfa = DFA::builder().configure(config).build_from_nfa(nfa.clone()).expect("valid");
             let tight = Walker {
                 caches: caches(&dfa),
+                caches_together: caches(&dfa),
                 dfa,
                 pairs: walker.pairs.clone(),
                 is_choosy: true,
-                caches_together: caches(&walker.together),
-                together: walker.together.clone(),
+                credit: AtomicUsize::new(CREDIT),
             };
             // Or it does not know.
             if let Ok(found) = tight.find(&input, 0) {
