@@ -5,7 +5,6 @@ use crate::limits::CLOCK_SKEW;
 use ip_network::IpNetwork;
 use lru::LruCache;
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -68,7 +67,8 @@ impl Default for BanList {
         Self {
             bans: RwLock::default(),
             length: AtomicUsize::new(0),
-            scores: Mutex::new(LruCache::new(NonZeroUsize::new(SCORES).unwrap_or(NonZeroUsize::MIN))),
+            // A bounded one would take its memory at once, whether clients are banned or not.
+            scores: Mutex::new(LruCache::unbounded()),
         }
     }
 }
@@ -103,6 +103,9 @@ impl BanList {
         let time = millis(now.duration_since(UNIX_EPOCH).unwrap_or_default());
         let (index, passed) = (time / period, time % period);
         let mut scores = self.scores();
+        if scores.len() >= SCORES && !scores.contains(&client) {
+            scores.pop_lru();
+        }
         let window = scores.get_or_insert_mut(client, Window::default);
         if index != window.index {
             let before = if index == window.index.wrapping_add(1) { window.now } else { 0 };

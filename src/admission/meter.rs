@@ -16,7 +16,10 @@ use std::time::Instant;
 
 /// A table of meters.
 pub struct Meters {
-    shards: Box<[Mutex<Box<[Slot]>>]>,
+    /// Each is made when the first meter in it is set, so that a server without rate limits has none.
+    shards: Box<[Mutex<Vec<Slot>>]>,
+    /// Of a shard.
+    buckets: usize,
     /// Two, keyed per process: where a key stands, and how it is known there.
     hashers: [RandomState; 2],
     evictions: AtomicU64,
@@ -56,9 +59,9 @@ impl Meters {
     /// A table of at least `meters` meters, 16 bytes each.
     pub fn new(meters: usize) -> Self {
         let buckets = meters.div_ceil(SHARDS * WAYS).max(1).next_power_of_two();
-        let shard = || Mutex::new(vec![Slot::default(); buckets * WAYS].into_boxed_slice());
         Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            buckets,
             hashers: [RandomState::new(), RandomState::new()],
             evictions: AtomicU64::new(0),
             started: Instant::now(),
@@ -112,15 +115,20 @@ impl Meters {
         // There are SHARDS shards, always, and a shard is whole between any two of its statements.
         let shard = self.shards.get(shard).unwrap_or(&self.shards[0]);
         let mut slots = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let buckets = (slots.len() / WAYS) as u64;
-        let first = low((place.at / SHARDS as u64) % buckets) * WAYS;
-        let Some(bucket) = slots.get_mut(first..first + WAYS) else { return change(&mut 0) };
-        if let Some(slot) = bucket.iter_mut().find(|slot| slot.tag == place.tag && slot.rest > now) {
+        let first = low((place.at / SHARDS as u64) % self.buckets as u64) * WAYS;
+        let known = slots.get_mut(first..first + WAYS).unwrap_or_default();
+        if let Some(slot) = known.iter_mut().find(|slot| slot.tag == place.tag && slot.rest > now) {
             return change(&mut slot.rest);
         }
         let mut rest = now;
         let result = change(&mut rest);
-        if rest > now
+        if rest <= now {
+            return result;
+        }
+        if slots.is_empty() {
+            *slots = vec![Slot::default(); self.buckets * WAYS];
+        }
+        if let Some(bucket) = slots.get_mut(first..first + WAYS)
             && let Some(slot) = bucket.iter_mut().min_by_key(|slot| slot.rest)
         {
             if slot.rest > now {

@@ -32,7 +32,8 @@ enum Engine {
         find: Regex,
         /// Needs twice the memory and is slower, so it is compiled when captures are first asked for.
         captures: OnceLock<Option<Regex>>,
-        hir: Hir,
+        /// Groups but the whole match.
+        groups: usize,
         /// What it is when it is so simple that no automaton is needed.
         simple: Option<Simple>,
         /// For a pattern of many states, made when it is first asked.
@@ -91,11 +92,12 @@ impl Program {
                 let find = build(&hir, WhichCaptures::Implicit, LINEAR_SIZE)?;
                 let line_start = hir.properties().look_set_prefix().contains(Look::StartLF);
                 let simple = Simple::of(&hir);
+                let groups = hir.properties().explicit_captures_len();
                 let walker = (text.len() >= LONG_PATTERN).then(Box::default);
                 let (captures, strider) = (OnceLock::new(), OnceLock::new());
                 Ok(Program {
                     text,
-                    engine: Engine::Linear { find, captures, hir, simple, walker, strider, line_start },
+                    engine: Engine::Linear { find, captures, groups, simple, walker, strider, line_start },
                 })
             }
             Err(Refusal::NeedsBacktracking) => {
@@ -135,7 +137,7 @@ impl Program {
     /// The names of the groups, the whole match first.
     pub(super) fn group_names(&self) -> Vec<Option<String>> {
         match &self.engine {
-            Engine::Linear { captures, hir, .. } => match with_captures(captures, hir) {
+            Engine::Linear { captures, .. } => match with_captures(captures, &self.text) {
                 Some(regex) => {
                     regex.group_info().all_names().map(|(_, _, name)| name.map(str::to_owned)).collect()
                 }
@@ -149,11 +151,12 @@ impl Program {
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Exceeded> {
         match &self.engine {
             // Where a match begins is asked only where it matters.
-            Engine::Linear { find, line_start, simple: None, walker, strider, hir, .. }
+            Engine::Linear { find, line_start, simple: None, walker, strider, .. }
                 if !line_start || !input.ends_with(b"\n") =>
             {
-                let walked = walker_of(walker, hir, input).map(|walker| walker.is_match(input));
-                let told = walked.and_then(Result::ok).or_else(|| stridden(strider, find, hir, input));
+                let walked = walker_of(walker, &self.text, input).map(|walker| walker.is_match(input));
+                let stridden = || stridden(strider, find, &self.text, input);
+                let told = walked.and_then(Result::ok).or_else(stridden);
                 Ok(told.unwrap_or_else(|| find.is_match(input)))
             }
             _ => self.find(input, 0).map(|found| found.is_some()),
@@ -169,11 +172,11 @@ impl Program {
             Engine::Linear { simple: Some(simple), .. } if from == 0 && simple.tells_of(input) => {
                 Ok(simple.find(input))
             }
-            Engine::Linear { find, line_start, walker, strider, hir, .. } => {
-                let told = walker_of(walker, hir, input).map(|walker| walker.find(input, from));
+            Engine::Linear { find, line_start, walker, strider, .. } => {
+                let told = walker_of(walker, &self.text, input).map(|walker| walker.find(input, from));
                 let found = told.and_then(Result::ok).unwrap_or_else(|| {
                     // In most inputs there is nothing.
-                    if from == 0 && stridden(strider, find, hir, input) == Some(false) {
+                    if from == 0 && stridden(strider, find, &self.text, input) == Some(false) {
                         return None;
                     }
                     find.search(&Input::new(input).span(from..input.len())).map(|m| m.range())
@@ -201,13 +204,13 @@ impl Program {
         captures: &mut Captures,
     ) -> Result<Option<Range<usize>>, Exceeded> {
         match &self.engine {
-            Engine::Linear { captures: lazy, hir, .. } => {
+            Engine::Linear { captures: lazy, groups, .. } => {
                 let Some(found) = self.find(input, from)? else { return Ok(None) };
-                if hir.properties().explicit_captures_len() == 0 {
+                if *groups == 0 {
                     captures.push(Capture::Input(found.clone()));
                     return Ok(Some(found));
                 }
-                let Some(regex) = with_captures(lazy, hir) else {
+                let Some(regex) = with_captures(lazy, &self.text) else {
                     captures.push(Capture::Input(found.clone()));
                     return Ok(Some(found));
                 };
@@ -250,31 +253,34 @@ impl From<Refusal> for BuildError {
 /// Groups that captures tell of: `TX.0` to `TX.9`.
 pub(super) const MAX_CAPTURES: usize = 10;
 
+// What few patterns ever need is made of the text, since all their syntax trees together would take a fifth of a
+// ruleset's memory.
+
 /// A rule's captures are compiled with room to spare: the find-only form of the same pattern fitted.
-fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, hir: &Hir) -> Option<&'a Regex> {
-    lazy.get_or_init(|| build(hir, WhichCaptures::All, 4 * LINEAR_SIZE).ok()).as_ref()
+fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, text: &str) -> Option<&'a Regex> {
+    lazy.get_or_init(|| build(&parse(text).ok()?, WhichCaptures::All, 4 * LINEAR_SIZE).ok()).as_ref()
 }
 
 /// The pattern's walker, if it is worth one.
 fn walker_of<'a>(
     lazy: &'a Option<Box<OnceLock<Option<Walker>>>>,
-    hir: &Hir,
+    text: &str,
     input: &[u8],
 ) -> Option<&'a Walker> {
     // Made for inputs that are walked through only.
     lazy.as_ref()
         .filter(|_| walker::may_be_walked(input))?
-        .get_or_init(|| Walker::new(hir, LINEAR_SIZE))
+        .get_or_init(|| Walker::new(&parse(text).ok()?, LINEAR_SIZE))
         .as_ref()
 }
 
 /// Whether there is a match, where a long input is soon stridden through.
-fn stridden(lazy: &OnceLock<Option<Box<Strider>>>, find: &Regex, hir: &Hir, input: &[u8]) -> Option<bool> {
+fn stridden(lazy: &OnceLock<Option<Box<Strider>>>, find: &Regex, text: &str, input: &[u8]) -> Option<bool> {
     // A search for the literals of a pattern is quicker yet.
     if input.len() < strider::LONG || find.is_accelerated() {
         return None;
     }
-    let made = || Strider::new(hir, LINEAR_SIZE).map(Box::new);
+    let made = || Strider::new(&parse(text).ok()?, LINEAR_SIZE).map(Box::new);
     lazy.get_or_init(made).as_ref()?.is_match(input).ok()
 }
 

@@ -11,6 +11,7 @@ use crate::source::SourceMap;
 use crate::syntax::diagnostic::{self, Diagnostic, Diagnostics, Severity};
 use crate::syntax::seclang::{EmbeddedLoader, FileLoader, Loader, has_wildcard};
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -90,7 +91,22 @@ pub fn file_loader() -> EmbeddedLoader<FileLoader> {
 }
 
 /// Reads, checks and compiles everything that `origin` names. Never stops at the first fault.
-pub fn load(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
+///
+/// All of it happens on a thread that ends with it. An allocator keeps memory for each thread: what compiling has left
+/// over between the pieces of a ruleset would stay with the one that waits for the next reload, and is now there for
+/// those that serve.
+pub fn load(origin: &Origin, number: u64, loader: &(dyn Loader + Sync)) -> Loaded {
+    std::thread::scope(|scope| {
+        let named = std::thread::Builder::new().name("loading".into());
+        match named.spawn_scoped(scope, || load_here(origin, number, loader)) {
+            Ok(loading) => loading.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // As many threads as there may be: it costs memory, no more.
+            Err(_) => load_here(origin, number, loader),
+        }
+    })
+}
+
+fn load_here(origin: &Origin, number: u64, loader: &dyn Loader) -> Loaded {
     let LoadedConfig { config, diagnostics, sources, files } =
         config::load(origin.path.as_deref(), &origin.overrides);
     let recording = Recording::new(loader, &files);
