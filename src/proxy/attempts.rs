@@ -1,6 +1,7 @@
 //! Which upstreams a request is tried at: between pingora's callbacks and the site's balancer.
 
 use super::answer::Trouble;
+use super::diagnosis::is_late;
 use super::exchange::Exchange;
 use crate::config::{BalanceKey, BalanceMethod, FailOn, RetryOn, Site};
 use crate::http::{COOKIE_SEPARATOR, CookieFormat, Pairs, parse_cookies};
@@ -108,7 +109,7 @@ impl Attempts {
     /// sent again. Says whether to try another one.
     pub(super) fn broke_off(&mut self, runtime: &SiteRuntime, error: &Error, is_safe: bool) -> bool {
         let Some(index) = self.present else { return false };
-        let is_late = super::service::is_late(error);
+        let is_late = is_late(error);
         if *error.esource() != ErrorSource::Upstream && !is_late {
             return false;
         }

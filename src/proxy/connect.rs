@@ -6,8 +6,9 @@
 
 use super::answer::{Answer, Trouble};
 use super::attempts::Attempts;
+use super::diagnosis::{connect_trouble, trouble_of};
 use super::exchange::{Arrival, Exchange, Shared};
-use super::service::{self, connect_trouble, trouble_of};
+use super::service;
 use super::{front, routing};
 use crate::config::UpstreamHttp2;
 use crate::engine::EventKind;

@@ -2,12 +2,13 @@
 //! passed.
 
 use super::answer::{Action, Trouble};
+use super::diagnosis::ABANDONED;
 use super::exchange::{Exchange, Step};
 use super::page::Page;
 use crate::engine::EventKind;
 use bytes::Bytes;
 use pingora_core::protocols::http::HttpTask;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, Result};
 use pingora_http::ResponseHeader;
 use std::sync::Arc;
 
@@ -208,6 +209,3 @@ fn is_stream(head: &ResponseHeader) -> bool {
         || kind == b"application/grpc"
         || kind.starts_with(b"application/grpc+")
 }
-
-/// The error by which a gate ends a connection without an answer.
-pub(super) const ABANDONED: ErrorType = ErrorType::Custom("abandoned by a rule");

@@ -9,6 +9,7 @@ use super::crowd::Quota;
 use super::exchange::{Arrival, Exchange, Shared};
 use super::frames::Meter;
 use super::front::Ends;
+use super::heads;
 use super::metered::Metered;
 use super::secured::Secured;
 use super::service::Service;
@@ -250,17 +251,7 @@ fn record_refused(shared: &Arc<Shared>, ends: &Ends, trouble: Trouble, status: u
 /// A tunnel is asked for, with `:protocol` or without. pingora answers 405 by itself; the rules and the record see
 /// what it was.
 async fn record_tunnel(shared: &Arc<Shared>, ends: &Ends, request: &RequestHeader) {
-    let bytes = |name: &::http::HeaderName, value: &::http::HeaderValue| {
-        (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())
-    };
-    let authority = request.uri.authority().map(|a| a.as_str().as_bytes().to_vec()).unwrap_or_default();
-    let mut headers: Vec<_> = request.headers.iter().map(|(name, value)| bytes(name, value)).collect();
-    if !request.headers.contains_key(::http::header::HOST) {
-        headers.insert(0, (b"host".to_vec(), authority.clone()));
-    }
-    let line = [&b"CONNECT "[..], &authority, b" HTTP/2.0"].concat();
-    let (method, protocol) = (b"CONNECT".to_vec(), b"HTTP/2.0".to_vec());
-    let head = RequestHead { line, method, target: authority, protocol, headers, ..RequestHead::default() };
+    let head = heads::tunnel(request);
     let arrival =
         Arrival { head, peer: ends.peer, server: ends.server, secure: ends.secure, tls: ends.tls.clone() };
     let exchange = Exchange::begin(shared, arrival);

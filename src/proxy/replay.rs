@@ -7,11 +7,12 @@
 //!
 //! [`get_retry_buffer`]: Session::get_retry_buffer
 
+use super::diagnosis::CROWDED;
 use super::exchange::Exchange;
 use super::gate::{Gate, is_interim};
 use super::http2::Passport;
+use super::patience::{Patience, Slack};
 use super::unsent::{AHEAD, Backlog, Debt, FREE, Rest, WRITTEN};
-use crate::config::ClientLimits;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
@@ -26,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// Where a wrapped session is found again.
 #[derive(Clone, Default)]
@@ -84,11 +84,7 @@ impl Replay {
         inner.set_write_timeout(None);
         let timeouts = exchange.site().map(|site| site.timeouts);
         let read_timeout = timeouts.map_or(DEFAULT_READ_TIMEOUT, |timeouts| timeouts.body_read);
-        let patience = Patience {
-            first_byte: timeouts.and_then(|timeouts| timeouts.first_byte),
-            first: None,
-            whole: deadline.map(Into::into),
-        };
+        let patience = Patience::new(timeouts.and_then(|timeouts| timeouts.first_byte), deadline);
         let backlog = inner.digest().and_then(Passport::of).map(|passport| Arc::clone(&passport.backlog));
         let waiting = Waiting { debt: exchange.debt(), rest: Rest::default(), backlog };
         let replay = Replay {
@@ -98,7 +94,7 @@ impl Replay {
             stored,
             read_timeout,
             patience,
-            slack: Slack::new(limits),
+            slack: Slack::new(limits.write_timeout, limits.min_rate),
             waiting: Some(waiting),
             gate: Some(Gate::new(Arc::clone(exchange))),
             is_sending: AtomicBool::new(false),
@@ -126,7 +122,7 @@ impl Replay {
             read_before: 0,
             read_timeout: DEFAULT_READ_TIMEOUT,
             patience: Patience::default(),
-            slack: Slack { left: DEFAULT_READ_TIMEOUT, most: DEFAULT_READ_TIMEOUT, rate: 1 },
+            slack: Slack::new(DEFAULT_READ_TIMEOUT, 1),
             waiting: None,
             gate: None,
             is_sending: AtomicBool::new(false),
@@ -168,68 +164,6 @@ impl Replay {
         match tokio::time::timeout(limit, read).await {
             Ok(result) => result,
             Err(_) => Error::e_explain(ErrorType::ReadTimedout, "the request's body stopped"),
-        }
-    }
-}
-
-/// How long the upstream is waited for. pingora knows a time between two reads only; but all the while it waits for the
-/// upstream, it also waits for the client to say or close something, and there this can end it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Patience {
-    /// For the first byte of the response, once the request has been sent.
-    first_byte: Option<Duration>,
-    /// When that has to be here.
-    first: Option<Instant>,
-    /// When the response has to be over.
-    whole: Option<Instant>,
-}
-
-impl Patience {
-    /// Waits for the client as `read` does, but no longer than for the upstream. `is_sent`: it has all of the request.
-    async fn hold<T>(&mut self, is_sent: bool, read: impl Future<Output = Result<T>>) -> Result<T> {
-        if is_sent && let Some(first_byte) = self.first_byte.take() {
-            self.first = Some(Instant::now() + first_byte);
-        }
-        let Some(until) = self.first.into_iter().chain(self.whole).min() else { return read.await };
-        match timeout_at(until, read).await {
-            Ok(result) => result,
-            Err(_) => Error::e_explain(LATE, "the upstream took too long"),
-        }
-    }
-
-    /// The response has begun.
-    fn begun(&mut self) {
-        (self.first_byte, self.first) = (None, None);
-    }
-}
-
-/// How much longer a client may keep what is written for it from going. Each byte earns it the time that it may take at
-/// the least rate, and waiting uses that up; so a client may pause, but not fall behind for good. Time in which there is
-/// nothing to write is not counted.
-#[derive(Clone, Copy, Debug)]
-struct Slack {
-    left: Duration,
-    most: Duration,
-    /// Bytes a second, at least 1.
-    rate: u64,
-}
-
-impl Slack {
-    fn new(limits: &ClientLimits) -> Self {
-        Self { left: limits.write_timeout, most: limits.write_timeout, rate: limits.min_rate.max(1) }
-    }
-
-    /// Writes `bytes`, if the client takes them in time.
-    async fn spend<T>(&mut self, bytes: usize, write: impl Future<Output = Result<T>>) -> Result<T> {
-        let millis = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000) / self.rate;
-        let patience = self.left.saturating_add(Duration::from_millis(millis));
-        let began = Instant::now();
-        match tokio::time::timeout(patience, write).await {
-            Ok(result) => {
-                self.left = patience.saturating_sub(began.elapsed()).min(self.most);
-                result
-            }
-            Err(_) => Error::e_explain(SLOW, "the client took too little of the response"),
         }
     }
 }
@@ -510,15 +444,6 @@ impl Session for Replay {
         self.inner.was_upgraded()
     }
 }
-
-/// The error by which waiting for an upstream ends.
-pub(super) const LATE: ErrorType = ErrorType::Custom("the upstream is late");
-
-/// The error by which writing to a slow client ends.
-pub(super) const SLOW: ErrorType = ErrorType::Custom("the client is slow");
-
-/// The error by which a response ends when too much waits for clients.
-pub(super) const CROWDED: ErrorType = ErrorType::Custom("too much waits for clients");
 
 /// What has been written at once when nothing more was there.
 const SMALL: usize = 16 * 1024;

@@ -4,26 +4,26 @@ use super::answer::{Action, Answer, Trouble};
 use super::attempts::Attempts;
 use super::client::{self, Seen};
 use super::demands;
+use super::diagnosis::{ABANDONED, CROWDED, connect_trouble, trouble_of};
 use super::exchange::{Arrival, Exchange, Shared};
 use super::front::{Passage, WayBack};
-use super::gate::ABANDONED;
+use super::heads;
 use super::http2::Passport;
 use super::intake;
-use super::replay::{CROWDED, Cloakroom, LATE, Replay, SLOW, Stored};
-use crate::config::{ClientLimits, HostHeader, UpstreamHttp2};
+use super::replay::{Cloakroom, Replay, Stored};
+use crate::config::{HostHeader, UpstreamHttp2};
 use crate::engine::EventKind;
-use crate::http::{Fault, RequestHead};
-use ::http::{Version, header};
+use crate::http::RequestHead;
+use ::http::header;
 use async_trait::async_trait;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::any::Any;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::timeout;
@@ -83,7 +83,7 @@ impl ProxyHttp for Service {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let arrival = match ctx.arrival.take() {
             Some(arrival) => arrival,
-            None => arrival_of_http2(session, &self.shared.current.load().config.client).into(),
+            None => heads::arrival(session, &self.shared.current.load().config.client).into(),
         };
         let exchange = Exchange::begin(&self.shared, arrival);
         ctx.exchange = Some(Arc::clone(&exchange));
@@ -404,83 +404,6 @@ pub(super) fn describe(
     Ok(())
 }
 
-/// The head of an HTTP/2 request as rules see it, and the session's own made so that HTTP/1 origins read the same.
-fn arrival_of_http2(session: &mut Session, limits: &ClientLimits) -> Arrival {
-    let request = session.req_header_mut();
-    // RFC 9113 §8.2.3: cookie crumbs are one field for everybody who does not speak HTTP/2.
-    let crumbs: Vec<&[u8]> =
-        request.headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes).collect();
-    if crumbs.len() > 1
-        && let Ok(joined) = ::http::HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
-    {
-        // Inserting a valid name and value cannot fail.
-        let _ = request.insert_header(header::COOKIE, joined);
-    }
-    let types: Vec<&[u8]> =
-        request.headers.get_all(header::CONTENT_TYPE).iter().map(http::HeaderValue::as_bytes).collect();
-    let mut faults = Vec::new();
-    if types.len() > 1
-        && let Ok(joined) = ::http::HeaderValue::from_bytes(&types.join(&b", "[..]))
-    {
-        let _ = request.insert_header(header::CONTENT_TYPE, joined);
-        faults.push(Fault::ContentTypeJoined);
-    }
-    let protocol: &[u8] = match request.version {
-        Version::HTTP_2 => b"HTTP/2.0",
-        Version::HTTP_10 => b"HTTP/1.0",
-        _ => b"HTTP/1.1",
-    };
-    let method = request.method.as_str().as_bytes().to_vec();
-    let target = request.raw_path().to_vec();
-    // The library takes `*` for any method, and upstreams take it for `OPTIONS` only (RFC 9110 §7.1).
-    if target == b"*" && method != b"OPTIONS" {
-        faults.push(Fault::BadTarget);
-    }
-    let mut headers: Vec<(Vec<u8>, Vec<u8>)> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect();
-    // As of HTTP/1, where the front finds them.
-    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    if target.len() > limits.uri_bytes {
-        faults.push(Fault::RequestLineTooLong);
-    }
-    if headers.len() > limits.headers {
-        faults.push(Fault::TooManyHeaders);
-    }
-    if bytes + target.len() > limits.head_bytes {
-        faults.push(Fault::HeadTooLong);
-    }
-    if !request.headers.contains_key(header::HOST)
-        && let Some(authority) = request.uri.authority()
-    {
-        headers.insert(0, (b"host".to_vec(), authority.as_str().as_bytes().to_vec()));
-    }
-    let is_continue = |v: &::http::HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if request.headers.get(header::EXPECT).is_some_and(is_continue) {
-        request.remove_header(&header::EXPECT);
-    }
-    let line = [&method[..], b" ", &target, b" ", protocol].concat();
-    let head = RequestHead {
-        line,
-        method,
-        target,
-        protocol: protocol.to_vec(),
-        headers,
-        faults,
-        ..RequestHead::default()
-    };
-    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    Arrival {
-        head,
-        peer: session.client_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
-        server: session.server_addr().and_then(|a| a.as_inet()).copied().unwrap_or(nowhere),
-        secure: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
-        tls: session.digest().and_then(Passport::of).and_then(|passport| passport.tls.clone()),
-    }
-}
-
 fn expects_continue(head: &RequestHead) -> bool {
     head.protocol == b"HTTP/1.1" && head.values("expect").any(|v| v.eq_ignore_ascii_case(b"100-continue"))
 }
@@ -496,48 +419,4 @@ fn is_grpc(head: &RequestHead) -> bool {
         && head.values("te").any(|v| v == b"trailers")
         && head.values("content-type").all(is_type)
         && head.values("content-type").next().is_some()
-}
-
-/// Why an upstream could not be connected.
-pub(super) fn connect_trouble(error: &Error) -> Trouble {
-    match error.etype() {
-        ErrorType::ConnectTimedout => Trouble::UpstreamConnectLate,
-        ErrorType::TLSHandshakeFailure
-        | ErrorType::TLSHandshakeTimedout
-        | ErrorType::InvalidCert
-        | ErrorType::HandshakeError
-        | ErrorType::TLSWantX509Lookup => Trouble::UpstreamTls,
-        _ => Trouble::UpstreamRefused,
-    }
-}
-
-/// Whether the upstream did not answer in time.
-pub(super) fn is_late(error: &Error) -> bool {
-    let is_timeout = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
-    error.etype() == &LATE || is_timeout && *error.esource() == ErrorSource::Upstream
-}
-
-/// What an error of pingora's means.
-pub(super) fn trouble_of(error: &Error) -> Trouble {
-    if is_late(error) {
-        return Trouble::UpstreamLate;
-    }
-    if error.etype() == &SLOW {
-        return Trouble::ResponseLate;
-    }
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Trouble::BodyLate,
-        (
-            ErrorSource::Downstream,
-            ErrorType::ReadError
-            | ErrorType::WriteError
-            | ErrorType::WriteTimedout
-            | ErrorType::ConnectionClosed
-            | ErrorType::H2Error,
-        ) => Trouble::ClientGone,
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Trouble::Unforwardable,
-        (ErrorSource::Downstream, _) => Trouble::BodyMalformed,
-        (ErrorSource::Upstream, _) => Trouble::UpstreamBroken,
-        (ErrorSource::Internal | ErrorSource::Unset, _) => Trouble::Proxy,
-    }
 }
