@@ -65,11 +65,6 @@ pub(super) const ESCAPES: ClassMask = 1 << class_of(b'%') | 1 << class_of(b'+');
 /// Marks a mask that has been computed.
 const HAS_MASK: ClassMask = 1 << 63;
 
-/// Bytes of a value from which on there is room for what becomes of it from the start.
-const LARGE: usize = 64 << 10;
-/// How many texts of its length become of a value, at most mostly.
-const FORMS: usize = 8;
-
 /// A number for each time that values are sieved. The first is 1.
 pub(super) type Epoch = u32;
 
@@ -151,10 +146,6 @@ impl Values {
         let start = self.bytes.len();
         if start + value.len() > u32::MAX as usize - 2 {
             return ValueId::EMPTY;
-        }
-        if value.len() >= LARGE && self.bytes.capacity() - start < value.len() {
-            // What is large is transformed several times, and memory is asked for once.
-            self.bytes.reserve((FORMS * value.len()).min(self.limit).max(value.len()));
         }
         self.bytes.extend_from_slice(value);
         self.entry(start, value.len())
