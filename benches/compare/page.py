@@ -20,6 +20,7 @@ NAMES = {
 BARS = {"W1@1": 60, "W2@1": 60, "W3@1": 100, "W4@1": 70, "W5@1": 30, "W6@1": 60, "W1@4": 45}
 # The most that a proxied W1 may cost, as a multiple of another proxy's.
 PROXY_BARS = {"off": 2.2, "nginx": 4.0}
+MEMORY_BAR = 90
 PROXIES = {
     "nginx": "nginx, plain",
     "modsecurity": "nginx + libmodsecurity",
@@ -108,9 +109,12 @@ def proxies(result):
         times = cpu(first["crs"]) / cpu(first[name])
         verdicts.append([f"W1 with CRS, against {PROXIES[name]}", f"**{times:.2f}×**",
                          f"{bar}×{'' if times <= bar else ', missed'}"])
+    megabytes = {name: [kib * 1.024 / 1000 for kib in both] for name, both in result["memory_kb"].items()}
+    after = megabytes["crs"][1]
+    verdicts.append(["resident memory with CRS, after load", f"**{after:.1f} MB**",
+                     f"{MEMORY_BAR} MB{'' if after < MEMORY_BAR else ', missed'}"])
     text += "\n\n" + table(["", "measured", "bar"], verdicts)
-    memory = ", ".join(f"{PROXIES[name]} {before / 1024:.0f} MB, {after / 1024:.0f} MB"
-                       for name, (before, after) in result["memory_kb"].items())
+    memory = ", ".join(f"{PROXIES[name]} {before:.0f} MB, {after:.0f} MB" for name, (before, after) in megabytes.items())
     text += (f"\n\nMedians of {result['passes']} passes of {result['seconds']} s with {result['connections']} "
              f"connections; nginx {result['nginx']}, Portcullis {how(result)}. "
              f"Resident memory before the first load and after the last: {memory}. {on(result)}")
