@@ -411,7 +411,7 @@ const BYTES_FOR_A_STATE: usize = 1_000;
 /// States of an automaton from which on a walker is made. Smaller patterns have few mixtures of beginnings.
 const MANY_STATES: usize = 500;
 /// Bytes of states that are known, per pattern and concurrent search.
-const CACHE: usize = 2 << 20;
+const CACHE: usize = 1 << 20;
 /// Steps that a walk may take in any case.
 const STEPS: usize = 1_000;
 /// Steps that it may take for each byte.
