@@ -501,6 +501,21 @@ fn broken_data_is_an_error() {
     assert!(matches!(result, Err(InflateError::Corrupt(_))), "{result:?}");
 }
 
+/// Two faults that a decoder may be lenient about, and other recipients are not. RFC 7932 §9.3: commands that make more
+/// than the meta-block's length are invalid; and §9.1: windows of more than 24 bits do not exist (an extension's first
+/// byte, which would have a decoder allocate a GiB).
+#[test]
+fn brotli_is_read_strictly_however_it_is_cut() {
+    let overshoots = unhex("01000000004d071fadab8103110000071f8b080000ff0042592dad00001f");
+    let large_window = unhex("111e0200026f6b03");
+    for (name, data) in [("overshoots", overshoots), ("large window", large_window)] {
+        for size in 1..=data.len() {
+            let result = inflate(Coding::Brotli, &InflateLimits::default(), &data, size);
+            assert!(matches!(result, Err(InflateError::Corrupt(_))), "{name} by {size}: {result:?}");
+        }
+    }
+}
+
 #[test]
 fn bombs_stop_at_the_ratio() {
     let zeros = vec![0_u8; 16 << 20];

@@ -146,7 +146,7 @@ impl Inflater {
             Coding::Gzip => Decoder::Gzip(Box::new(GzDecoder::new(Vec::new()))),
             Coding::Deflate => Decoder::Sniff(Vec::new()),
             Coding::Brotli => Decoder::Brotli(Box::new(Brotli {
-                state: BrotliState::new(
+                state: BrotliState::new_strict(
                     StandardAlloc::default(),
                     StandardAlloc::default(),
                     Default::default(),
