@@ -9,7 +9,8 @@
 //!
 //! `cargo bench --bench hostile -- [--level 4] [--only WORD]… [--size NAME] [--passes N]`; `--only` takes shapes whose
 //! name contains a word, for a profiler. With `--rules`, each shape named is told the rules whose operators take longest
-//! when asked about 100 KB of it, whether the engine would ask them or not. Times are CPU time of the thread, medians of passes in which all shapes take
+//! when asked about 100 KB of it, whether the engine would ask them or not. With `--write DIRECTORY`, the requests are
+//! written there, for `instructions` to count. Times are CPU time of the thread, medians of passes in which all shapes take
 //! turns. No value is sent twice, unless that is the point.
 
 #![allow(clippy::print_stdout)]
@@ -25,6 +26,7 @@ use portcullis::engine::NoWorld;
 use portcullis::operator::{Found, NoLookup};
 use portcullis::ruleset::{Matcher, Ruleset};
 use shapes::{Kind, Shape};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use support::fresh::{self, Random};
@@ -81,6 +83,10 @@ fn main() {
     let mut all = shapes::all(literals);
     all.retain(|s| s.kind == Kind::Benign || options.wants(&s.name));
     let mut bench = Bench { ruleset, world: Arc::new(NoWorld), random: Random(1), hits: 0 };
+    if let Some(directory) = &options.write {
+        all.iter().for_each(|shape| write(&mut bench, shape, &options, directory));
+        return;
+    }
     if options.rules {
         all.iter().for_each(|shape| tell_rules(&mut bench, shape, options.level));
         return;
@@ -101,11 +107,13 @@ struct Options {
     size: Option<String>,
     passes: Option<usize>,
     rules: bool,
+    write: Option<PathBuf>,
 }
 
 impl Options {
     fn new(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut options = Self { level: 1, only: Vec::new(), size: None, passes: None, rules: false };
+        let mut options =
+            Self { level: 1, only: Vec::new(), size: None, passes: None, rules: false, write: None };
         while let Some(argument) = arguments.next() {
             let mut number = || arguments.next().and_then(|n| n.parse().ok());
             match argument.as_str() {
@@ -114,6 +122,7 @@ impl Options {
                 "--only" => options.only.extend(arguments.next()),
                 "--rules" => options.rules = true,
                 "--size" => options.size = arguments.next(),
+                "--write" => options.write = arguments.next().map(PathBuf::from),
                 // cargo adds flags of its own.
                 _ => {}
             }
@@ -287,6 +296,23 @@ fn tell_shapes(rows: &[Row<'_>], options: &Options) {
     }
     if let Some(time) = benign.times[WHOLE] {
         result("hostile.megabyte.prose", millis(time), "ms", MEGABYTE_MS, "one argument of 1 MB of prose");
+    }
+}
+
+/// Writes requests of a shape, as many as there are passes, for `instructions`: `PORTCULLIS_WORKLOADS` names the
+/// directory, and a workload there is called by its shape and size.
+fn write(bench: &mut Bench, shape: &Shape, options: &Options, directory: &Path) {
+    for layout in LAYOUTS {
+        if options.size.as_ref().is_some_and(|size| size != layout.name) {
+            continue;
+        }
+        let name: String =
+            shape.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        for n in 0..options.passes.unwrap_or(layout.passes) {
+            let request = bench.request(layout, shape);
+            let path = directory.join(format!("{name}-{}-{n}.http", layout.name));
+            std::fs::write(&path, request.raw()).expect("the directory is there, and may be written to");
+        }
     }
 }
 

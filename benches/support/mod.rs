@@ -109,10 +109,19 @@ impl Request {
             body.push(b'=');
             encode(value.as_ref(), &mut body);
         }
-        let mut raw = format!("{FORM_HEAD}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
-        raw.append(&mut body);
-        Self::parse(&raw)
+        Self::parse(&form(&body))
     }
+
+    /// The bytes of what [`Self::form`] made.
+    pub fn raw(&self) -> Vec<u8> {
+        form(&self.body)
+    }
+}
+
+fn form(body: &[u8]) -> Vec<u8> {
+    let mut raw = format!("{FORM_HEAD}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    raw.extend_from_slice(body);
+    raw
 }
 
 /// As browsers encode forms.

@@ -5,10 +5,10 @@ use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case, class_of, mask_of_
 use crate::ruleset::plan::{Length, Plans, unite};
 use crate::ruleset::prefilter::{Condition, Prefilter};
 use crate::ruleset::{
-    Chain, Comparison, Flow, Gate, Group, GroupTarget, Guard, Lane, Matcher, Node, Operand, Phase, Rule,
-    RuleIndex, Scan, Step, Target,
+    ALWAYS, Behind, Chain, Changing, Comparison, FEW_NODES, Flow, Gate, Group, GroupTarget, Guard, Lane,
+    Matcher, Node, Operand, Phase, Rule, RuleIndex, Scan, Step, Target,
 };
-use crate::transform::TransformId;
+use crate::transform::{Marks, TransformId};
 use crate::variable::Variable;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -191,6 +191,8 @@ impl Sieves<'_> {
             }
         }
         tree.bound(0);
+        tree.look_around(&vec![0; words], 0);
+        let nodes: Box<[Node]> = tree.nodes.into_iter().map(Branching::into_node).collect();
         Group {
             id,
             only: None,
@@ -202,7 +204,8 @@ impl Sieves<'_> {
             positions: positions.iter().map(|p| *p as u32).collect(),
             members: members.into(),
             targets: targets.into(),
-            nodes: tree.nodes.into_iter().map(Branching::into_node).collect(),
+            changes: changes(&nodes),
+            nodes,
             operators: operators.into(),
             plans: Plans::default(),
         }
@@ -226,7 +229,7 @@ impl Sieves<'_> {
 
     /// The steps of a chain, each with what is known of it in its place.
     fn view(&self, steps: &[u8]) -> Vec<ViewStep> {
-        let mut blind = true;
+        let (mut blind, mut fills) = (true, false);
         let mut view: Vec<ViewStep> = Vec::new();
         for &column in steps.iter().rev() {
             let Step { transform, trigger, .. } = self.steps[usize::from(column)];
@@ -234,11 +237,14 @@ impl Sieves<'_> {
             let trigger =
                 if blind && transform.only_lowers() { trigger.map(|t| t & !UPPER_CASE) } else { trigger };
             blind &= transform.ignores_case();
-            let trigger = match transform.concerns() {
-                Some(bytes) => Some(mask_of_set(&bytes)),
-                None => trigger,
+            let (trigger, wakes) = match transform.concerns() {
+                // That a value becomes empty is of consequence where more is made of that.
+                Some(_) if fills => (trigger, None),
+                Some(bytes) => (Some(mask_of_set(&bytes)), transform.wakes()),
+                None => (trigger, transform.wakes()),
             };
-            view.push(ViewStep { column, trigger, transform });
+            fills |= transform.fills_empty();
+            view.push(ViewStep { column, trigger, wakes, transform });
         }
         view.reverse();
         view
@@ -256,6 +262,7 @@ struct Guarded<'a> {
 struct ViewStep {
     column: u8,
     trigger: Option<ClassMask>,
+    wakes: Option<Marks>,
     transform: TransformId,
 }
 
@@ -269,12 +276,16 @@ struct Tree {
 struct Branching {
     column: u8,
     trigger: Option<ClassMask>,
+    wakes: Option<Marks>,
     transform: Option<TransformId>,
     length: Length,
     path: Vec<u8>,
     here: Vec<u64>,
     children: Vec<u16>,
     reach: Vec<u64>,
+    reach_alone: Vec<u64>,
+    subtree: u64,
+    behind: Behind,
 }
 
 impl Tree {
@@ -282,12 +293,16 @@ impl Tree {
         let root = Branching {
             column: 0,
             trigger: None,
+            wakes: None,
             transform: None,
             length: Length::Kept,
             path: Vec::new(),
             here: vec![0; words],
             children: Vec::new(),
             reach: Vec::new(),
+            reach_alone: Vec::new(),
+            subtree: 0,
+            behind: Behind::default(),
         };
         Self { nodes: vec![root], words }
     }
@@ -317,26 +332,67 @@ impl Tree {
         self.nodes.push(Branching {
             column: step.column,
             trigger: step.trigger,
+            wakes: step.wakes,
             transform: Some(step.transform),
             length,
             path,
             here: vec![0; self.words],
             children: Vec::new(),
             reach: Vec::new(),
+            reach_alone: Vec::new(),
+            subtree: 0,
+            behind: Behind::default(),
         });
         self.nodes[usize::from(parent)].children.push(new);
         new
+    }
+
+    /// Lets the nodes from `at` on say which rules look nowhere else, when those in `elsewhere` do.
+    fn look_around(&mut self, elsewhere: &[u64], at: u16) {
+        let node = &mut self.nodes[usize::from(at)];
+        node.reach_alone =
+            node.reach.iter().zip(elsewhere).map(|(reach, elsewhere)| reach & !elsewhere).collect();
+        let mut around = elsewhere.to_vec();
+        unite(&mut around, &node.here);
+        let children = node.children.clone();
+        for &child in &children {
+            let mut elsewhere = around.clone();
+            for &other in children.iter().filter(|other| **other != child) {
+                unite(&mut elsewhere, &self.nodes[usize::from(other)].reach);
+            }
+            self.look_around(&elsewhere, child);
+        }
+        let behind = children.iter().fold(0, |all, child| all | self.nodes[usize::from(*child)].subtree);
+        self.nodes[usize::from(at)].subtree = 1_u64.checked_shl(u32::from(at)).unwrap_or(0) | behind;
     }
 
     /// Lets nodes say what is true of all that becomes of a value behind them.
     fn bound(&mut self, at: u16) -> bool {
         let mut bounded = self.nodes[usize::from(at)].length != Length::Any;
         let mut reach = self.nodes[usize::from(at)].here.clone();
+        let mut behind = Behind { wild: vec![0; self.words].into(), ..Behind::default() };
         for child in self.nodes[usize::from(at)].children.clone() {
             bounded &= self.bound(child);
-            unite(&mut reach, &self.nodes[usize::from(child)].reach);
+            let child = &self.nodes[usize::from(child)];
+            unite(&mut reach, &child.reach);
+            let trigger = child.trigger.unwrap_or(ALWAYS);
+            behind.triggers |= trigger | child.behind.triggers;
+            // What is behind a step comes to pass as well where the step changes nothing.
+            behind.adds |= child.behind.adds;
+            behind.wild_trigger |= child.behind.wild_trigger;
+            match child.adds() {
+                Some(adds) => {
+                    behind.adds |= adds;
+                    unite(&mut behind.wild, &child.behind.wild);
+                }
+                None => {
+                    behind.wild_trigger |= trigger;
+                    unite(&mut behind.wild, &child.reach);
+                }
+            }
         }
         self.nodes[usize::from(at)].reach = reach;
+        self.nodes[usize::from(at)].behind = behind;
         if !bounded {
             self.nodes[usize::from(at)].length = Length::Any;
         }
@@ -345,11 +401,20 @@ impl Tree {
 }
 
 impl Branching {
+    /// The classes that the step's result may have beside those of the value.
+    fn adds(&self) -> Option<ClassMask> {
+        self.transform.and_then(TransformId::adds).map(|set| any_case(mask_of_set(&set)))
+    }
+
     fn into_node(self) -> Node {
         Node {
             column: self.column,
             trigger: self.trigger,
-            adds: self.transform.and_then(TransformId::adds).map(|set| any_case(mask_of_set(&set))),
+            adds: self.adds(),
+            wakes: self.wakes,
+            reach_alone: self.reach_alone.into(),
+            subtree: self.subtree,
+            behind: self.behind,
             length: self.length,
             made: self.transform.and_then(TransformId::made).map(|(made, bytes)| (made, mask_of_set(&bytes))),
             breaks_runs: self.transform.and_then(TransformId::breaks_runs).map(|set| mask_of_set(&set)),
@@ -360,6 +425,23 @@ impl Branching {
             reach: self.reach.into(),
         }
     }
+}
+
+/// What makes the steps of a tree change a value.
+fn changes(nodes: &[Node]) -> Box<[Changing]> {
+    let mut all: Vec<Changing> = Vec::new();
+    if nodes.len() > FEW_NODES {
+        return all.into();
+    }
+    for (at, node) in nodes.iter().enumerate().skip(1) {
+        let (trigger, wakes) = (node.trigger, node.wakes);
+        let known = all.iter_mut().find(|known| (known.trigger, known.wakes) == (trigger, wakes));
+        match known {
+            Some(known) => known.nodes |= 1 << at,
+            None => all.push(Changing { trigger, wakes, nodes: 1 << at }),
+        }
+    }
+    all.into()
 }
 
 /// A length by which transformations show whether they keep lengths.

@@ -4,10 +4,8 @@ use super::sift::{LONG, Sifter, Walk};
 use super::values::ValueId;
 use crate::operator::{Found, NoLookup, Outcome};
 use crate::ruleset::Group;
-use crate::ruleset::classes::ClassMask;
 use crate::ruleset::plan::{Plan, unite};
 use crate::ruleset::prefilter::{ECHO, LISTS, ROWS};
-use smallvec::SmallVec;
 
 /// A text that some rules' literals are looked for in.
 #[derive(Clone, Copy)]
@@ -50,35 +48,8 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// Notes which of the rules at the end of `sets` look at a value of which there is no plan.
-    pub(super) fn note_noise(&mut self, value: ValueId, mask: ClassMask, set: usize) {
-        let words = self.words();
-        let alphabet = Group::alphabet(mask);
-        let prefilter = &self.group.prefilters[usize::from(alphabet)];
-        self.sifter.sets.resize(set + (2 + LISTS) * words, 0);
-        let (rules, rest) = self.sifter.sets[set..].split_at_mut(words);
-        let met = &mut rest[words..];
-        let length = self.values.get(value).len();
-        if !prefilter.retain_long(length, rules) || !prefilter.retain_noise(mask, rules, met) {
-            self.sifter.sets.truncate(set);
-            return;
-        }
-        let is_sought = (0..words).any(|n| rules[n] & !(met[n] & met[words + n]) != 0);
-        let met = SmallVec::<[u64; 16]>::from_slice(met);
-        if !is_sought {
-            self.sifter.sets.truncate(set + words);
-            self.keep(set);
-        } else if let Some(known) = self.form(value, alphabet) {
-            self.sifter.sets.truncate(set + words);
-            self.join(known, set, words, &met);
-        } else {
-            self.sifter.sets.resize(set + (2 + ROWS) * words, u64::MAX);
-            self.sifter.forms.push(Form { value, alphabet, guards: set });
-        }
-    }
-
     /// The rules at the end of `sets` may match.
-    fn keep(&mut self, set: usize) {
+    pub(super) fn keep(&mut self, set: usize) {
         let words = self.words();
         unite(&mut self.sifter.left[..words], &self.sifter.sets[set..set + words]);
         self.sifter.sets.truncate(set);
@@ -86,7 +57,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
 
     /// The rules at the end of `sets` look at a text that others look at too; `met` says of them, for each list, for which
     /// nothing has to be looked for.
-    fn join(&mut self, form: Form, set: usize, words: usize, met: &[u64]) {
+    pub(super) fn join(&mut self, form: Form, set: usize, words: usize, met: &[u64]) {
         let (before, new) = self.sifter.sets.split_at_mut(set);
         unite(&mut before[form.guards..form.guards + words], new);
         unite(&mut before[form.guards + 2 * words..form.guards + (2 + LISTS) * words], met);

@@ -14,6 +14,7 @@ mod evaluate;
 mod forms;
 mod head;
 mod lanes;
+mod noise;
 mod outcome;
 mod persistent;
 mod refusal;

@@ -3,9 +3,9 @@
 use super::forms::Form;
 use super::values::{ValueId, Values};
 use crate::operator::Found;
-use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case};
+use crate::ruleset::classes::{ALPHABETS, any_case};
 use crate::ruleset::plan::{self, Branch, Known, Length, Plan, ROOT, unite};
-use crate::ruleset::{Group, Ruleset};
+use crate::ruleset::{Group, Ruleset, Told};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -26,16 +26,18 @@ pub(super) struct Sifter {
     pub(super) sets: Vec<u64>,
     /// The rules that are left.
     pub(super) left: Vec<u64>,
+    /// What is known of values without a plan.
+    pub(super) told: Told,
     pub(super) found: Found,
 }
 
 /// A value at a node of a group's tree.
 #[derive(Clone, Copy)]
-struct Visit {
-    node: u16,
-    value: ValueId,
+pub(super) struct Visit {
+    pub(super) node: u16,
+    pub(super) value: ValueId,
     /// Where the rules that are concerned stand in `sets`.
-    guards: usize,
+    pub(super) guards: usize,
 }
 
 /// What may come of a step.
@@ -100,7 +102,7 @@ impl Sifter {
 pub(super) struct Walk<'a, const WORDS: usize> {
     pub(super) sifter: &'a mut Sifter,
     pub(super) values: &'a mut Values,
-    ruleset: &'a Ruleset,
+    pub(super) ruleset: &'a Ruleset,
     pub(super) group: &'a Group,
     plans: &'a Known,
     /// The value as it came.
@@ -130,6 +132,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         sifter.done = 0;
         sifter.sets.clear();
         sifter.left.clear();
+        sifter.told.clear();
         sifter.left.resize(words, 0);
         let looking = self.values.looking(self.raw);
         sifter.sets.extend_from_slice(&self.values.sets_mut()[looking..looking + words]);
@@ -179,39 +182,8 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
     }
 
-    /// Visits without a plan: does what a plan for values of the classes in `mask` would say.
-    #[inline(never)]
-    fn visit_noise(&mut self, visit: Visit, mask: ClassMask) {
-        let Visit { node, value, guards } = visit;
-        let (words, group) = (self.words(), self.group);
-        let here = self.sifter.sets.len();
-        self.sifter.sets.resize(here + words, 0);
-        let mut behind = SmallVec::<[u16; 8]>::new();
-        let mut same = SmallVec::<[u16; 8]>::from_slice(&[node]);
-        while let Some(node) = same.pop() {
-            let at = &group.nodes[usize::from(node)];
-            unite(self.set(here), &at.here);
-            for &child in &at.children {
-                let kin =
-                    if group.nodes[usize::from(child)].may_change(mask) { &mut behind } else { &mut same };
-                kin.push(child);
-            }
-        }
-        let (known, new) = self.sifter.sets.split_at_mut(here);
-        for ((new, known), left) in new.iter_mut().zip(&known[guards..]).zip(&self.sifter.left) {
-            *new &= known & !left;
-        }
-        self.note_noise(value, mask, here);
-        for node in behind {
-            let step = &group.nodes[usize::from(node)];
-            if let Some(guards) = self.concerned_behind(node, step.length, &step.reach, value, guards) {
-                self.take(node, step.column, value, guards);
-            }
-        }
-    }
-
     /// Takes the step to `node`, behind which are the rules at `guards`.
-    fn take(&mut self, node: u16, column: u8, value: ValueId, guards: usize) {
+    pub(super) fn take(&mut self, node: u16, column: u8, value: ValueId, guards: usize) {
         let result = self.values.step(self.ruleset, value, column);
         if result.is_lasting() {
             self.sifter.visits.push(Visit { node, value: result, guards });
@@ -337,7 +309,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
     }
 
     /// Of the rules at `guards` those in `others` that may match what becomes of a value behind `node`.
-    fn concerned_behind(
+    pub(super) fn concerned_behind(
         &mut self,
         node: u16,
         length: Length,
@@ -362,7 +334,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
 
     /// Of the rules at `guards` those in `others` that are not left already, at the end of `sets`.
     #[inline(always)]
-    fn narrowed(&mut self, guards: usize, others: &[u64]) -> usize {
+    pub(super) fn narrowed(&mut self, guards: usize, others: &[u64]) -> usize {
         let words = self.words();
         let sets = &mut self.sifter.sets;
         let set = sets.len();

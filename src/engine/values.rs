@@ -7,7 +7,7 @@
 use crate::limits;
 use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of};
 use crate::ruleset::{Guard, Ruleset};
-use crate::transform::Made;
+use crate::transform::{Made, Marks};
 
 /// A value in [`Values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ struct Entry {
     foreseen: Foreseen,
     /// The value in which all its URL escapes stand; [`UNKNOWN`] where it is none but this.
     escapes_of: u32,
+    /// What stands in it, once that was asked.
+    marks: Option<Marks>,
 }
 
 /// What is known of a step that has not been taken.
@@ -62,6 +64,8 @@ pub(super) struct Foreseen {
 
 /// The classes of what URL escapes begin with.
 pub(super) const ESCAPES: ClassMask = 1 << class_of(b'%') | 1 << class_of(b'+');
+/// Bytes up to which it pays to look for what transformations need.
+const MARKED: usize = 40;
 /// Marks a mask that has been computed.
 const HAS_MASK: ClassMask = 1 << 63;
 
@@ -161,6 +165,7 @@ impl Values {
             mask: 0,
             foreseen: Foreseen::default(),
             escapes_of: UNKNOWN,
+            marks: None,
         });
         ValueId(id)
     }
@@ -314,6 +319,22 @@ impl Values {
         let mask = mask_of(self.get(id)) | HAS_MASK;
         self.entries[id.0 as usize].mask = mask;
         mask
+    }
+
+    /// The marks in the bytes of `id`; all where it is long.
+    pub(super) fn marks(&mut self, id: ValueId) -> Marks {
+        let value = self.get(id);
+        if value.len() > MARKED {
+            return Marks::ALL;
+        }
+        if let Some(known) = self.entries.get(id.0 as usize).and_then(|entry| entry.marks) {
+            return known;
+        }
+        let marks = Marks::of(value);
+        if let Some(entry) = self.entries.get_mut(id.0 as usize) {
+            entry.marks = Some(marks);
+        }
+        marks
     }
 
     /// Notes that the rules in `guards` look at `id` in this epoch. Returns whether none did before.

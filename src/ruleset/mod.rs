@@ -4,6 +4,7 @@
 //! Must not know rule text: only [`crate::compile`] makes rulesets, and [`crate::engine`] runs them.
 
 mod action;
+mod class_table;
 pub mod classes;
 mod grams;
 pub mod literals;
@@ -16,6 +17,7 @@ mod settings;
 mod sieve;
 mod target;
 mod template;
+mod told;
 pub mod verdict;
 
 pub use action::{
@@ -25,6 +27,7 @@ pub use action::{
 pub use program::{Comparison, Gate, Phase, RuleIndex, Ruleset, ScoreSlots};
 pub use rule::{Compare, Matcher, Operand, Rule, RuleMeta, Scan};
 pub use settings::{BodyLimitAction, Mode, RelevantStatus, Settings};
-pub use sieve::{Group, GroupTarget, Guard, Node};
+pub use sieve::{ALWAYS, Behind, Changing, FEW_NODES, Group, GroupTarget, Guard, Node};
 pub use target::{Chain, ChainId, Lane, LaneId, Selector, Step, Target, TargetId, TargetSet};
 pub use template::{Piece, Slot, SlotNames, Template};
+pub use told::Told;

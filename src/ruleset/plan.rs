@@ -3,6 +3,7 @@
 
 use super::classes::{ALL_CLASSES, ALPHABETS, ClassMask, any_case, class_of};
 use super::sieve::{Group, Node};
+use super::told::Told;
 use arc_swap::{ArcSwap, Guard};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -221,7 +222,9 @@ impl Plan {
     pub fn new(group: &Group, node: u16, mask: ClassMask) -> Self {
         let alphabet = Group::alphabet(mask);
         let prefilter = &group.prefilters[usize::from(alphabet)];
-        let mut here = vec![0; group.words()];
+        let words = group.words();
+        let mut told = Told::default();
+        let mut here = vec![0; words];
         let mut children = Vec::new();
         let mut same = vec![node];
         while let Some(node) = same.pop() {
@@ -234,28 +237,27 @@ impl Plan {
                     continue;
                 }
                 let mut guards = vec![0; group.words()];
-                reach(group, step, step.present(mask), &mut guards);
+                reach(group, step, step.present(mask), &mut told, &mut guards);
                 if guards.iter().any(|word| *word != 0) {
                     children.push(Branch {
                         node: child,
                         column: step.column,
                         length: step.length,
-                        echoed: echoed(group, child, mask).into(),
+                        echoed: echoed(group, child, mask, &mut told).into(),
                         guards: guards.into(),
                     });
                 }
             }
         }
-        prefilter.retain_permitted(mask, &mut here);
-        let met = prefilter.met_by(mask);
+        let (permitted, met) = told.of(group, mask).split_at(words);
+        here.iter_mut().zip(permitted).for_each(|(here, permitted)| *here &= permitted);
         let mut sought = here.clone();
         for (word, sought) in sought.iter_mut().enumerate() {
-            let all =
-                met.iter().skip(word).step_by(group.words().max(1)).fold(u64::MAX, |all, met| all & met);
-            *sought &= !all;
+            *sought &= !met.iter().skip(word).step_by(words).fold(u64::MAX, |all, met| all & met);
         }
         let mut reach = here.clone();
-        let mut told = prefilter.echoed(mask);
+        let met: Box<[u64]> = met.into();
+        let mut told = prefilter.echoed(&met);
         for (told, here) in told.iter_mut().zip(&here) {
             *told |= !here;
         }
@@ -272,7 +274,7 @@ impl Plan {
             alphabet,
             here: here.into(),
             sought: sought.into(),
-            met: met.into(),
+            met,
             children: children.into(),
             reach: reach.into(),
             told: told.into(),
@@ -283,7 +285,7 @@ impl Plan {
 /// The rules that see what stands at `node` and nothing that becomes of it, when the value one step before is made of the
 /// classes in `mask`, and of which that value tells whether they can match: see
 /// [`Echo`](super::prefilter::Echo).
-fn echoed(group: &Group, node: u16, mask: ClassMask) -> Vec<u64> {
+fn echoed(group: &Group, node: u16, mask: ClassMask, told: &mut Told) -> Vec<u64> {
     let nothing = vec![0; group.words()];
     let at = &group.nodes[usize::from(node)];
     let alphabet = Group::alphabet(mask);
@@ -301,13 +303,14 @@ fn echoed(group: &Group, node: u16, mask: ClassMask) -> Vec<u64> {
         for &child in &at.children {
             let step = &group.nodes[usize::from(child)];
             if step.may_change(present) {
-                reach(group, step, ALL_CLASSES, &mut behind);
+                reach(group, step, ALL_CLASSES, told, &mut behind);
             } else {
                 same.push(child);
             }
         }
     }
-    let told = group.prefilters[usize::from(alphabet)].echoed(present);
+    let (_, met) = told.of(group, present).split_at(group.words());
+    let told = group.prefilters[usize::from(alphabet)].echoed(met);
     for ((here, behind), told) in here.iter_mut().zip(&behind).zip(&told) {
         *here &= told & !behind;
     }
@@ -316,16 +319,18 @@ fn echoed(group: &Group, node: u16, mask: ClassMask) -> Vec<u64> {
 
 /// Adds the rules that may match what stands at `node` or what becomes of it, when it is made of the classes in
 /// `present`.
-fn reach(group: &Group, node: &Node, present: ClassMask, out: &mut [u64]) {
-    let mut here = node.here.to_vec();
-    if present != ALL_CLASSES {
-        group.prefilters[usize::from(Group::alphabet(present))].retain_permitted(present, &mut here);
+fn reach(group: &Group, node: &Node, present: ClassMask, told: &mut Told, out: &mut [u64]) {
+    if present == ALL_CLASSES {
+        unite(out, &node.here);
+    } else {
+        for ((out, here), permitted) in out.iter_mut().zip(&node.here).zip(told.of(group, present)) {
+            *out |= here & permitted;
+        }
     }
-    unite(out, &here);
     for &child in &node.children {
         let child = &group.nodes[usize::from(child)];
         let after = if child.may_change(present) { child.present(present) } else { present };
-        reach(group, child, after, out);
+        reach(group, child, after, told, out);
     }
 }
 

@@ -8,7 +8,8 @@
 //! Patterns are numbered from 0, and sets of them are words of 64 bits. Length and classes are told for all patterns
 //! at once, from tables.
 
-use super::classes::{ALL_CLASSES, CLASSES, ClassMask, any_case, mask_of};
+use super::class_table::ClassTable;
+use super::classes::{ALL_CLASSES, ClassMask, any_case, mask_of};
 use super::literals::Literals;
 use super::seeker::Seeker;
 
@@ -83,14 +84,8 @@ pub struct Prefilter {
     words: usize,
     /// For each length up to [`LONGEST`], the patterns that a value of that length may match.
     by_length: Vec<u64>,
-    /// For each clause and class, the patterns whose clause the class meets.
-    by_class: Vec<u64>,
-    /// The patterns that do not have this clause.
-    classless: [Vec<u64>; CLASS_CLAUSES],
-    /// For each list, the patterns that do not have it.
-    listless: Vec<u64>,
-    /// For each list and class, the patterns whose list the class meets.
-    by_listed_class: Vec<u64>,
+    /// For each pattern what classes tell of it.
+    by_class: ClassTable,
     literals: Literals,
     /// For each list the patterns whose echo is made from it.
     echoing: Vec<u64>,
@@ -98,19 +93,8 @@ pub struct Prefilter {
     seekers: Vec<[Option<Box<Seeker>>; ROWS]>,
     /// The patterns that are soon asked themselves.
     quick: Vec<u64>,
-    /// For each pattern what classes tell of it.
-    by_pattern: Vec<Classes>,
-}
-
-/// What the classes of a value's bytes tell of one pattern.
-#[derive(Clone, Copy, Debug)]
-struct Classes {
-    /// Of each of these, one must occur, unless it has all classes.
-    clauses: [ClassMask; CLASS_CLAUSES],
-    /// Those that meet each list, if there is one.
-    lists: [Option<ClassMask>; LISTS],
-    /// Those that the literals of the echo are made of, letters of either case.
-    echo: ClassMask,
+    /// For each pattern the classes that the literals of its echo are made of, letters of either case.
+    echo_classes: Vec<ClassMask>,
 }
 
 impl Prefilter {
@@ -129,29 +113,17 @@ impl Prefilter {
         let mut prefilter = Self {
             words,
             by_length: vec![0; (LONGEST + 1) * words],
-            by_class: vec![0; CLASS_CLAUSES * CLASSES * words],
-            classless: std::array::from_fn(|_| vec![0; words]),
-            listless: vec![0; LISTS * words],
-            by_listed_class: vec![0; LISTS * CLASSES * words],
+            by_class: ClassTable::new(words, conditions.iter().map(|condition| asked(condition))),
             literals: Literals::default(),
             echoing: vec![0; LISTS * words],
             seekers: Vec::new(),
             quick: vec![0; words],
-            by_pattern: conditions.iter().map(|condition| Classes::of(condition)).collect(),
+            echo_classes: conditions.iter().map(|condition| echo_classes(condition)).collect(),
         };
         for (n, condition) in conditions.iter().enumerate() {
             let (word, bit) = (n >> 6, 1 << (n & 63));
             for length in condition.min_len.min(LONGEST)..=LONGEST {
                 prefilter.by_length[length * words + word] |= bit;
-            }
-            for (clause, classes) in condition.classes.iter().enumerate() {
-                // Met by any byte is not enough: a value may be empty.
-                if *classes == ALL_CLASSES {
-                    prefilter.classless[clause][word] |= bit;
-                }
-                for class in each_class(*classes) {
-                    prefilter.by_class[(clause * CLASSES + class) * words + word] |= bit;
-                }
             }
             if condition.quick {
                 prefilter.quick[word] |= bit;
@@ -161,23 +133,13 @@ impl Prefilter {
             }
             let literals = |row| condition.literals(row).and_then(Seeker::new).map(Box::new);
             prefilter.seekers.push(std::array::from_fn(literals));
-            for (list, any_of) in condition.lists.iter().enumerate() {
-                match any_of {
-                    None => prefilter.listless[list * words + word] |= bit,
-                    Some(any_of) => {
-                        for class in each_class(any_of.classes) {
-                            prefilter.by_listed_class[(list * CLASSES + class) * words + word] |= bit;
-                        }
-                    }
-                }
-            }
         }
-        let asked = conditions.iter().enumerate().flat_map(|(n, condition)| {
+        let sought = conditions.iter().enumerate().flat_map(|(n, condition)| {
             (0..ROWS).flat_map(move |row| {
                 condition.literals(row).into_iter().flatten().map(move |text| (text.as_slice(), row, n))
             })
         });
-        prefilter.literals = Literals::new(words, asked);
+        prefilter.literals = Literals::new(words, sought);
         prefilter
     }
 
@@ -202,46 +164,19 @@ impl Prefilter {
         left != 0
     }
 
-    /// Takes from `set` the patterns that need other classes of bytes than `mask`. Returns whether any are left.
-    pub fn retain_permitted(&self, mask: ClassMask, set: &mut [u64]) -> bool {
-        let mut left = 0;
-        for (word, patterns) in set.iter_mut().enumerate() {
-            for clause in 0..CLASS_CLAUSES {
-                if *patterns == 0 {
-                    break;
-                }
-                let mut met = self.classless[clause][word];
-                for class in each_class(mask) {
-                    met |= self.by_class[(clause * CLASSES + class) * self.words + word];
-                }
-                *patterns &= met;
-            }
-            left |= *patterns;
-        }
-        left != 0
+    /// Appends what values of these classes tell: the patterns that do not need others, and for each list, one after the
+    /// other, the patterns that need not be looked for, since they do not have the list, or a class meets it.
+    pub fn tell(&self, mask: ClassMask, out: &mut Vec<u64>) {
+        self.by_class.tell(mask, out);
     }
 
-    /// Does what [`Self::retain_permitted`] does, pattern by pattern, and notes in `met` which of their
-    /// lists a class meets.
-    pub fn retain_noise(&self, mask: ClassMask, set: &mut [u64], met: &mut [u64]) -> bool {
-        let mask = mask & ALL_CLASSES;
+    /// Takes from `set` the patterns that need other classes of bytes than `mask`. Returns whether any are left.
+    pub fn retain_permitted(&self, mask: ClassMask, set: &mut [u64]) -> bool {
+        let mut told = Vec::new();
+        self.tell(mask, &mut told);
         let mut left = 0;
-        for (word, patterns) in set.iter_mut().enumerate() {
-            let mut rest = *patterns;
-            while rest != 0 {
-                let bit = rest & rest.wrapping_neg();
-                rest ^= bit;
-                let classes = &self.by_pattern[word * 64 + bit.trailing_zeros() as usize];
-                if !classes.permits(mask) {
-                    *patterns ^= bit;
-                    continue;
-                }
-                for (list, met) in classes.lists.iter().zip(met.iter_mut().skip(word).step_by(self.words)) {
-                    if list.is_none_or(|list| list & mask != 0) {
-                        *met |= bit;
-                    }
-                }
-            }
+        for (patterns, permitted) in set.iter_mut().zip(&told) {
+            *patterns &= permitted;
             left |= *patterns;
         }
         left != 0
@@ -256,7 +191,7 @@ impl Prefilter {
             while rest != 0 {
                 let pattern = word * 64 + rest.trailing_zeros() as usize;
                 self.seekers[pattern][ECHO].as_ref()?;
-                classes |= self.by_pattern[pattern].echo;
+                classes |= self.echo_classes[pattern];
                 rest &= rest - 1;
             }
         }
@@ -266,21 +201,13 @@ impl Prefilter {
     /// For each list, one after the other, the patterns that need not be looked for in a value of these classes: they
     /// do not have the list, or a class meets it.
     pub fn met_by(&self, mask: ClassMask) -> Vec<u64> {
-        let mut met = self.listless.clone();
-        for list in 0..LISTS {
-            for class in each_class(mask) {
-                let classes = &self.by_listed_class[(list * CLASSES + class) * self.words..][..self.words];
-                for (met, by_class) in met[list * self.words..].iter_mut().zip(classes) {
-                    *met |= by_class;
-                }
-            }
-        }
-        met
+        let mut told = Vec::new();
+        self.tell(mask, &mut told);
+        told.split_off(self.words)
     }
 
-    /// The patterns that an echo tells of, when a value becomes one of these classes.
-    pub fn echoed(&self, mask: ClassMask) -> Vec<u64> {
-        let met = self.met_by(mask);
+    /// The patterns that an echo tells of, when a value becomes one of classes that meet so many patterns' lists.
+    pub fn echoed(&self, met: &[u64]) -> Vec<u64> {
         let mut echoed = vec![0; self.words];
         for (echoing, met) in self.echoing.chunks_exact(self.words).zip(met.chunks_exact(self.words)) {
             for ((echoed, echoing), met) in echoed.iter_mut().zip(echoing).zip(met) {
@@ -364,27 +291,18 @@ impl Prefilter {
     }
 }
 
-impl Classes {
-    fn of(condition: &Condition) -> Self {
-        let lists = condition.lists.each_ref().map(|list| list.as_ref().map(|any_of| any_of.classes));
-        let echo = condition.echo.iter().flat_map(|echo| &echo.literals);
-        let echo = any_case(echo.fold(0, |all, literal| all | mask_of(literal)));
-        Self { clauses: condition.classes, lists, echo }
-    }
-
-    fn permits(&self, mask: ClassMask) -> bool {
+/// What is asked of classes for a pattern: for each clause and each list those of which one must be there, if it has it.
+fn asked(condition: &Condition) -> [Option<ClassMask>; CLASS_CLAUSES + LISTS] {
+    std::array::from_fn(|at| match condition.classes.get(at) {
         // Met by any byte is not enough: a value may be empty.
-        self.clauses.iter().all(|clause| *clause == ALL_CLASSES || clause & mask != 0)
-    }
+        Some(clause) => (*clause != ALL_CLASSES).then_some(*clause),
+        None => condition.lists.get(at - CLASS_CLAUSES)?.as_ref().map(|list| list.classes),
+    })
 }
 
-fn each_class(mask: ClassMask) -> impl Iterator<Item = usize> {
-    let mut rest = mask & ALL_CLASSES;
-    std::iter::from_fn(move || {
-        let class = (rest != 0).then(|| rest.trailing_zeros() as usize);
-        rest &= rest.wrapping_sub(1);
-        class
-    })
+fn echo_classes(condition: &Condition) -> ClassMask {
+    let echo = condition.echo.iter().flat_map(|echo| &echo.literals);
+    any_case(echo.fold(0, |all, literal| all | mask_of(literal)))
 }
 
 /// Patterns that are sooner asked themselves than looked for.

@@ -10,7 +10,7 @@ use super::plan::Length;
 use super::plan::Plans;
 use super::prefilter::Prefilter;
 use crate::operator::Operator;
-use crate::transform::{Made, TransformId};
+use crate::transform::{Made, Marks, TransformId};
 use std::sync::Arc;
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
@@ -31,8 +31,11 @@ pub struct Group {
     pub targets: Box<[GroupTarget]>,
     /// How to sieve values of each mixture of bytes.
     pub plans: Plans,
-    /// How values look to the rules: a tree of transformations, the root first.
+    /// How values look to the rules: a tree of transformations, the root first, and each node behind its parent.
     pub nodes: Box<[Node]>,
+    /// What makes the steps of the tree change a value, each different thing once; empty where the tree has more than
+    /// [`FEW_NODES`].
+    pub changes: Box<[Changing]>,
     /// The operators of those rules that may be asked about a value as it stands in the tree: nothing has been left out
     /// on the way there, and their patterns are as quick as a look for literals.
     pub operators: Box<[Option<Arc<dyn Operator>>]>,
@@ -75,6 +78,61 @@ pub struct Node {
     pub children: Box<[u16]>,
     /// The guards of the rules that look at values so, or at what becomes of them.
     pub reach: Box<[u64]>,
+    /// The guards of the rules that look at nothing else.
+    pub reach_alone: Box<[u64]>,
+    /// This node and those behind it, a bit each; of no meaning where the tree has more than [`FEW_NODES`].
+    pub subtree: u64,
+    /// What may become of a value from here on.
+    pub behind: Behind,
+    /// The [marks](crate::transform::Marks) without all of which a value stays as it was before the step, or the step is
+    /// of no consequence; `None` where they tell nothing.
+    pub wakes: Option<Marks>,
+}
+
+/// What makes some of a tree's steps change a value.
+#[derive(Clone, Debug)]
+pub struct Changing {
+    /// As in [`Node`].
+    pub trigger: Option<ClassMask>,
+    /// As in [`Node`].
+    pub wakes: Option<Marks>,
+    /// The nodes, a bit each.
+    pub nodes: u64,
+}
+
+/// Nodes of a tree of which sets are a word.
+pub const FEW_NODES: usize = 64;
+
+/// What all that may become of a value from a node on has in common.
+#[derive(Clone, Debug, Default)]
+pub struct Behind {
+    /// The classes that any of the steps can be triggered by; [`ALWAYS`] where one needs none.
+    pub triggers: ClassMask,
+    /// The classes that may be added by steps of which it is known what they add, as long as no other came before.
+    pub adds: ClassMask,
+    /// The classes that trigger the first of the others; [`ALWAYS`] where one needs none.
+    pub wild_trigger: ClassMask,
+    /// The guards of the rules that look at what becomes of a value behind such a step.
+    pub wild: Box<[u64]>,
+}
+
+/// Triggers that even a value without any byte meets.
+pub const ALWAYS: ClassMask = ClassMask::MAX;
+
+impl Behind {
+    /// Whether any of the steps can change a value of these classes.
+    pub fn may_change(&self, mask: ClassMask) -> bool {
+        is_triggered(self.triggers, mask)
+    }
+
+    /// Whether a value of these classes may come to have any bytes.
+    pub fn may_grow_wild(&self, mask: ClassMask) -> bool {
+        is_triggered(self.wild_trigger, mask)
+    }
+}
+
+fn is_triggered(triggers: ClassMask, mask: ClassMask) -> bool {
+    triggers == ALWAYS || triggers & mask != 0
 }
 
 /// The place of a rule in a [`Group`].
@@ -91,6 +149,17 @@ pub struct Guard {
 }
 
 impl Group {
+    /// The nodes whose steps can change a value of these classes that has these marks; of a tree of
+    /// [`FEW_NODES`] at most.
+    #[inline]
+    pub fn changing(&self, mask: ClassMask, marks: Marks) -> u64 {
+        let changes = |all: &Changing| {
+            all.trigger.is_none_or(|trigger| mask & trigger != 0)
+                && all.wakes.is_none_or(|wakes| wakes.meets(marks))
+        };
+        self.changes.iter().fold(0, |nodes, all| if changes(all) { nodes | all.nodes } else { nodes })
+    }
+
     /// Words of a set of guards.
     pub fn words(&self) -> usize {
         self.prefilters[0].words()

@@ -57,7 +57,10 @@ impl TransformId {
     /// The most bytes that its result has for `value`, where looking at it tells more than its length does.
     pub fn longest_for(self, value: &[u8]) -> Option<usize> {
         match GROWTH[usize::from(self.0)] {
-            Growth::Base64 { stops: true } => self.longest(super::base64::read_by_decode(value)),
+            Growth::Base64 { stops: true } => match super::base64::read_by_decode(value) {
+                0 => Some(0),
+                read => self.longest(read),
+            },
             _ => self.longest(value.len()),
         }
     }
@@ -107,6 +110,12 @@ impl TransformId {
             "normalizePathWin" => Some(ByteSet::of(b"/\\")),
             _ => None,
         }
+    }
+
+    /// Whether it makes something of nothing, as hashes do.
+    pub fn fills_empty(self) -> bool {
+        let mut out = Vec::new();
+        (self.row().apply)(b"", &mut out) && !out.is_empty()
     }
 
     /// The bytes that its result may contain beside those of the value (letters of either case count as one);

@@ -64,7 +64,7 @@ impl<'i> Folder<'i> {
             }
         }
         self.count = 1;
-        if self.tokenizer.is_at_end() {
+        if self.tokenizer.is_at_end() || self.stops && self.begins_no_attack() {
             return self.count;
         }
         loop {
@@ -134,6 +134,27 @@ impl<'i> Folder<'i> {
             kind == Kind::Bareword && !self.tokenizer.words.begins_phrase(word)
         };
         is_name(0) && is_name(1) && memchr::memchr3(b'(', b'{', b'/', self.tokenizer.input).is_none()
+    }
+
+    /// Whether the first token stays what it is and begins no fingerprint of an attack.
+    ///
+    /// No rule makes another of a symbol's token, none removes it, and no fingerprint begins with these; those that begin
+    /// with a parenthesis or a semicolon have a word of SQL in them. Elsewhere than in a comment or in braces, nothing is
+    /// evil by itself.
+    fn begins_no_attack(&self) -> bool {
+        use Kind::{Colon, Dot, Operator, RightBrace, RightParenthesis, Semicolon, Unknown};
+        let input = self.tokenizer.input;
+        let has_letter = |text: &[u8]| text.iter().any(u8::is_ascii_alphabetic);
+        let is_none = match self.kind(0) {
+            Colon | Dot | RightBrace | Unknown => true,
+            Operator => !has_letter(self.text(0)),
+            RightParenthesis | Semicolon => !has_letter(input),
+            _ => false,
+        };
+        let is_slash_star = |slash: usize| input.get(slash + 1) == Some(&b'*');
+        is_none
+            && memchr::memchr(b'{', input).is_none()
+            && !memchr::memchr_iter(b'/', input).any(is_slash_star)
     }
 
     /// Whether the first five tokens are one of four forms that are no more than their first token.

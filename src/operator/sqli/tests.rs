@@ -153,6 +153,47 @@ fn two_names_are_no_attack() {
     assert!(stopped > 1_000, "it stopped before what differs {stopped} times only");
 }
 
+/// The first token tells of most values that are nothing but symbols; this says that reading on would come to the same
+/// answer.
+#[test]
+fn what_begins_no_attack_is_none() {
+    let begins = |kind: Kind, letter: fn(&u8) -> bool| {
+        let fingerprints =
+            SQL_KEYWORDS.iter().filter(|k| k.token_type == b'F').map(|k| &k.word.as_bytes()[1..]);
+        let mut of_kind = fingerprints.filter(|f| f[0] == kind.letter().to_ascii_uppercase());
+        of_kind.any(|fingerprint| !fingerprint.iter().any(letter))
+    };
+    for kind in [Kind::Colon, Kind::Dot, Kind::Operator, Kind::RightBrace, Kind::Unknown] {
+        assert!(!begins(kind, |_| false), "{kind:?}");
+    }
+    for kind in [Kind::RightParenthesis, Kind::Semicolon] {
+        assert!(!begins(kind, |letter| b"UET".contains(letter)), "{kind:?}");
+    }
+    let mut generator = Generator::new(12);
+    let (mut stopped, mut attacks) = (0, 0);
+    for _ in 0..300_000 {
+        let symbols = b"!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\" \n0";
+        let mut value: Vec<u8> =
+            (0..generator.below(9)).map(|_| symbols[generator.below(symbols.len())]).collect();
+        if generator.below(3) == 0 {
+            value.extend(generator.value());
+        }
+        for quote in [0, b'\'', b'"'] {
+            let judged = |judge: fn(&[u8], Reading) -> Verdict| {
+                let ansi = judge(&value, Reading { quote, mysql: false });
+                let mysql =
+                    ansi.differs_in_mysql.then(|| judge(&value, Reading { quote, mysql: true }).attack);
+                (ansi.attack.or(mysql.flatten()), ansi.differs_in_mysql)
+            };
+            let (soon, whole) = (judged(judge), judged(judge_whole));
+            assert_eq!(soon.0, whole.0, "{:?}", String::from_utf8_lossy(&value));
+            stopped += usize::from(soon.1 != whole.1);
+            attacks += usize::from(whole.0.is_some());
+        }
+    }
+    assert!(stopped > 1_000 && attacks > 1_000, "{stopped} stopped early, {attacks} attacks");
+}
+
 /// Random values made of what attacks and prose are made of.
 #[test]
 fn agrees_with_the_crate() {
