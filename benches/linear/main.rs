@@ -19,7 +19,7 @@ use arguments::{ARGUMENTS, Lists};
 use measure::{Row, SUSPICIOUS, Shape, measure};
 use portcullis::body::{BodyLimits, BodyParser, Processor};
 use portcullis::dialect::Status;
-use portcullis::operator::{self, BuildError, Found, NoLookup};
+use portcullis::operator::{self, BuildError, Found, NoLookup, Wanted};
 use portcullis::source::SourceMap;
 use portcullis::syntax::ast::Document;
 use portcullis::syntax::diagnostic::Diagnostics;
@@ -124,7 +124,7 @@ fn operators(rows: &mut Vec<Row>) {
                 [&b"1"[..], b"1-", b"123456789", b"41111111", b"4111 1111 1111 1112 ", b"::", b"1.1.1.1,"]
                     .map(Shape::of),
             );
-            let mut found = Found { want_captures: true, ..Found::default() };
+            let mut found = Found { wanted: Wanted::Groups, ..Found::default() };
             rows.extend(measure(&format!("@{} {argument:.60}", row.name), &all, |input| {
                 found.clear();
                 std::hint::black_box(operator.evaluate(input, argument.as_bytes(), &NoLookup, &mut found));

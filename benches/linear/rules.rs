@@ -54,7 +54,7 @@ pub fn each(ruleset: &Ruleset, rows: &mut Vec<Row>) {
             all.extend(shapes::near_literals(&literals));
         }
         let what = format!("rule {} {:.60}", rule.id, rule.meta.operator.replace(['\n', '\t'], " "));
-        let mut found = Found { want_captures: scan.capture, ..Found::default() };
+        let mut found = Found { wanted: scan.capture, ..Found::default() };
         rows.extend(measure(&what, &all, |input| {
             found.clear();
             std::hint::black_box(scan.operator.evaluate(input, b"GET POST", &NoLookup, &mut found));

@@ -9,7 +9,7 @@ use portcullis::http::{
     COOKIE_SEPARATOR, CookieFormat, HeadLimits, MediaType, Pairs, RequestHead, Target, find_head_end,
     parse_cookies, parse_query, percent_decode,
 };
-use portcullis::operator::{self, Found, NoLookup, NoResources};
+use portcullis::operator::{self, Found, NoLookup, NoResources, Wanted};
 use portcullis::ruleset::{Mode, Ruleset};
 use portcullis::source::SourceMap;
 use portcullis::syntax::ast::{Document, RuleTest};
@@ -176,7 +176,7 @@ pub fn operator(data: &[u8]) {
     if let Ok(built) = (row.build)(Some(argument), &NoResources) {
         let mut found = Found::default();
         built.evaluate(input, argument.as_bytes(), &NoLookup, &mut found);
-        found.want_captures = true;
+        found.wanted = Wanted::Groups;
         built.evaluate(input, argument.as_bytes(), &NoLookup, &mut found);
     }
 }

@@ -6,6 +6,7 @@
 mod action;
 mod action_set;
 mod assign;
+mod captures;
 mod clause;
 mod ctl;
 mod draft;

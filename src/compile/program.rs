@@ -1,6 +1,7 @@
 //! The compiler itself: statements → drafts → rules, phases and jumps.
 
 use super::action_set::{ActionDraft, ActionSet, DisruptiveDraft};
+use super::captures::leave_out_groups;
 use super::ctl::CtlDraft;
 use super::draft::{DraftLink, DraftRule, Drafts, Entry};
 use super::intern::{Intern, Interned};
@@ -13,6 +14,7 @@ use super::sieve::Sieves;
 use super::target;
 use super::update::Update;
 use crate::limits;
+use crate::operator::Wanted;
 use crate::ruleset::verdict::Verdicts;
 use crate::ruleset::{
     Compare, Ctl, Disruptive, Flow, Lane, Matcher, Operand, Piece, Rule, RuleAction, RuleBits, RuleIndex,
@@ -69,9 +71,10 @@ impl<'a> Compiler<'a> {
         let mut settings = std::mem::replace(&mut self.settings, SettingsBuilder::new())
             .finish(&self.files, &mut self.diagnostics);
         let entries = std::mem::take(&mut self.drafts.entries);
-        let built = self.build(&entries);
+        let mut built = self.build(&entries);
         let score_slots = self.score_slots();
         let Interned { slots, steps, chains, lanes, targets } = self.intern.finish();
+        leave_out_groups(&mut built.rules, &lanes);
         let sieves = Sieves {
             rules: &built.rules,
             lanes: &lanes,
@@ -322,7 +325,7 @@ impl<'a> Compiler<'a> {
             operator: built.operator,
             negated: written.negated,
             argument: built.argument,
-            capture: link.set.capture,
+            capture: if link.set.capture { Wanted::Groups } else { Wanted::Nothing },
         });
         (scan, condition)
     }

@@ -1,6 +1,7 @@
 //! Rules of a phase → groups that are sieved together.
 
 use super::prefilter::{ConditionId, Conditioned};
+use crate::operator::Wanted;
 use crate::ruleset::classes::{ALPHABETS, ClassMask, any_case, class_of, mask_of_set};
 use crate::ruleset::plan::{Length, Plans, unite};
 use crate::ruleset::prefilter::{Condition, Prefilter};
@@ -127,7 +128,7 @@ impl Sieves<'_> {
             let traceless = rule.set.is_empty()
                 && rule.sanitise.is_empty()
                 && match &rule.matcher {
-                    Matcher::Scan(scan) => !scan.capture && !scan.operator.backtracks(),
+                    Matcher::Scan(scan) => scan.capture == Wanted::Nothing && !scan.operator.backtracks(),
                     Matcher::Slot { .. } | Matcher::Always => true,
                 };
             if !traceless {

@@ -6,7 +6,7 @@ use super::tx::parse_number;
 use super::values::{Epoch, ValueId};
 use super::{Decision, EventKind};
 use crate::limits;
-use crate::operator::{Capture, Lookup, Outcome};
+use crate::operator::{Capture, Lookup, Outcome, Wanted};
 use crate::ruleset::{
     Allow, Comparison, Flow, Guard, Matcher, Mode, Operand, Piece, Rule, RuleIndex, Ruleset, Scan, Slot,
     Template,
@@ -331,7 +331,7 @@ impl Transaction {
         known: Option<Outcome>,
     ) -> bool {
         self.found.clear();
-        self.found.want_captures = scan.capture;
+        self.found.wanted = scan.capture;
         self.found.only_answer = scan.negated;
         let argument = match &scan.argument {
             Some(template) => self.expand(ruleset, template),
@@ -366,7 +366,7 @@ impl Transaction {
         if !matched {
             return false;
         }
-        if scan.capture && !scan.negated {
+        if scan.capture != Wanted::Nothing && !scan.negated {
             self.store_captures(value);
         }
         if !self.found.geo.is_empty() {

@@ -330,7 +330,8 @@ impl Transaction {
         }
     }
 
-    /// A member of `TX`, by its name in any case; none when it is not set.
+    /// A member of `TX`, by its name in any case; none when it is not set. Of `1` to `9`, what groups captured, it is there
+    /// only where a rule may read it.
     pub fn tx(&self, name: &str) -> Option<Vec<u8>> {
         let value = self.tx.find(&self.ruleset.slots, name.as_bytes()).filter(|value| value.is_set())?;
         let mut text = Vec::new();

@@ -105,13 +105,25 @@ pub enum Capture {
     Unset,
 }
 
+/// Which captures a rule wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// None: it has no `capture`.
+    #[default]
+    Nothing,
+    /// What matched as a whole. Groups may be told too, but nobody reads them.
+    Whole,
+    /// That, and what each group took.
+    Groups,
+}
+
 /// What an operator found, beyond yes or no. Reused from one evaluation to the next; the engine clears it.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Whether nothing but the answer is wanted, as of an operator that is negated.
     pub only_answer: bool,
-    /// Whether captures are wanted (the rule has `capture`). Operators must fill [`Found::captures`] only then.
-    pub want_captures: bool,
+    /// Which captures are wanted. Operators must fill [`Found::captures`] only then.
+    pub wanted: Wanted,
     /// Captures, `TX.0` first.
     pub captures: SmallVec<[Capture; 4]>,
     /// The bytes of the input which made it match, where the operator knows them.
@@ -125,7 +137,7 @@ pub struct Found {
 impl Found {
     /// Notes that `range` of the input matched, as a whole.
     pub(super) fn whole(&mut self, range: Range<usize>) {
-        if self.want_captures {
+        if self.wanted != Wanted::Nothing {
             self.captures.push(Capture::Input(range.clone()));
         }
         self.matched = Some(range);

@@ -7,7 +7,7 @@
 //! * `<img onerror%09=…>`: the crate wants an event handler's name whole, where C takes what begins with one.
 //! * `x%00onerror=…`: to C, a NUL between attributes is white space.
 
-use super::contract::{Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{Built, Capture, Found, Lookup, Operator, Outcome, Resources, Wanted};
 use super::sqli;
 use crate::transform::ByteSet;
 use aho_corasick::AhoCorasick;
@@ -31,7 +31,7 @@ struct Sqli;
 impl Operator for Sqli {
     fn evaluate(&self, input: &[u8], _: &[u8], _: &dyn Lookup, found: &mut Found) -> Outcome {
         let Some(fingerprint) = sqli::detect(input) else { return Outcome::NoMatch };
-        if found.want_captures {
+        if found.wanted != Wanted::Nothing {
             found.captures.push(Capture::Text(fingerprint.as_bytes().to_vec()));
         }
         Outcome::Match

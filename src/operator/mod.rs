@@ -28,5 +28,6 @@ mod walker;
 
 pub use contract::{
     Argument, BuildError, Built, Capture, Found, Lookup, NoLookup, NoResources, Operator, Outcome, Resources,
+    Wanted,
 };
 pub use registry::{OperatorRow, all, find};

@@ -1,6 +1,6 @@
 //! Regular expressions: `@rx`, `@rxGlobal`, and `@restpath`, which is a regular expression in other clothes.
 
-use super::contract::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources};
+use super::contract::{BuildError, Built, Capture, Found, Lookup, Operator, Outcome, Resources, Wanted};
 use super::program::{Captures, Exceeded, MAX_CAPTURES, Program};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -140,7 +140,7 @@ impl Operator for RestPath {
                 found.path_arguments.push((Arc::clone(name), range.clone()));
             }
         }
-        if found.want_captures {
+        if found.wanted != Wanted::Nothing {
             found.captures = captures;
         }
         Outcome::Match
@@ -155,13 +155,17 @@ fn run(program: &Program, global: bool, input: &[u8], found: &mut Found) -> Outc
     if found.only_answer {
         return program.is_match(input).map_or(Outcome::Exceeded, Outcome::from);
     }
-    let result = match (found.want_captures, global) {
+    let groups = found.wanted == Wanted::Groups;
+    let result = match (groups, global) {
         (false, _) => program.find(input, 0),
         (true, false) => program.find_captures(input, 0, &mut found.captures),
         (true, true) => all_captures(program, input, &mut found.captures),
     };
     match result {
         Ok(range) => {
+            if !groups && let Some(range) = &range {
+                found.whole(range.clone());
+            }
             let outcome = range.is_some().into();
             found.matched = range;
             outcome

@@ -4,7 +4,7 @@ use super::action::{Disruptive, Flow, RuleAction, Sanitise, SetVar};
 use super::program::RuleIndex;
 use super::target::LaneId;
 use super::template::{Slot, Template};
-use crate::operator::Operator;
+use crate::operator::{Operator, Wanted};
 use std::sync::Arc;
 
 /// A compiled `SecRule` or `SecAction`, or one link of a chain.
@@ -35,14 +35,18 @@ pub struct Rule {
 impl Rule {
     /// The texts with macros in what it does and tells, its chain left out.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        let set = self.set.iter().flat_map(SetVar::templates);
+        self.set.iter().flat_map(SetVar::templates).chain(self.templates_at_end())
+    }
+
+    /// Those of them that are made use of when the whole chain has matched.
+    pub fn templates_at_end(&self) -> impl Iterator<Item = &Template> {
         let actions = self.actions.iter().flat_map(RuleAction::templates);
         let redirect = match &self.disruptive {
             Some(Disruptive::Redirect(url)) => Some(url),
             _ => None,
         };
         let meta = [&self.meta.message, &self.meta.data].into_iter().chain(&self.meta.dynamic_tags);
-        set.chain(actions).chain(redirect).chain(meta)
+        actions.chain(redirect).chain(meta)
     }
 
     /// Whether a match does nothing but lead elsewhere: nothing is set, decided or told, and there is no chain. What it
@@ -133,8 +137,8 @@ pub struct Scan {
     pub negated: bool,
     /// The argument, when it holds macros.
     pub argument: Option<Template>,
-    /// `capture`
-    pub capture: bool,
+    /// `capture`, and whether anything may read `TX.1` to `TX.9` of it.
+    pub capture: Wanted,
 }
 
 /// What is told about a rule. Shared by the links of a chain.
