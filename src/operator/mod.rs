@@ -7,6 +7,7 @@
 mod address;
 mod compare;
 mod contract;
+mod gap;
 mod geo;
 mod injection;
 mod markup;

@@ -6,10 +6,11 @@
 
 use super::BuildError;
 use super::contract::Capture;
+use super::gap::Walked;
 use super::pattern::{Dialect, Refusal, translate};
 use super::simple::Simple;
 use super::strider::{self, Strider};
-use super::walker::{self, Walker};
+use super::walker;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::prefilter::Prefilter;
@@ -37,7 +38,7 @@ enum Engine {
         /// What it is when it is so simple that no automaton is needed.
         simple: Option<Simple>,
         /// For a pattern of many states, made when it is first asked.
-        walker: Option<Box<OnceLock<Option<Walker>>>>,
+        walker: Option<Box<OnceLock<Option<Walked>>>>,
         /// Made when it is first asked about a long input.
         strider: OnceLock<Option<Box<Strider>>>,
         /// A match can begin only at a line's start. PCRE's `^` does not match behind a final newline and this
@@ -263,14 +264,14 @@ fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, text: &str) -> Option<&'
 
 /// The pattern's walker, if it is worth one.
 fn walker_of<'a>(
-    lazy: &'a Option<Box<OnceLock<Option<Walker>>>>,
+    lazy: &'a Option<Box<OnceLock<Option<Walked>>>>,
     text: &str,
     input: &[u8],
-) -> Option<&'a Walker> {
+) -> Option<&'a Walked> {
     // Made for inputs that are walked through only.
     lazy.as_ref()
         .filter(|_| walker::may_be_walked(input))?
-        .get_or_init(|| Walker::new(&parse(text).ok()?, LINEAR_SIZE))
+        .get_or_init(|| Walked::new(&parse(text).ok()?, LINEAR_SIZE))
         .as_ref()
 }
 
@@ -391,7 +392,7 @@ const INTERNED_BEFORE_SWEEP: usize = 8192;
 const LINEAR_SIZE: usize = 10 << 20;
 /// Bytes of one lazy DFA's cache, per pattern and concurrent search.
 const LAZY_DFA_CACHE: usize = 1 << 20;
-/// Bytes of a pattern that may have enough states for a [`Walker`].
+/// Bytes of a pattern that may have enough states for a [`Walker`](walker::Walker).
 const LONG_PATTERN: usize = 500;
 /// Deeper nesting than anybody writes; bounds the recursion of parsers.
 const NESTING: u32 = 200;

@@ -77,6 +77,77 @@ impl Walker {
         self.walk(input, from, false)
     }
 
+    /// The match that begins last, at `from` or later.
+    pub(super) fn find_last(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        let mut cache = self.caches.get();
+        // As a rule that is soon told from the end. What goes on for long is better followed together.
+        let mut steps = STEPS + input.len();
+        for start in (from..input.len()).rev().filter(|start| self.may_begin(input, *start)) {
+            match self.end_of(&mut cache, input, start, &mut steps) {
+                Ok(Some(end)) => return Ok(Some(start..end)),
+                Ok(None) => {}
+                Err(Unknown) => return self.walk_to_last(&mut cache, input, from),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same, from the beginning.
+    fn walk_to_last(
+        &self,
+        cache: &mut Cache,
+        input: &[u8],
+        from: usize,
+    ) -> Result<Option<Range<usize>>, Unknown> {
+        let mut walk = Walk::new(&self.dfa, cache, input);
+        walk.wants_last = true;
+        let mut at = from;
+        while at < input.len() {
+            if walk.under_way.is_empty() {
+                let Some(start) = self.next_start(input, at) else { break };
+                at = start;
+            }
+            if self.may_begin(input, at) {
+                walk.begin(at)?;
+            }
+            walk.step(at)?;
+            at += 1;
+        }
+        walk.end()
+    }
+
+    /// Where the match ends that begins at `start`, if there is one. Takes the steps to there off `steps`.
+    fn end_of(
+        &self,
+        cache: &mut Cache,
+        input: &[u8],
+        start: usize,
+        steps: &mut usize,
+    ) -> Result<Option<usize>, Unknown> {
+        let dfa = &self.dfa;
+        let whole = Input::new(input).range(start..).anchored(Anchored::Yes);
+        let mut state = dfa.start_state_forward(cache, &whole).map_err(|_| Unknown)?;
+        let mut end = None;
+        for (at, byte) in input.iter().enumerate().skip(start) {
+            *steps = steps.checked_sub(1).ok_or(Unknown)?;
+            state = dfa.next_state(cache, state, *byte).map_err(|_| Unknown)?;
+            if state.is_tagged() {
+                if state.is_quit() {
+                    return Err(Unknown);
+                }
+                if state.is_dead() {
+                    return Ok(end);
+                }
+                // A state tells of the match that ended before the byte which led to it.
+                if state.is_match() {
+                    end = Some(at);
+                }
+            }
+        }
+        let state = dfa.next_eoi_state(cache, state).map_err(|_| Unknown)?;
+        Ok(if state.is_match() { Some(input.len()) } else { end })
+    }
+
     /// Whether there is a match.
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
         self.walk(input, 0, true).map(|found| found.is_some())
@@ -85,7 +156,7 @@ impl Walker {
     /// The first match, or any when it is enough that there is one.
     fn walk(&self, input: &[u8], from: usize, any: bool) -> Result<Option<Range<usize>>, Unknown> {
         if !is_noise(input) {
-            if !self.is_choosy || input.len() < LONG {
+            if !self.takes_plain(input) {
                 return Err(Unknown);
             }
             // In most texts all places together are quicker, and in most of these there is nothing.
@@ -94,9 +165,7 @@ impl Walker {
             }
         }
         let mut cache = self.caches.get();
-        let steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
-        let mut walk =
-            Walk { dfa: &self.dfa, cache: &mut cache, input, steps, under_way: SmallVec::new(), found: None };
+        let mut walk = Walk::new(&self.dfa, &mut cache, input);
         let mut at = from;
         while at < input.len() {
             if walk.found.is_none() {
@@ -115,6 +184,21 @@ impl Walker {
             }
         }
         walk.end()
+    }
+
+    /// Whether it is known that there is no match from `from` on, as is soon told of plain text.
+    pub(super) fn is_soon_ruled_out(&self, input: &[u8], from: usize) -> bool {
+        !is_noise(input) && self.is_match_anywhere(input, from) == Ok(false)
+    }
+
+    /// Whether `input` is walked through, if it is no noise.
+    fn takes_plain(&self, input: &[u8]) -> bool {
+        self.is_choosy && input.len() >= LONG
+    }
+
+    /// Whether it is walked through.
+    pub(super) fn takes(&self, input: &[u8]) -> bool {
+        self.takes_plain(input) || is_noise(input)
     }
 
     /// Whether there is a match from `from` on, told by looking for it in all places together. That is not known where it
@@ -188,9 +272,12 @@ struct Walk<'w> {
     input: &'w [u8],
     /// Steps that may still be taken.
     steps: usize,
-    /// The first begun comes first. No two have the same state: what the later of them would find, the earlier does.
+    /// The first begun comes first, unless the last is wanted. No two have the same state: what one of them would find, the
+    /// other does.
     under_way: SmallVec<[Begun; 8]>,
-    /// The match of the earliest beginning that has one.
+    /// Whether the match is wanted that begins last, instead of that which begins first.
+    wants_last: bool,
+    /// The match of the earliest beginning that has one, or of the latest.
     found: Option<Range<usize>>,
 }
 
@@ -201,7 +288,12 @@ struct Begun {
     state: LazyStateID,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    fn new(dfa: &'w DFA, cache: &'w mut Cache, input: &'w [u8]) -> Self {
+        let steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
+        Self { dfa, cache, input, steps, under_way: SmallVec::new(), wants_last: false, found: None }
+    }
+
     fn begin(&mut self, start: usize) -> Result<(), Unknown> {
         let cleared = self.cache.clear_count();
         let state = self.start(start)?;
@@ -246,19 +338,37 @@ impl Walk<'_> {
             if state.is_quit() {
                 return Err(Unknown);
             }
-            if state.is_dead() || self.under_way[..kept].iter().any(|earlier| earlier.state == state) {
+            if state.is_dead() {
                 continue;
             }
-            self.under_way[kept] = Begun { start, state };
-            kept += 1;
-            // A state tells of the match that ended before the byte which led to it. What began later is of no interest.
-            if state.is_match() {
-                self.found = Some(start..at);
-                break;
+            // A state tells of the match that ended before the byte which led to it.
+            let is_match = state.is_match();
+            if is_match && self.wants_last {
+                self.note(start..at);
+            }
+            match self.under_way[..kept].iter_mut().find(|other| other.state == state) {
+                Some(other) if self.wants_last => other.start = other.start.max(start),
+                Some(_) => {}
+                None => {
+                    self.under_way[kept] = Begun { start, state };
+                    kept += 1;
+                    // What began later is of no interest.
+                    if is_match && !self.wants_last {
+                        self.found = Some(start..at);
+                        break;
+                    }
+                }
             }
         }
         self.under_way.truncate(kept);
         Ok(true)
+    }
+
+    /// Remembers a match, unless one is known that begins later.
+    fn note(&mut self, found: Range<usize>) {
+        if self.found.as_ref().is_none_or(|known| known.start <= found.start) {
+            self.found = Some(found);
+        }
     }
 
     /// Finds the states of what is under way before the byte at `at` anew.
@@ -276,13 +386,16 @@ impl Walk<'_> {
         if self.cache.clear_count() == cleared { Ok(()) } else { Err(Unknown) }
     }
 
-    /// The first match, when there are no more bytes.
+    /// What was found, when there are no more bytes.
     fn end(mut self) -> Result<Option<Range<usize>>, Unknown> {
         let cleared = self.cache.clear_count();
         for Begun { start, state } in std::mem::take(&mut self.under_way) {
             let state = self.dfa.next_eoi_state(self.cache, state).map_err(|_| Unknown)?;
             if state.is_match() {
-                return Ok(Some(start..self.input.len()));
+                if !self.wants_last {
+                    return Ok(Some(start..self.input.len()));
+                }
+                self.note(start..self.input.len());
             }
             if self.cache.clear_count() != cleared {
                 return Err(Unknown);
@@ -551,6 +664,7 @@ mod tests {
                     noisy(r"\b", &["cat", "dab", "be"], r"[^a-z]"),
                     noisy("(?m)(?:^|;)[ ']*", &["ca", "cat", "nv"], "(?m)$"),
                     noisy("", &["cat", "at", "b"], "(?:[ ]+x)??"),
+                    noisy(";?", &["ca", "b"], "(?:t[ ;]*)*"),
                 ]
                 .iter()
                 .map(|pattern| both(pattern))
@@ -568,6 +682,14 @@ mod tests {
                     if from == 0 {
                         assert_eq!(walker.is_match(&input), Ok(wanted.is_some()));
                     }
+                    let at = |start: usize| {
+                        let there = Input::new(&input).range(start..).anchored(Anchored::Yes);
+                        regex.search(&there).map(|m| m.range())
+                    };
+                    let last = (from..input.len()).rev().find_map(at);
+                    assert_eq!(walker.find_last(&input, from), Ok(last.clone()), "{regex:?} {input:?}");
+                    let mut cache = walker.caches.get();
+                    assert_eq!(walker.walk_to_last(&mut cache, &input, from), Ok(last), "{regex:?} {input:?}");
                 }
             });
         }

@@ -1,0 +1,303 @@
+//! Patterns some of whose beginnings end in a gap: `(?:time .*|[;&|])(?:cat|sudo|…)`.
+//!
+//! Behind such a beginning the rest may begin anywhere. An automaton that is past it has to look for the rest in all places
+//! together, and where the rest is a long list, random text leads from one new state to another, up to its end: the gap is
+//! greedy. So the pattern is taken apart. What has no gap is one pattern, and is walked through; the beginnings that have
+//! one are another, and short; and behind the first of them the rest is looked for from the end of the text.
+//!
+//! Where it is not plain that the whole pattern would find the same, it is not known what that finds.
+
+use super::walker::{Unknown, Walker};
+use regex_automata::Input;
+use regex_automata::meta::Regex;
+use regex_syntax::hir::{Dot, Hir, HirKind};
+use std::ops::Range;
+
+/// A pattern of many states, as it is walked through.
+pub(super) enum Walked {
+    /// As it is.
+    Whole(Walker),
+    /// Taken apart.
+    Gapped(Box<Gapped>),
+}
+
+impl Walked {
+    /// The walker or walkers for a pattern that is worth it. `size` is the most that an automaton may take, in bytes.
+    pub(super) fn new(hir: &Hir, size: usize) -> Option<Self> {
+        let gapped = Gapped::new(hir, size).map(|gapped| Walked::Gapped(Box::new(gapped)));
+        gapped.or_else(|| Walker::new(hir, size).map(Walked::Whole))
+    }
+
+    /// The first match that begins at `from` or later; where another way is quicker, it is not known.
+    pub(super) fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        match self {
+            Walked::Whole(walker) => walker.find(input, from),
+            Walked::Gapped(gapped) => gapped.find(input, from),
+        }
+    }
+
+    /// Whether there is a match.
+    pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
+        match self {
+            Walked::Whole(walker) => walker.is_match(input),
+            Walked::Gapped(gapped) => gapped.is_match(input),
+        }
+    }
+}
+
+/// A pattern that was taken apart.
+pub(super) struct Gapped {
+    /// It without the beginnings that end in a gap.
+    gapless: Walker,
+    /// Those beginnings, each up to its gap.
+    beginnings: Regex,
+    /// What comes behind them.
+    rest: Walker,
+}
+
+impl Gapped {
+    /// The parts of a pattern, if it has any, and is worth it. `size` is the most that each may take, in bytes.
+    fn new(hir: &Hir, size: usize) -> Option<Self> {
+        let parts = Parts::of(hir)?;
+        let config = Regex::config().utf8_empty(false).nfa_size_limit(Some(size)).onepass(false);
+        let beginnings = Regex::builder().configure(config).build_from_hir(&parts.beginnings).ok()?;
+        Some(Self {
+            gapless: Walker::new(&parts.gapless, size)?,
+            beginnings,
+            rest: Walker::new(&parts.rest, size)?,
+        })
+    }
+
+    fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        if !self.gapless.takes(input) {
+            return Err(Unknown);
+        }
+        if self.rest.is_soon_ruled_out(input, from) {
+            return Ok(None);
+        }
+        let gapless = self.gapless.find(input, from)?;
+        let Some(begun) = self.beginnings.search(&Input::new(input).range(from..)) else {
+            return Ok(gapless);
+        };
+        match &gapless {
+            Some(found) if found.start < begun.start() => return Ok(gapless),
+            // Which of the two is preferred is not told here.
+            Some(found) if found.start == begun.start() => return Err(Unknown),
+            _ => {}
+        }
+        // A beginning may have taken less than it did, or another that begins later may have.
+        match self.rest.find_last(input, begun.start())? {
+            Some(rest) if rest.start >= begun.end() => Ok(Some(begun.start()..rest.end)),
+            Some(_) => Err(Unknown),
+            None => Ok(gapless),
+        }
+    }
+
+    fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
+        if !self.gapless.takes(input) {
+            return Err(Unknown);
+        }
+        if self.rest.is_soon_ruled_out(input, 0) {
+            return Ok(false);
+        }
+        if self.gapless.is_match(input)? {
+            return Ok(true);
+        }
+        let Some(begun) = self.beginnings.search(&Input::new(input)) else { return Ok(false) };
+        match self.rest.find_last(input, begun.start())? {
+            Some(rest) if rest.start >= begun.end() => Ok(true),
+            Some(_) => Err(Unknown),
+            None => Ok(false),
+        }
+    }
+}
+
+/// What a pattern consists of: it is `(?:gapless|beginnings.*rest)`, but for what is preferred.
+struct Parts {
+    gapless: Hir,
+    beginnings: Hir,
+    rest: Hir,
+}
+
+impl Parts {
+    fn of(hir: &Hir) -> Option<Self> {
+        let HirKind::Concat(items) = hir.kind() else { return None };
+        let at = items.iter().position(|item| Sides::of(item).gapped.is_some())?;
+        let (before, behind) = (&items[..at], &items[at + 1..]);
+        let Sides { gapless, gapped } = Sides::of(&items[at]);
+        let whole = |item: Hir, behind: &[Hir]| Hir::concat([before, &[item], behind].concat());
+        Some(Self {
+            gapless: whole(gapless?, behind),
+            beginnings: whole(gapped?, &[]),
+            rest: Hir::concat(behind.to_vec()),
+        })
+    }
+}
+
+/// The ways through a part of a pattern: those that end in a gap, without that, and those that do not.
+struct Sides {
+    gapless: Option<Hir>,
+    gapped: Option<Hir>,
+}
+
+impl Sides {
+    fn of(hir: &Hir) -> Self {
+        match hir.kind() {
+            HirKind::Capture(capture) => Self::of(&capture.sub),
+            HirKind::Alternation(ways) => {
+                let ways: Vec<Self> = ways.iter().map(Self::of).collect();
+                let any = |ways: Vec<Hir>| (!ways.is_empty()).then(|| Hir::alternation(ways));
+                Self {
+                    gapless: any(ways.iter().filter_map(|way| way.gapless.clone()).collect()),
+                    gapped: any(ways.into_iter().filter_map(|way| way.gapped).collect()),
+                }
+            }
+            HirKind::Concat(items) => {
+                let [before @ .., last] = items.as_slice() else { return Self::gapless(hir) };
+                let behind = |last: Hir| Hir::concat([before, &[last]].concat());
+                let Self { gapless, gapped } = Self::of(last);
+                Self { gapless: gapless.map(behind), gapped: gapped.map(behind) }
+            }
+            HirKind::Repetition(repetition)
+                if repetition.greedy
+                    && (repetition.min, repetition.max) == (0, None)
+                    && *repetition.sub == Hir::dot(Dot::AnyByte) =>
+            {
+                Self { gapless: None, gapped: Some(Hir::empty()) }
+            }
+            _ => Self::gapless(hir),
+        }
+    }
+
+    fn gapless(hir: &Hir) -> Self {
+        Self { gapless: Some(hir.clone()), gapped: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(pattern: &str) -> Hir {
+        let mut parser = regex_syntax::ParserBuilder::new();
+        let mut parser = parser.unicode(false).utf8(false).dot_matches_new_line(true).build();
+        parser.parse(pattern).expect("a valid pattern")
+    }
+
+    /// Enough words to be worth it.
+    fn words(words: &str) -> String {
+        let filler = (0..150).map(|n| format!("q{n:03}['a]?z{n}w")).collect::<Vec<_>>().join("|");
+        format!("(?:{words}|{filler})")
+    }
+
+    fn both(pattern: &str) -> (Gapped, Regex) {
+        let hir = parse(pattern);
+        let gapped = Gapped::new(&hir, 10 << 20).expect("a large pattern with a gap");
+        (gapped, Regex::builder().build_from_hir(&hir).expect("a valid pattern"))
+    }
+
+    #[test]
+    fn patterns_are_taken_apart_at_greedy_gaps_behind_which_more_follows() {
+        let rest = words("cat");
+        for pattern in
+            [format!("(?:t.*|;){rest}"), format!("(?:t(?:u.*|v)|;){rest}"), format!("a((?:t.*|(;))){rest}b")]
+        {
+            assert!(Gapped::new(&parse(&pattern), 10 << 20).is_some(), "{pattern}");
+        }
+        for pattern in [
+            format!("(?:t.*?|;){rest}"),
+            format!("(?:t.+|;){rest}"),
+            format!("(?-s)(?:t.*|;){rest}"),
+            format!("(?:t.*|;){rest}?"),
+            format!("t.*{rest}"),
+            format!("(?:t.*|;)*{rest}"),
+            format!("{rest}(?:t.*|;)"),
+        ] {
+            assert!(Gapped::new(&parse(&pattern), 10 << 20).is_none(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_last_rest_ends_a_match_with_a_gap() {
+        let (gapped, regex) = both(&format!("(?:t[ ;].*|[;|])['\"]*{}", words("cat|do")));
+        for (input, wanted) in [
+            ("''t ';'cat' ';'do' ;';", Some(2..17)),
+            ("'';cat' 't ;cat' 'do';", Some(2..6)),
+            ("''t ';'ca' ';'d' ;';'';", None),
+            ("''t ;'ca' ';'d' ;do';;", Some(2..19)),
+            ("'\"'x ;'cat '\"' t 'do'", Some(5..10)),
+        ] {
+            let input = input.as_bytes();
+            assert_eq!(regex.find(input).map(|m| m.range()), wanted, "{}", input.escape_ascii());
+            assert_eq!(gapped.find(input, 0), Ok(wanted.clone()), "{}", input.escape_ascii());
+            assert_eq!(gapped.is_match(input), Ok(wanted.is_some()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_not_known() {
+        let (gapped, regex) = both(&format!("(?:t['u]*(?:;.*|v)|t['u]*;['u]*){}", words("cat")));
+        let input = br"'t'';''cat'";
+        assert_eq!(gapped.find(input, 0), Err(Unknown), "both begin at one place");
+        assert!(regex.is_match(input));
+        let (gapped, regex) = both(&format!("(?:t[;c]*.*|[|]){}", words("cat|;at")));
+        let input = br"'t;cat''''";
+        assert_eq!(gapped.find(input, 0), Err(Unknown), "the beginning takes a part of the rest");
+        assert_eq!(gapped.is_match(input), Err(Unknown));
+        assert!(regex.is_match(input));
+    }
+
+    #[test]
+    fn what_goes_on_for_long_is_followed_together() {
+        let (gapped, regex) = both(&format!("(?:t .*|[;|])(?:[a-z']+=[^ ]+ )*{}", words("cat")));
+        let glued = [b"t ;".as_slice(), &b"a'=b'=".repeat(2_000)].concat();
+        assert_eq!(gapped.find(&glued, 0), Ok(None));
+        let found = [&glued[..], b" cat;'''", &b"a'=b'=".repeat(2_000)].concat();
+        let wanted = regex.find(&found).map(|m| m.range());
+        assert!(wanted.is_some());
+        assert_eq!(gapped.find(&found, 0), Ok(wanted));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// It finds what the other engine finds, or does not know.
+        #[test]
+        fn it_finds_what_the_other_finds(
+            pieces in proptest::collection::vec(proptest::sample::select(vec![
+                "t", "i", "t ", "ti;", "tio", "cat", "do", "env", "ca", ";", "|", "'", "\"", "$", "=", " ", "x=", "\n",
+                "b", "y(",
+            ]), 0..30),
+            from in 0_usize..4,
+        ) {
+            thread_local! {
+                static PATTERNS: Vec<(Gapped, Regex)> = [
+                    format!(
+                        "(?:t['\"]*i['\"]*(?:[ ;].*|o)|[bt]['(]*|[;|]) *(?:[$] *|x=[^ ]+ +)*{}",
+                        words("cat|do|d"),
+                    ),
+                    format!("(?:^|t ['\"]*.*|[;|])['\"]*{}\\b", words("cat|do|env[ ;].*")),
+                    format!("(?m)(?:y.*|[;|])['\"]*{}(?:$|=)", words("cat|do|ca")),
+                    format!("(?:t(?: .*|i.*)|t|[;'])['\"]*{}", words("c(?:a|at|atd)??[o ]|do|env")),
+                ]
+                .iter()
+                .map(|pattern| both(pattern))
+                .collect();
+            }
+            let input = pieces.concat().into_bytes();
+            PATTERNS.with(|patterns| {
+                for (gapped, regex) in patterns {
+                    let from = from.min(input.len());
+                    let wanted = regex.search(&Input::new(&input).range(from..)).map(|m| m.range());
+                    if let Ok(found) = gapped.find(&input, from) {
+                        assert_eq!(found, wanted, "{regex:?} {}", input.escape_ascii());
+                    }
+                    if from == 0 && let Ok(told) = gapped.is_match(&input) {
+                        assert_eq!(told, wanted.is_some(), "{}", input.escape_ascii());
+                    }
+                }
+            });
+        }
+    }
+}
