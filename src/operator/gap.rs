@@ -16,7 +16,7 @@ use std::ops::Range;
 /// A pattern of many states, as it is walked through.
 pub(super) enum Walked {
     /// As it is.
-    Whole(Walker),
+    Whole(Box<Walker>),
     /// Taken apart.
     Gapped(Box<Gapped>),
 }
@@ -25,7 +25,7 @@ impl Walked {
     /// The walker or walkers for a pattern that is worth it. `size` is the most that an automaton may take, in bytes.
     pub(super) fn new(hir: &Hir, size: usize) -> Option<Self> {
         let gapped = Gapped::new(hir, size).map(|gapped| Walked::Gapped(Box::new(gapped)));
-        gapped.or_else(|| Walker::new(hir, size).map(Walked::Whole))
+        gapped.or_else(|| Walker::new(hir, size).map(|walker| Walked::Whole(Box::new(walker))))
     }
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known.
