@@ -74,6 +74,13 @@ impl Walker {
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known either.
     pub(super) fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        if !self.takes(input) {
+            return Err(Unknown);
+        }
+        // In most texts all places together are quicker, and in most of these there is nothing.
+        if !is_noise(input) && self.is_match_anywhere(input, from) == Ok(false) {
+            return Ok(None);
+        }
         self.walk(input, from, false)
     }
 
@@ -150,20 +157,19 @@ impl Walker {
 
     /// Whether there is a match.
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
+        if !self.takes(input) {
+            return Err(Unknown);
+        }
+        if !is_noise(input)
+            && let Ok(told) = self.is_match_anywhere(input, 0)
+        {
+            return Ok(told);
+        }
         self.walk(input, 0, true).map(|found| found.is_some())
     }
 
-    /// The first match, or any when it is enough that there is one.
+    /// Walks to the first match, or any when it is enough that there is one.
     fn walk(&self, input: &[u8], from: usize, any: bool) -> Result<Option<Range<usize>>, Unknown> {
-        if !is_noise(input) {
-            if !self.takes_plain(input) {
-                return Err(Unknown);
-            }
-            // In most texts all places together are quicker, and in most of these there is nothing.
-            if self.is_match_anywhere(input, from) == Ok(false) {
-                return Ok(None);
-            }
-        }
         let mut cache = self.caches.get();
         let mut walk = Walk::new(&self.dfa, &mut cache, input);
         let mut at = from;
@@ -186,19 +192,18 @@ impl Walker {
         walk.end()
     }
 
-    /// Whether it is known that there is no match from `from` on, as is soon told of plain text.
-    pub(super) fn is_soon_ruled_out(&self, input: &[u8], from: usize) -> bool {
-        !is_noise(input) && self.is_match_anywhere(input, from) == Ok(false)
+    /// Whether it is soon told that no match begins at `from` or later. Where that is not known, there may be none.
+    pub(super) fn is_ruled_out(&self, input: &[u8], from: usize) -> bool {
+        if is_noise(input) {
+            self.walk(input, from, true) == Ok(None)
+        } else {
+            self.is_match_anywhere(input, from) == Ok(false)
+        }
     }
 
-    /// Whether `input` is walked through, if it is no noise.
-    fn takes_plain(&self, input: &[u8]) -> bool {
-        self.is_choosy && input.len() >= LONG
-    }
-
-    /// Whether it is walked through.
+    /// Whether `input` is walked through: where another way is quicker, nothing is known.
     pub(super) fn takes(&self, input: &[u8]) -> bool {
-        self.takes_plain(input) || is_noise(input)
+        self.is_choosy && input.len() >= LONG || is_noise(input)
     }
 
     /// Whether there is a match from `from` on, told by looking for it in all places together. That is not known where it
