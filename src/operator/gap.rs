@@ -10,6 +10,7 @@
 use super::walker::{Unknown, Walker};
 use regex_automata::Input;
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::hir::{Dot, Hir, HirKind};
 use std::ops::Range;
 
@@ -60,6 +61,7 @@ impl Gapped {
     fn new(hir: &Hir, size: usize) -> Option<Self> {
         let parts = Parts::of(hir)?;
         let config = Regex::config().utf8_empty(false).nfa_size_limit(Some(size)).onepass(false);
+        let config = config.which_captures(WhichCaptures::Implicit);
         let beginnings = Regex::builder().configure(config).build_from_hir(&parts.beginnings).ok()?;
         Some(Self {
             gapless: Walker::new(&parts.gapless, size)?,
