@@ -8,44 +8,14 @@ use portcullis::compile::{self, Input};
 use portcullis::engine::{NoWorld, Options, Transaction};
 use portcullis::ruleset::{Mode, Ruleset};
 use portcullis::syntax::seclang::FileLoader;
+use portcullis::transform;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What may become of a value on its way to a rule.
-const STEPS: [&str; 30] = [
-    "base64Decode",
-    "base64DecodeExt",
-    "cmdLine",
-    "compressWhitespace",
-    "cssDecode",
-    "escapeSeqDecode",
-    "hexDecode",
-    "hexEncode",
-    "htmlEntityDecode",
-    "jsDecode",
-    "length",
-    "lowercase",
-    "md5",
-    "normalizePath",
-    "normalizePathWin",
-    "parityZero7bit",
-    "removeComments",
-    "removeCommentsChar",
-    "removeNulls",
-    "removeWhitespace",
-    "replaceComments",
-    "replaceNulls",
-    "sqlHexDecode",
-    "trim",
-    "trimLeft",
-    "uppercase",
-    "urlDecode",
-    "urlDecodeUni",
-    "urlEncode",
-    "utf8toUnicode",
-];
+static STEPS: LazyLock<Vec<&str>> = LazyLock::new(|| transform::all().iter().map(|row| row.name).collect());
 
 /// What rules ask.
 const OPERATORS: [&str; 34] = [

@@ -7,7 +7,8 @@
 //!
 //! Where it is not plain that the whole pattern would find the same, it is not known what that finds.
 
-use super::walker::{Unknown, Walker};
+use super::walk::Unknown;
+use super::walker::Walker;
 use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;

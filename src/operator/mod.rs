@@ -25,6 +25,7 @@ mod template;
 mod text;
 mod validate;
 mod verify;
+mod walk;
 mod walker;
 
 pub use contract::{

@@ -4,7 +4,7 @@
 //! such as behind the `?` of a request line, vector instructions look for those bytes instead. What makes the automaton
 //! move at most bytes is left to others, and soon.
 
-use super::walker::Unknown;
+use super::walk::Unknown;
 use regex_automata::Input;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};

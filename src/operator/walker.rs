@@ -11,14 +11,13 @@
 //!
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
-use regex_automata::hybrid::LazyStateID;
+use super::walk::{STEPS, Unknown, Walk, Which};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::pool::Pool;
 use regex_automata::util::start;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, Look};
-use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,10 +41,6 @@ fn caches(dfa: &DFA) -> Caches {
     let dfa = dfa.clone();
     Pool::new(Box::new(move || dfa.create_cache()))
 }
-
-/// It is not known whether there is a match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unknown;
 
 impl Walker {
     /// A walker for a pattern that is worth one. `size` is the most that its automaton may take, in bytes.
@@ -81,7 +76,7 @@ impl Walker {
         if !is_noise(input) && self.is_match_anywhere(input, from) == Ok(false) {
             return Ok(None);
         }
-        self.walk(input, from, false)
+        self.walk(&mut self.caches.get(), input, from, Which::First)
     }
 
     /// The match that begins last, at `from` or later.
@@ -93,34 +88,10 @@ impl Walker {
             match self.end_of(&mut cache, input, start, &mut steps) {
                 Ok(Some(end)) => return Ok(Some(start..end)),
                 Ok(None) => {}
-                Err(Unknown) => return self.walk_to_last(&mut cache, input, from),
+                Err(Unknown) => return self.walk(&mut cache, input, from, Which::Last),
             }
         }
         Ok(None)
-    }
-
-    /// The same, from the beginning.
-    fn walk_to_last(
-        &self,
-        cache: &mut Cache,
-        input: &[u8],
-        from: usize,
-    ) -> Result<Option<Range<usize>>, Unknown> {
-        let mut walk = Walk::new(&self.dfa, cache, input);
-        walk.wants_last = true;
-        let mut at = from;
-        while at < input.len() {
-            if walk.under_way.is_empty() {
-                let Some(start) = self.next_start(input, at) else { break };
-                at = start;
-            }
-            if self.may_begin(input, at) {
-                walk.begin(at)?;
-            }
-            walk.step(at)?;
-            at += 1;
-        }
-        walk.end()
     }
 
     /// Where the match ends that begins at `start`, if there is one. Takes the steps to there off `steps`.
@@ -165,17 +136,22 @@ impl Walker {
         {
             return Ok(told);
         }
-        self.walk(input, 0, true).map(|found| found.is_some())
+        self.walk(&mut self.caches.get(), input, 0, Which::Any).map(|found| found.is_some())
     }
 
-    /// Walks to the first match, or any when it is enough that there is one.
-    fn walk(&self, input: &[u8], from: usize, any: bool) -> Result<Option<Range<usize>>, Unknown> {
-        let mut cache = self.caches.get();
-        let mut walk = Walk::new(&self.dfa, &mut cache, input);
+    /// Walks to the match that is wanted.
+    fn walk(
+        &self,
+        cache: &mut Cache,
+        input: &[u8],
+        from: usize,
+        wanted: Which,
+    ) -> Result<Option<Range<usize>>, Unknown> {
+        let mut walk = Walk::new(&self.dfa, cache, input, wanted);
         let mut at = from;
         while at < input.len() {
-            if walk.found.is_none() {
-                if walk.under_way.is_empty() {
+            if walk.takes_more() {
+                if walk.is_idle() {
                     let Some(start) = self.next_start(input, at) else { break };
                     at = start;
                 }
@@ -185,8 +161,8 @@ impl Walker {
             }
             walk.step(at)?;
             at += 1;
-            if walk.found.is_some() && (any || walk.under_way.is_empty()) {
-                return Ok(walk.found);
+            if walk.is_done() {
+                return Ok(walk.found());
             }
         }
         walk.end()
@@ -195,7 +171,7 @@ impl Walker {
     /// Whether it is soon told that no match begins at `from` or later. Where that is not known, there may be none.
     pub(super) fn is_ruled_out(&self, input: &[u8], from: usize) -> bool {
         if is_noise(input) {
-            self.walk(input, from, true) == Ok(None)
+            self.walk(&mut self.caches.get(), input, from, Which::Any) == Ok(None)
         } else {
             self.is_match_anywhere(input, from) == Ok(false)
         }
@@ -267,146 +243,6 @@ impl Walker {
 
     fn has(&self, first: u8, second: u8) -> bool {
         self.pairs[usize::from(first)][usize::from(second) / 64] >> (second % 64) & 1 == 1
-    }
-}
-
-/// A walk through an input: all beginnings that are under way, each with a state of its own.
-struct Walk<'w> {
-    dfa: &'w DFA,
-    cache: &'w mut Cache,
-    input: &'w [u8],
-    /// Steps that may still be taken.
-    steps: usize,
-    /// The first begun comes first, unless the last is wanted. No two have the same state: what one of them would find, the
-    /// other does.
-    under_way: SmallVec<[Begun; 8]>,
-    /// Whether the match is wanted that begins last, instead of that which begins first.
-    wants_last: bool,
-    /// The match of the earliest beginning that has one, or of the latest.
-    found: Option<Range<usize>>,
-}
-
-/// A beginning that is under way.
-#[derive(Clone, Copy)]
-struct Begun {
-    start: usize,
-    state: LazyStateID,
-}
-
-impl<'w> Walk<'w> {
-    fn new(dfa: &'w DFA, cache: &'w mut Cache, input: &'w [u8]) -> Self {
-        let steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
-        Self { dfa, cache, input, steps, under_way: SmallVec::new(), wants_last: false, found: None }
-    }
-
-    fn begin(&mut self, start: usize) -> Result<(), Unknown> {
-        let cleared = self.cache.clear_count();
-        let state = self.start(start)?;
-        if self.cache.clear_count() != cleared {
-            self.walk_again(start)?;
-        }
-        self.under_way.push(Begun { start, state });
-        Ok(())
-    }
-
-    fn start(&mut self, start: usize) -> Result<LazyStateID, Unknown> {
-        let whole = Input::new(self.input).range(start..).anchored(Anchored::Yes);
-        self.dfa.start_state_forward(self.cache, &whole).map_err(|_| Unknown)
-    }
-
-    /// Goes on by the byte at `at`.
-    fn step(&mut self, at: usize) -> Result<(), Unknown> {
-        self.steps = self.steps.checked_sub(self.under_way.len()).ok_or(Unknown)?;
-        let cleared = self.cache.clear_count();
-        if !self.try_step(at, cleared)? {
-            // States that were known had to make room for others, and those under way may have been among them.
-            self.walk_again(at)?;
-            let cleared = self.cache.clear_count();
-            if !self.try_step(at, cleared)? {
-                return Err(Unknown);
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes on by the byte at `at`, unless states under way are lost by that.
-    fn try_step(&mut self, at: usize, cleared: usize) -> Result<bool, Unknown> {
-        let byte = self.input[at];
-        let mut kept = 0;
-        for n in 0..self.under_way.len() {
-            let Begun { start, state } = self.under_way[n];
-            let state = self.dfa.next_state(self.cache, state, byte).map_err(|_| Unknown)?;
-            // The state that is led to is kept in any case.
-            if self.cache.clear_count() != cleared && self.under_way.len() > 1 {
-                return Ok(false);
-            }
-            if state.is_quit() {
-                return Err(Unknown);
-            }
-            if state.is_dead() {
-                continue;
-            }
-            // A state tells of the match that ended before the byte which led to it.
-            let is_match = state.is_match();
-            if is_match && self.wants_last {
-                self.note(start..at);
-            }
-            match self.under_way[..kept].iter_mut().find(|other| other.state == state) {
-                Some(other) if self.wants_last => other.start = other.start.max(start),
-                Some(_) => {}
-                None => {
-                    self.under_way[kept] = Begun { start, state };
-                    kept += 1;
-                    // What began later is of no interest.
-                    if is_match && !self.wants_last {
-                        self.found = Some(start..at);
-                        break;
-                    }
-                }
-            }
-        }
-        self.under_way.truncate(kept);
-        Ok(true)
-    }
-
-    /// Remembers a match, unless one is known that begins later.
-    fn note(&mut self, found: Range<usize>) {
-        if self.found.as_ref().is_none_or(|known| known.start <= found.start) {
-            self.found = Some(found);
-        }
-    }
-
-    /// Finds the states of what is under way before the byte at `at` anew.
-    fn walk_again(&mut self, at: usize) -> Result<(), Unknown> {
-        let cleared = self.cache.clear_count();
-        for n in 0..self.under_way.len() {
-            let start = self.under_way[n].start;
-            self.steps = self.steps.checked_sub(at - start).ok_or(Unknown)?;
-            let mut state = self.start(start)?;
-            for byte in &self.input[start..at] {
-                state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
-            }
-            self.under_way[n].state = state;
-        }
-        if self.cache.clear_count() == cleared { Ok(()) } else { Err(Unknown) }
-    }
-
-    /// What was found, when there are no more bytes.
-    fn end(mut self) -> Result<Option<Range<usize>>, Unknown> {
-        let cleared = self.cache.clear_count();
-        for Begun { start, state } in std::mem::take(&mut self.under_way) {
-            let state = self.dfa.next_eoi_state(self.cache, state).map_err(|_| Unknown)?;
-            if state.is_match() {
-                if !self.wants_last {
-                    return Ok(Some(start..self.input.len()));
-                }
-                self.note(start..self.input.len());
-            }
-            if self.cache.clear_count() != cleared {
-                return Err(Unknown);
-            }
-        }
-        Ok(self.found)
     }
 }
 
@@ -530,10 +366,6 @@ const BYTES_FOR_A_STATE: usize = 1_000;
 const MANY_STATES: usize = 500;
 /// Bytes of states that are known, per pattern and concurrent search.
 const CACHE: usize = 1 << 20;
-/// Steps that a walk may take in any case.
-const STEPS: usize = 1_000;
-/// Steps that it may take for each byte.
-const STEPS_FOR_A_BYTE: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -694,7 +526,7 @@ mod tests {
                     let last = (from..input.len()).rev().find_map(at);
                     assert_eq!(walker.find_last(&input, from), Ok(last.clone()), "{regex:?} {input:?}");
                     let mut cache = walker.caches.get();
-                    assert_eq!(walker.walk_to_last(&mut cache, &input, from), Ok(last), "{regex:?} {input:?}");
+                    assert_eq!(walker.walk(&mut cache, &input, from, Which::Last), Ok(last), "{regex:?} {input:?}");
                 }
             });
         }

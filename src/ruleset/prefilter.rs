@@ -198,14 +198,6 @@ impl Prefilter {
         Some(classes)
     }
 
-    /// For each list, one after the other, the patterns that need not be looked for in a value of these classes: they
-    /// do not have the list, or a class meets it.
-    pub fn met_by(&self, mask: ClassMask) -> Vec<u64> {
-        let mut told = Vec::new();
-        self.tell(mask, &mut told);
-        told.split_off(self.words)
-    }
-
     /// The patterns that an echo tells of, when a value becomes one of classes that meet so many patterns' lists.
     pub fn echoed(&self, met: &[u64]) -> Vec<u64> {
         let mut echoed = vec![0; self.words];
@@ -280,7 +272,9 @@ impl Prefilter {
     /// Takes from `set` the patterns whose lists are not met by `value`, which is made of the classes in `mask`.
     #[cfg(test)]
     pub(crate) fn retain_found(&self, value: &[u8], mask: ClassMask, set: &mut [u64]) {
-        let mut met = self.met_by(mask);
+        let mut told = Vec::new();
+        self.tell(mask, &mut told);
+        let mut met = told.split_off(self.words);
         met.resize(ROWS * self.words, u64::MAX);
         self.find(value, set, &mut met);
         for list in met.chunks_exact(self.words) {
