@@ -171,6 +171,7 @@ impl Prefilter {
     }
 
     /// Takes from `set` the patterns that need other classes of bytes than `mask`. Returns whether any are left.
+    #[cfg(test)]
     pub fn retain_permitted(&self, mask: ClassMask, set: &mut [u64]) -> bool {
         let mut told = Vec::new();
         self.tell(mask, &mut told);
