@@ -4,6 +4,7 @@
 
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::util::start;
 use regex_automata::{Anchored, Input};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -33,6 +34,8 @@ pub(super) struct Walk<'w> {
     /// The first begun comes first, unless the last is wanted. No two have the same state: what one of them would find, the
     /// other does.
     under_way: SmallVec<[Begun; 8]>,
+    /// Where beginnings start, as far as that is known.
+    starts: Starts<'w>,
     wanted: Which,
     /// The match of the earliest beginning that has one, or of the latest.
     found: Option<Range<usize>>,
@@ -45,10 +48,47 @@ struct Begun {
     state: LazyStateID,
 }
 
+/// Which bytes a beginning takes for the same when it has them before it: the number of each, and that of no byte at all.
+pub(super) type Befores = [u8; 257];
+
+/// The states of beginnings.
+struct Starts<'w> {
+    befores: &'w Befores,
+    /// By the number of what stands before them.
+    states: [Option<LazyStateID>; MANY_BEFORES],
+    /// How often states had to make room when these were told.
+    cleared: usize,
+}
+
+/// What stands before beginnings, as far as they tell it apart. As `befores` tells nothing of more, all of that counts as the last.
+pub(super) fn befores(dfa: &DFA, cache: &mut Cache) -> Option<Box<Befores>> {
+    let mut befores = Box::new([0; 257]);
+    let mut known = SmallVec::<[LazyStateID; MANY_BEFORES]>::new();
+    let bytes = (0..=u8::MAX).map(Some).chain([None]);
+    for (number, before) in befores.iter_mut().zip(bytes) {
+        let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
+        let state = dfa.start_state(cache, &config).ok()?;
+        let at = known.iter().position(|known| *known == state);
+        *number = at.unwrap_or_else(|| {
+            known.push(state);
+            known.len() - 1
+        }) as u8;
+    }
+    // States that were done away with have other names now.
+    (cache.clear_count() == 0 && known.len() <= MANY_BEFORES).then_some(befores)
+}
+
 impl<'w> Walk<'w> {
-    pub(super) fn new(dfa: &'w DFA, cache: &'w mut Cache, input: &'w [u8], wanted: Which) -> Self {
+    pub(super) fn new(
+        dfa: &'w DFA,
+        befores: &'w Befores,
+        cache: &'w mut Cache,
+        input: &'w [u8],
+        wanted: Which,
+    ) -> Self {
         let steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
-        Self { dfa, cache, input, steps, under_way: SmallVec::new(), wanted, found: None }
+        let starts = Starts { befores, states: [None; MANY_BEFORES], cleared: cache.clear_count() };
+        Self { dfa, cache, input, steps, under_way: SmallVec::new(), starts, wanted, found: None }
     }
 
     /// Whether nothing is under way.
@@ -88,12 +128,76 @@ impl<'w> Walk<'w> {
     }
 
     fn start(&mut self, start: usize) -> Result<LazyStateID, Unknown> {
+        let starts = &mut self.starts;
+        if starts.cleared != self.cache.clear_count() {
+            starts.states = [None; MANY_BEFORES];
+            starts.cleared = self.cache.clear_count();
+        }
+        let before = start.checked_sub(1).map_or(256, |before| usize::from(self.input[before]));
+        let known = &mut starts.states[usize::from(starts.befores[before])];
+        if let Some(state) = *known {
+            return Ok(state);
+        }
         let whole = Input::new(self.input).range(start..).anchored(Anchored::Yes);
-        self.dfa.start_state_forward(self.cache, &whole).map_err(|_| Unknown)
+        let state = self.dfa.start_state_forward(self.cache, &whole).map_err(|_| Unknown)?;
+        if starts.cleared == self.cache.clear_count() {
+            *known = Some(state);
+        }
+        Ok(state)
+    }
+
+    /// Goes on by the byte at `at`, and by more as long as one beginning alone is under way and nothing else `may_begin`.
+    /// Returns the place behind.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self, at: usize, may_begin: impl Fn(usize) -> bool) -> Result<usize, Unknown> {
+        if let [begun] = *self.under_way {
+            return self.go_on_alone(begun, at, may_begin);
+        }
+        self.step(at)?;
+        Ok(at + 1)
+    }
+
+    #[inline(always)]
+    fn go_on_alone(
+        &mut self,
+        Begun { start, mut state }: Begun,
+        from: usize,
+        may_begin: impl Fn(usize) -> bool,
+    ) -> Result<usize, Unknown> {
+        let mut takes_more = self.takes_more();
+        let mut at = from;
+        while let Some(byte) = self.input.get(at) {
+            // The state that is led to is kept, whatever has to make room for it.
+            state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
+            if state.is_tagged() {
+                if state.is_quit() {
+                    return Err(Unknown);
+                }
+                if state.is_dead() {
+                    self.under_way.clear();
+                    at += 1;
+                    break;
+                }
+                if state.is_match() {
+                    // A state tells of the match that ended before the byte which led to it.
+                    self.note(start..at);
+                    takes_more = self.takes_more();
+                }
+            }
+            at += 1;
+            if takes_more && may_begin(at) || self.wanted == Which::Any && self.found.is_some() {
+                break;
+            }
+        }
+        if let [begun] = self.under_way.as_mut_slice() {
+            begun.state = state;
+        }
+        self.steps = self.steps.checked_sub(at - from).ok_or(Unknown)?;
+        Ok(at)
     }
 
     /// Goes on by the byte at `at`.
-    pub(super) fn step(&mut self, at: usize) -> Result<(), Unknown> {
+    fn step(&mut self, at: usize) -> Result<(), Unknown> {
         self.steps = self.steps.checked_sub(self.under_way.len()).ok_or(Unknown)?;
         let cleared = self.cache.clear_count();
         if !self.try_step(at, cleared)? {
@@ -147,9 +251,11 @@ impl<'w> Walk<'w> {
         Ok(true)
     }
 
-    /// Remembers a match, unless one is known that begins later.
+    /// Remembers a match of what is under way. Where the last is wanted, one that begins later may be known; elsewhere what is
+    /// under way began before all that was found.
     fn note(&mut self, found: Range<usize>) {
-        if self.found.as_ref().is_none_or(|known| known.start <= found.start) {
+        let is_later = |known: &Range<usize>| self.wanted == Which::Last && known.start > found.start;
+        if !self.found.as_ref().is_some_and(is_later) {
             self.found = Some(found);
         }
     }
@@ -192,3 +298,5 @@ impl<'w> Walk<'w> {
 pub(super) const STEPS: usize = 1_000;
 /// Steps that it may take for each byte.
 const STEPS_FOR_A_BYTE: usize = 6;
+/// What can stand before beginnings that are told apart: nothing, a line's end of either kind, a word, something else.
+const MANY_BEFORES: usize = 8;

@@ -11,7 +11,7 @@
 //!
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
-use super::walk::{STEPS, Unknown, Walk, Which};
+use super::walk::{self, Befores, STEPS, Unknown, Walk, Which};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::pool::Pool;
@@ -26,6 +26,8 @@ pub(super) struct Walker {
     dfa: DFA,
     /// Which two bytes can be the first of a match that does not begin a line.
     pairs: Pairs,
+    /// What stands before beginnings, as far as they tell it apart.
+    befores: Box<Befores>,
     /// Whether few places of a text can begin a match.
     is_choosy: bool,
     caches: Caches,
@@ -61,10 +63,11 @@ impl Walker {
         let config = DFA::config().cache_capacity(CACHE).minimum_cache_clear_count(None);
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
         let pairs = first_pairs(&dfa)?;
+        let befores = walk::befores(&dfa, &mut dfa.create_cache())?;
         let is_choosy = likelihood(&pairs) <= CHOOSY;
         let (caches, caches_together) = (caches(&dfa), caches(&dfa));
         let credit = AtomicUsize::new(CREDIT);
-        Some(Self { dfa, pairs, is_choosy, caches, caches_together, credit })
+        Some(Self { dfa, pairs, befores, is_choosy, caches, caches_together, credit })
     }
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known either.
@@ -147,7 +150,7 @@ impl Walker {
         from: usize,
         wanted: Which,
     ) -> Result<Option<Range<usize>>, Unknown> {
-        let mut walk = Walk::new(&self.dfa, cache, input, wanted);
+        let mut walk = Walk::new(&self.dfa, &self.befores, cache, input, wanted);
         let mut at = from;
         while at < input.len() {
             if walk.takes_more() {
@@ -159,8 +162,7 @@ impl Walker {
                     walk.begin(at)?;
                 }
             }
-            walk.step(at)?;
-            at += 1;
+            at = walk.go_on(at, |at| self.may_begin(input, at))?;
             if walk.is_done() {
                 return Ok(walk.found());
             }
@@ -441,6 +443,17 @@ mod tests {
     }
 
     #[test]
+    fn what_began_first_may_match_last() {
+        let (walker, regex) = both(&noisy("(?:;.{5,30}|[|])", &["cat", "do"], ""));
+        for (input, wanted) in
+            [(b";|do;;;;;cat;".as_slice(), 0..12), (b"';|do;;|do;cat'", 1..15), (b";|do;;;;;ca;", 1..4)]
+        {
+            assert_eq!(regex.find(input).map(|m| m.range()), Some(wanted.clone()));
+            assert_eq!(walker.find(input, 0), Ok(Some(wanted)), "{}", input.escape_ascii());
+        }
+    }
+
+    #[test]
     fn text_is_left_to_another_where_much_can_begin() {
         let (walker, _) = both(&noisy("[a-z ][a-z ]", &["cat"], ""));
         assert_eq!(walker.find(b"a plain text with a cat", 0), Err(Unknown));
@@ -475,6 +488,7 @@ mod tests {
                 caches_together: caches(&dfa),
                 dfa,
                 pairs: walker.pairs.clone(),
+                befores: walker.befores.clone(),
                 is_choosy: true,
                 credit: AtomicUsize::new(CREDIT),
             };
