@@ -6,10 +6,9 @@
 /// Literals that are found by the same number of bytes.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    pub(super) bitmap: Bitmap,
     /// Places by their bytes: a power of two of them, open addressing.
     buckets: Box<[Bucket]>,
-    pub(super) places: Box<[Place]>,
+    places: Box<[Place]>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,16 +29,14 @@ pub(super) struct Place {
 
 impl Table {
     pub(super) fn new(mut places: Vec<Place>) -> Self {
-        let mut table = Self::default();
         if places.is_empty() {
-            return table;
+            return Self::default();
         }
         places.sort_by_key(|p| p.key);
         let mut buckets = vec![Bucket::default(); (places.len() * 2).next_power_of_two()];
         let mut start = 0;
         for same in places.chunk_by(|a, b| a.key == b.key) {
             let key = same[0].key;
-            table.bitmap.insert(key);
             let mut at = bucket(key, buckets.len());
             while buckets[at].end != buckets[at].start {
                 at = (at + 1) & (buckets.len() - 1);
@@ -47,7 +44,7 @@ impl Table {
             buckets[at] = Bucket { key, start, end: start + same.len() as u32 };
             start += same.len() as u32;
         }
-        Self { buckets: buckets.into(), places: places.into(), ..table }
+        Self { buckets: buckets.into(), places: places.into() }
     }
 
     /// The places of what has these bytes.
@@ -92,6 +89,10 @@ impl Triples {
         let (pairs, thirds) = Self::spread(u64::from(three));
         self.0[pairs as usize & 0x3ff] |= 1_u64.wrapping_shl((thirds >> 16) as u32);
     }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0[..]).for_each(|(all, more)| *all |= more);
+    }
 }
 
 impl Default for Triples {
@@ -113,6 +114,10 @@ impl Bitmap {
     pub(super) fn insert(&mut self, gram: u32) {
         let bit = Self::bit(gram);
         self.0[bit >> 6] |= 1 << (bit & 63);
+    }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0[..]).for_each(|(all, more)| *all |= more);
     }
 
     #[inline(always)]

@@ -5,12 +5,14 @@
 //! the rest, and only what passes them is compared. Letters count without regard to case.
 //!
 //! What few patterns ask for, and what is found already, need not be looked for: in a long value, its first part is followed
-//! by tables of what is left. Where the same is asked for again and again, these are kept.
+//! by gates for what is left. Where the same is asked for again and again, these are kept.
 
 use super::classes::gram_frequency;
-use super::grams::{Bitmap, FOLD, FOLDED_BIT, GRAM, Place, THREE_BYTES, TWO_BYTES, Table, Triples, key};
+use super::gates::{Asked, Finder, Gates, Gram, Thirds};
+use super::grams::{FOLD, FOLDED_BIT, GRAM, Place, THREE_BYTES, TWO_BYTES, Table, Triples, key};
 use aho_corasick::packed;
 use arc_swap::ArcSwapOption;
+use smallvec::SmallVec;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,25 +24,22 @@ pub const MIN_LITERAL: usize = 2;
 /// Literals, each with the patterns that ask for it.
 #[derive(Debug, Default)]
 pub struct Literals {
-    all: Arc<[Literal]>,
-    /// Those of them that are looked for.
-    members: Box<[u32]>,
-    /// Which three bytes may begin what a literal is found by.
-    first: Triples,
-    /// Which do of literals that are found by less than four.
-    brief: Bitmap,
+    all: Box<[Literal]>,
     /// Literals of two bytes. When they are many, they are looked for by themselves.
     pairs: Table,
     /// The patterns that ask for one of them then.
     pair_patterns: Box<[u64]>,
+    /// What else they are looked for with, when they are few.
+    thirds: Option<Box<Thirds>>,
     /// Literals of three bytes.
     short: Table,
     /// Longer ones, found by four bytes.
     long: Table,
     /// The patterns that ask for any literal.
     patterns: Box<[u64]>,
-    /// What finds them when they are few.
-    searcher: Option<Box<packed::Searcher>>,
+    /// What finds all of them.
+    finder: Finder,
+    asked: Asked,
     recent: Recent,
 }
 
@@ -48,16 +47,16 @@ pub struct Literals {
 #[derive(Debug, Default)]
 struct Recent {
     narrowed: ArcSwapOption<Narrowed>,
-    /// Of what was asked for before that and had no tables, a hash.
+    /// Of what was asked for before that and is not kept, a hash.
     missed: AtomicU64,
 }
 
-/// Those literals that tell something new when this is asked for.
+/// What finds those literals that tell something new when this is asked for.
 #[derive(Debug)]
 struct Narrowed {
     needed: Box<[u64]>,
     found: Box<[u64]>,
-    literals: Literals,
+    finder: Finder,
 }
 
 /// Which patterns ask for a literal: 64 of those of one list.
@@ -117,19 +116,52 @@ impl Literals {
                 None => uses.push(Use { word, pattern_word, bits }),
             }
         }
-        // In the order of what they are found by, so that tables of a part of them are soon sorted.
-        all.sort_by_key(Literal::key);
-        let members = (0..all.len() as u32).collect();
-        Self::of(words, all.into(), members)
+        let (mut pairs, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut patterns, mut pair_patterns) = (vec![0; words], vec![0; words]);
+        let lists = all.iter().flat_map(|literal| &literal.uses).map(|u| u.word as usize / words.max(1) + 1);
+        let mut asked = vec![Vec::new(); lists.max().unwrap_or_default() * words * 64];
+        for (literal, at) in all.iter().zip(0..) {
+            let place = Place { key: literal.key(), literal: at, offset: literal.rarest };
+            let gram = Gram { key: place.key, length: literal.text.len().min(GRAM) as u8 };
+            match gram.length {
+                2 => &mut pairs,
+                3 => &mut short,
+                _ => &mut long,
+            }
+            .push(place);
+            for u in &literal.uses {
+                patterns[u.pattern_word as usize] |= u.bits;
+                if gram.length == 2 {
+                    pair_patterns[u.pattern_word as usize] |= u.bits;
+                }
+                for bit in (0..64).filter(|bit| u.bits >> bit & 1 == 1) {
+                    asked[u.word as usize * 64 + bit].push(gram);
+                }
+            }
+        }
+        let asked = Asked::new(&asked);
+        let are_few = pairs.len() <= FEW_PAIRS;
+        let thirds = are_few.then(|| Box::new(Thirds::new(pairs.iter().map(|place| place.key))));
+        if are_few {
+            pair_patterns.fill(0);
+        }
+        Self {
+            all: all.into(),
+            pairs: Table::new(pairs),
+            pair_patterns: pair_patterns.into(),
+            short: Table::new(short),
+            long: Table::new(long),
+            patterns: patterns.into(),
+            finder: Finder { gates: Gates::new(asked.all(), thirds.as_deref()), searcher: None },
+            thirds,
+            asked,
+            recent: Recent::default(),
+        }
     }
 
-    /// Those of the literals that would tell anything new of the patterns in `needed`.
-    fn narrowed(&self, needed: &[u64], found: &[u64]) -> Self {
-        let is_news = |at: &u32| self.all[*at as usize].is_news(needed, found);
-        let members: Box<[u32]> = self.members.iter().copied().filter(is_news).collect();
-        let mut literals = Self::of(needed.len(), Arc::clone(&self.all), members);
-        literals.searcher = literals.searcher();
-        literals
+    /// What finds those of the literals that would tell anything new of the patterns in `needed`.
+    fn narrowed(&self, needed: &[u64], found: &[u64], is_worth_it: bool) -> Finder {
+        Finder::new(&self.asked, self.thirds.as_deref(), needed, found, is_worth_it)
     }
 
     /// The same, from before if that was asked for last, or twice now.
@@ -142,115 +174,54 @@ impl Literals {
         if self.recent.missed.swap(hash, Ordering::Relaxed) != hash {
             return None;
         }
-        let literals = self.narrowed(needed, found);
-        let narrowed = Arc::new(Narrowed { needed: needed.into(), found: found.into(), literals });
+        let finder = self.narrowed(needed, found, true);
+        let narrowed = Arc::new(Narrowed { needed: needed.into(), found: found.into(), finder });
         self.recent.narrowed.store(Some(Arc::clone(&narrowed)));
         Some(narrowed)
-    }
-
-    /// What looks for the literals by what each is found by, if that is little.
-    fn searcher(&self) -> Option<Box<packed::Searcher>> {
-        let mut grams: Vec<Vec<u8>> = Vec::new();
-        for (table, length) in [&self.pairs, &self.short, &self.long].into_iter().zip(2..) {
-            for same in table.places.chunk_by(|a, b| a.key == b.key) {
-                grams.push(same[0].key.to_le_bytes()[..length].to_vec());
-            }
-            if grams.len() > FEW {
-                return None;
-            }
-        }
-        packed::Searcher::new(grams).map(Box::new)
-    }
-
-    /// Those of the literals that are `members`.
-    fn of(words: usize, all: Arc<[Literal]>, members: Box<[u32]>) -> Self {
-        let (mut pairs, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut patterns, mut pair_patterns) = (vec![0; words], vec![0; words]);
-        for at in &members {
-            let literal = &all[*at as usize];
-            for u in &literal.uses {
-                patterns[u.pattern_word as usize] |= u.bits;
-            }
-            let place = Place { key: literal.key(), literal: *at, offset: literal.rarest };
-            match &*literal.text {
-                [_, _] => {
-                    pairs.push(place);
-                    for u in &literal.uses {
-                        pair_patterns[u.pattern_word as usize] |= u.bits;
-                    }
-                }
-                [_, _, _] => short.push(place),
-                _ => long.push(place),
-            }
-        }
-        let (mut first, mut brief) = (Triples::default(), Bitmap::default());
-        let mut insert_brief = |three: u32| {
-            first.insert(three);
-            brief.insert(three);
-        };
-        for place in &short {
-            insert_brief(place.key);
-        }
-        if pairs.len() <= FEW_PAIRS {
-            // Whatever the third byte is.
-            for place in &pairs {
-                (0..=u8::MAX).for_each(|third| {
-                    insert_brief(place.key | u32::from(third | FOLDED_BIT) << 16);
-                });
-            }
-            pair_patterns.fill(0);
-        }
-        for place in &long {
-            first.insert(place.key & THREE_BYTES);
-        }
-        Self {
-            all,
-            members,
-            first,
-            brief,
-            pairs: Table::new(pairs),
-            pair_patterns: pair_patterns.into(),
-            short: Table::new(short),
-            long: Table::new(long),
-            patterns: patterns.into(),
-            searcher: None,
-            recent: Recent::default(),
-        }
     }
 
     /// Looks in `value` for the literals that the patterns in `needed` ask for. `found` has for each list the patterns
     /// for which something has been found, and is added to.
     pub fn find(&self, value: &[u8], needed: &[u64], found: &mut [u64]) {
         if value.len() < NARROWED {
-            self.find_in(value, 0..value.len(), needed, found);
+            self.find_in(&self.finder, value, 0..value.len(), needed, found);
             return;
         }
         let recent = self.recent(needed, found);
-        let known = recent.as_ref().map_or(self, |recent| &recent.literals);
-        if value.len() < LONG {
-            known.find_in(value, 0..value.len(), needed, found);
-            return;
-        }
-        let (mut from, mut part) = (0, FIRST_PART);
-        let mut narrowed: Option<Literals> = None;
+        let mut known = SmallVec::<[u64; 16]>::from_slice(found);
+        let mut is_narrow = recent.is_some();
+        let is_long = value.len() >= LONG;
+        let (mut from, mut part, growth) = if is_long { (0, FIRST_PART, 8) } else { (0, SHORT_PART, 2) };
+        let mut narrowed: Option<Finder> = None;
         while from < value.len() {
-            let literals = narrowed.as_ref().unwrap_or(known);
+            let recent = recent.as_ref().map_or(&self.finder, |recent| &recent.finder);
+            let finder = narrowed.as_ref().unwrap_or(recent);
             let rest = value.len() - from;
-            // A short rest is not worth tables of its own.
+            // For a short rest nothing is worth making.
             let to = if rest < 3 * part { value.len() } else { from + part };
             // What begins in one part may end in the next.
-            if !literals.find_in(value, from..value.len().min(to + GRAM - 1), needed, found) {
+            let end = value.len().min(to + GRAM - 1);
+            if !self.find_in(finder, value, from..end, needed, found) {
                 return;
             }
-            if to < value.len() {
-                narrowed = Some(literals.narrowed(needed, found));
+            if to < value.len() && !(is_narrow && *known == *found) {
+                narrowed = Some(self.narrowed(needed, found, is_long));
+                known = SmallVec::from_slice(found);
+                is_narrow = true;
             }
-            (from, part) = (to, 8 * part);
+            (from, part) = (to, growth * part);
         }
     }
 
     /// Looks for those that are found by bytes in `part` of `value`. Returns whether anything was to be looked for.
-    fn find_in(&self, value: &[u8], part: Range<usize>, needed: &[u64], found: &mut [u64]) -> bool {
+    fn find_in(
+        &self,
+        finder: &Finder,
+        value: &[u8],
+        part: Range<usize>,
+        needed: &[u64],
+        found: &mut [u64],
+    ) -> bool {
         let words = needed.len();
         // Patterns of which some list is still open.
         let open = |word: usize, found: &[u64]| {
@@ -261,30 +232,35 @@ impl Literals {
             patterns.iter().enumerate().any(|(word, patterns)| patterns & open(word, found) != 0)
         };
         let is_wanted = wanted(&self.patterns, found);
-        if is_wanted && let Some(searcher) = &self.searcher {
-            self.find_few(searcher, value, part, needed, found);
+        let mut search = Search { literals: self, gates: &finder.gates, value, needed, found };
+        if is_wanted && let Some(searcher) = &finder.searcher {
+            search.find_few(searcher, part);
         } else if is_wanted {
-            self.find_long(value, part.clone(), needed, found);
-            if wanted(&self.pair_patterns, found) {
-                self.find_pairs(value, part, needed, found);
+            search.find_long(part.clone());
+            if wanted(&self.pair_patterns, search.found) {
+                search.find_pairs(part);
             }
         }
         is_wanted
     }
+}
 
+/// A search for literals in a part of a value.
+struct Search<'s> {
+    literals: &'s Literals,
+    gates: &'s Gates,
+    value: &'s [u8],
+    needed: &'s [u64],
+    found: &'s mut [u64],
+}
+
+impl Search<'_> {
     #[inline(never)]
-    fn find_few(
-        &self,
-        searcher: &packed::Searcher,
-        value: &[u8],
-        part: Range<usize>,
-        needed: &[u64],
-        found: &mut [u64],
-    ) {
+    fn find_few(&mut self, searcher: &packed::Searcher, part: Range<usize>) {
         let mut folded = [0; FOLDED];
         let mut from = part.start;
         while from < part.end {
-            let piece = &value[from..part.end.min(from + FOLDED)];
+            let piece = &self.value[from..part.end.min(from + FOLDED)];
             let folded = &mut folded[..piece.len()];
             for (folded, byte) in folded.iter_mut().zip(piece) {
                 *folded = byte | FOLDED_BIT;
@@ -293,7 +269,7 @@ impl Literals {
             while let Some(hit) = searcher.find_in(folded, (at..folded.len()).into()) {
                 let four = folded[hit.start()..].iter().take(GRAM).rev();
                 let four = four.fold(0, |four, byte| four << 8 | u32::from(*byte));
-                self.look(four, from + hit.start(), value, needed, found);
+                self.look(four, from + hit.start());
                 at = hit.start() + 1;
             }
             if from + piece.len() == part.end {
@@ -305,10 +281,10 @@ impl Literals {
     }
 
     #[inline(never)]
-    fn find_long(&self, value: &[u8], part: Range<usize>, needed: &[u64], found: &mut [u64]) {
+    fn find_long(&mut self, part: Range<usize>) {
         // Five positions from each eight bytes, so that bytes are loaded and folded once for all of them.
-        let first = &self.first;
-        let within = &value[..part.end];
+        let first = &self.gates.first;
+        let within = &self.value[..part.end];
         let mut at = part.start;
         while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_le_bytes(*bytes) | FOLD;
@@ -318,7 +294,7 @@ impl Literals {
             // Told of all five before the first branch: most of them lead nowhere.
             if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
                 let hits = bits.iter().rev().fold(0, |hits, bit| hits << 1 | bit & 1);
-                self.look_at(word, hits, at, value, needed, found);
+                self.look_at(word, hits, at);
             }
             at += 5;
         }
@@ -328,42 +304,43 @@ impl Literals {
         let word = u64::from_le_bytes(tail) | FOLD;
         // What seems to stand behind the end is not found there when it is compared.
         let hits = (1_u64 << rest.len().saturating_sub(1)) - 1;
-        self.look_at(word, hits, at, value, needed, found);
+        self.look_at(word, hits, at);
     }
 
     /// Looks for literals that are found at those bytes of `word` which `hits` has a bit for. The first of them stands
     /// at `at`.
     #[inline(always)]
-    fn look_at(&self, word: u64, mut hits: u64, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+    fn look_at(&mut self, word: u64, mut hits: u64, at: usize) {
         while hits != 0 {
             let n = hits.trailing_zeros();
             hits &= hits - 1;
             let four = (word >> (8 * n)) as u32;
-            if (self.long.bitmap.bits(four) | self.brief.bits(four & THREE_BYTES)) & 1 != 0 {
-                self.look(four, at + n as usize, value, needed, found);
+            if (self.gates.long.bits(four) | self.gates.brief.bits(four & THREE_BYTES)) & 1 != 0 {
+                self.look(four, at + n as usize);
             }
         }
     }
 
     /// Looks for literals that are found by these bytes, which stand at `at`.
     #[inline(never)]
-    fn look(&self, four: u32, at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
-        if self.long.bitmap.has(four) {
-            self.verify(self.long.places(four), at, value, needed, found);
+    fn look(&mut self, four: u32, at: usize) {
+        let (literals, gates) = (self.literals, self.gates);
+        if gates.long.has(four) {
+            self.verify(literals.long.places(four), at);
         }
         let three = four & THREE_BYTES;
-        if self.short.bitmap.has(three) {
-            self.verify(self.short.places(three), at, value, needed, found);
+        if gates.brief.has(three) {
+            self.verify(literals.short.places(three), at);
         }
         let two = four & TWO_BYTES;
-        if self.pairs.bitmap.has(two) {
-            self.verify(self.pairs.places(two), at, value, needed, found);
+        if gates.pairs.has(two) {
+            self.verify(literals.pairs.places(two), at);
         }
     }
 
     #[inline(never)]
-    fn find_pairs(&self, value: &[u8], part: Range<usize>, needed: &[u64], found: &mut [u64]) {
-        let pairs = &self.pairs.bitmap;
+    fn find_pairs(&mut self, part: Range<usize>) {
+        let (value, pairs) = (self.value, &self.gates.pairs);
         let within = &value[..part.end];
         let mut at = part.start;
         while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -371,38 +348,37 @@ impl Literals {
             let bit = |n: u32| pairs.bits((word >> (8 * n)) as u32 & TWO_BYTES);
             let bits = [bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6)];
             if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
-                self.look_for_pairs(&value[at..at + 8], at, value, needed, found);
+                self.look_for_pairs(&value[at..at + 8], at);
             }
             at += 7;
         }
-        self.look_for_pairs(within.get(at..).unwrap_or_default(), at, value, needed, found);
+        self.look_for_pairs(within.get(at..).unwrap_or_default(), at);
     }
 
-    /// Looks for literals of two bytes in `part`, which stands at `at` in `value`.
+    /// Looks for literals of two bytes in `part`, which stands at `at`.
     #[inline(never)]
-    fn look_for_pairs(&self, part: &[u8], at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+    fn look_for_pairs(&mut self, part: &[u8], at: usize) {
+        let literals = self.literals;
         for (n, pair) in part.windows(2).enumerate() {
             let two = key(pair);
-            if self.pairs.bitmap.has(two) {
-                self.verify(self.pairs.places(two), at + n, value, needed, found);
+            if self.gates.pairs.has(two) {
+                self.verify(literals.pairs.places(two), at + n);
             }
         }
     }
 
     #[inline(never)]
-    fn verify(&self, places: &[Place], at: usize, value: &[u8], needed: &[u64], found: &mut [u64]) {
+    fn verify(&mut self, places: &[Place], at: usize) {
         for place in places {
-            let literal = &self.all[place.literal as usize];
-            if !literal.is_news(needed, found) {
+            let literal = &self.literals.all[place.literal as usize];
+            if !literal.is_news(self.needed, self.found) {
                 continue;
             }
             let Some(start) = at.checked_sub(place.offset as usize) else { continue };
-            let occurs = value
-                .get(start..start + literal.text.len())
-                .is_some_and(|text| text.eq_ignore_ascii_case(&literal.text));
-            if occurs {
+            let text = self.value.get(start..start + literal.text.len());
+            if text.is_some_and(|text| text.eq_ignore_ascii_case(&literal.text)) {
                 for u in &literal.uses {
-                    found[u.word as usize] |= u.bits;
+                    self.found[u.word as usize] |= u.bits;
                 }
             }
         }
@@ -415,8 +391,8 @@ const NARROWED: usize = 2 << 10;
 const LONG: usize = 16 << 10;
 /// Bytes of the first part. Each of the others has eight times as many as the one before it.
 const FIRST_PART: usize = 4 << 10;
-/// What literals are found by, where that is little.
-const FEW: usize = 64;
+/// The same of a shorter value. Each of the others has twice as many as the one before it.
+const SHORT_PART: usize = 1 << 10;
 /// Bytes that are folded at a time.
 const FOLDED: usize = 4 << 10;
 /// Literals of two bytes that are looked for together with longer ones.
@@ -495,8 +471,7 @@ mod tests {
         let (needed, met) = ([3, 0], [0; 6]);
         assert!(literals.recent(&needed, &met).is_none());
         let kept = literals.recent(&needed, &met).expect("it was asked for twice");
-        assert_eq!(kept.literals.members.len(), 4);
-        assert!(kept.literals.searcher.is_some());
+        assert!(kept.finder.searcher.is_some());
         assert!(literals.recent(&[1, 0], &met).is_none());
         assert!(Arc::ptr_eq(&kept, &literals.recent(&needed, &met).expect("it is kept")));
     }

@@ -6,6 +6,7 @@
 mod action;
 mod class_table;
 pub mod classes;
+mod gates;
 mod grams;
 pub mod literals;
 pub mod plan;
