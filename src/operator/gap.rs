@@ -126,15 +126,30 @@ struct Parts {
 impl Parts {
     fn of(hir: &Hir) -> Option<Self> {
         let HirKind::Concat(items) = hir.kind() else { return None };
-        let at = items.iter().position(|item| Sides::of(item).gapped.is_some())?;
+        let at = items.iter().position(ends_in_gap)?;
         let (before, behind) = (&items[..at], &items[at + 1..]);
-        let Sides { gapless, gapped } = Sides::of(&items[at]);
+        let Sides { gapless, gapped } = Sides::of(items[at].clone());
         let whole = |item: Hir, behind: &[Hir]| Hir::concat([before, &[item], behind].concat());
         Some(Self {
             gapless: whole(gapless?, behind),
             beginnings: whole(gapped?, &[]),
             rest: Hir::concat(behind.iter().skip_while(|item| is_optional(item)).cloned().collect()),
         })
+    }
+}
+
+/// Whether some way through a pattern ends in a gap.
+fn ends_in_gap(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Capture(capture) => ends_in_gap(&capture.sub),
+        HirKind::Alternation(ways) => ways.iter().any(ends_in_gap),
+        HirKind::Concat(items) => items.last().is_some_and(ends_in_gap),
+        HirKind::Repetition(repetition) => {
+            repetition.greedy
+                && (repetition.min, repetition.max) == (0, None)
+                && *repetition.sub == Hir::dot(Dot::AnyByte)
+        }
+        _ => false,
     }
 }
 
@@ -145,42 +160,36 @@ fn is_optional(hir: &Hir) -> bool {
 }
 
 /// The ways through a part of a pattern: those that end in a gap, without that, and those that do not.
+#[derive(Default)]
 struct Sides {
     gapless: Option<Hir>,
     gapped: Option<Hir>,
 }
 
 impl Sides {
-    fn of(hir: &Hir) -> Self {
-        match hir.kind() {
-            HirKind::Capture(capture) => Self::of(&capture.sub),
+    fn of(hir: Hir) -> Self {
+        if !ends_in_gap(&hir) {
+            return Self { gapless: Some(hir), gapped: None };
+        }
+        match hir.into_kind() {
+            HirKind::Capture(capture) => Self::of(*capture.sub),
             HirKind::Alternation(ways) => {
-                let ways: Vec<Self> = ways.iter().map(Self::of).collect();
-                let any = |ways: Vec<Hir>| (!ways.is_empty()).then(|| Hir::alternation(ways));
-                Self {
-                    gapless: any(ways.iter().filter_map(|way| way.gapless.clone()).collect()),
-                    gapped: any(ways.into_iter().filter_map(|way| way.gapped).collect()),
+                let (mut gapless, mut gapped) = (Vec::new(), Vec::new());
+                for way in ways.into_iter().map(Self::of) {
+                    gapless.extend(way.gapless);
+                    gapped.extend(way.gapped);
                 }
+                let any = |ways: Vec<Hir>| (!ways.is_empty()).then(|| Hir::alternation(ways));
+                Self { gapless: any(gapless), gapped: any(gapped) }
             }
-            HirKind::Concat(items) => {
-                let [before @ .., last] = items.as_slice() else { return Self::gapless(hir) };
-                let behind = |last: Hir| Hir::concat([before, &[last]].concat());
-                let Self { gapless, gapped } = Self::of(last);
+            HirKind::Concat(mut before) => {
+                let Self { gapless, gapped } = before.pop().map(Self::of).unwrap_or_default();
+                let behind = |last: Hir| Hir::concat([before.as_slice(), &[last]].concat());
                 Self { gapless: gapless.map(behind), gapped: gapped.map(behind) }
             }
-            HirKind::Repetition(repetition)
-                if repetition.greedy
-                    && (repetition.min, repetition.max) == (0, None)
-                    && *repetition.sub == Hir::dot(Dot::AnyByte) =>
-            {
-                Self { gapless: None, gapped: Some(Hir::empty()) }
-            }
-            _ => Self::gapless(hir),
+            // It is the gap.
+            _ => Self { gapless: None, gapped: Some(Hir::empty()) },
         }
-    }
-
-    fn gapless(hir: &Hir) -> Self {
-        Self { gapless: Some(hir.clone()), gapped: None }
     }
 }
 

@@ -10,7 +10,6 @@ use super::gap::Walked;
 use super::pattern::{Dialect, Refusal, translate};
 use super::simple::Simple;
 use super::strider::{self, Strider};
-use super::walker;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::prefilter::Prefilter;
@@ -37,8 +36,8 @@ enum Engine {
         groups: usize,
         /// What it is when it is so simple that no automaton is needed.
         simple: Option<Simple>,
-        /// For a pattern of many states, made when it is first asked.
-        walker: Option<Box<OnceLock<Option<Walked>>>>,
+        /// For a pattern of many states. Not made when it is first asked: that would keep a request waiting for long.
+        walker: Option<Walked>,
         /// Made when it is first asked about a long input.
         strider: OnceLock<Option<Box<Strider>>>,
         /// A match can begin only at a line's start. PCRE's `^` does not match behind a final newline and this
@@ -94,7 +93,7 @@ impl Program {
                 let line_start = hir.properties().look_set_prefix().contains(Look::StartLF);
                 let simple = Simple::of(&hir);
                 let groups = hir.properties().explicit_captures_len();
-                let walker = (text.len() >= LONG_PATTERN).then(Box::default);
+                let walker = (text.len() >= LONG_PATTERN).then(|| Walked::new(&hir, LINEAR_SIZE)).flatten();
                 let (captures, strider) = (OnceLock::new(), OnceLock::new());
                 Ok(Program {
                     text,
@@ -155,7 +154,7 @@ impl Program {
             Engine::Linear { find, line_start, simple: None, walker, strider, .. }
                 if !line_start || !input.ends_with(b"\n") =>
             {
-                let walked = walker_of(walker, &self.text, input).map(|walker| walker.is_match(input));
+                let walked = walker.as_ref().map(|walker| walker.is_match(input));
                 let stridden = || stridden(strider, find, &self.text, input);
                 let told = walked.and_then(Result::ok).or_else(stridden);
                 Ok(told.unwrap_or_else(|| find.is_match(input)))
@@ -174,7 +173,7 @@ impl Program {
                 Ok(simple.find(input))
             }
             Engine::Linear { find, line_start, walker, strider, .. } => {
-                let told = walker_of(walker, &self.text, input).map(|walker| walker.find(input, from));
+                let told = walker.as_ref().map(|walker| walker.find(input, from));
                 let found = told.and_then(Result::ok).unwrap_or_else(|| {
                     // In most inputs there is nothing.
                     if from == 0 && stridden(strider, find, &self.text, input) == Some(false) {
@@ -260,19 +259,6 @@ pub(super) const MAX_CAPTURES: usize = 10;
 /// A rule's captures are compiled with room to spare: the find-only form of the same pattern fitted.
 fn with_captures<'a>(lazy: &'a OnceLock<Option<Regex>>, text: &str) -> Option<&'a Regex> {
     lazy.get_or_init(|| build(&parse(text).ok()?, WhichCaptures::All, 4 * LINEAR_SIZE).ok()).as_ref()
-}
-
-/// The pattern's walker, if it is worth one.
-fn walker_of<'a>(
-    lazy: &'a Option<Box<OnceLock<Option<Walked>>>>,
-    text: &str,
-    input: &[u8],
-) -> Option<&'a Walked> {
-    // Made for inputs that are walked through only.
-    lazy.as_ref()
-        .filter(|_| walker::may_be_walked(input))?
-        .get_or_init(|| Walked::new(&parse(text).ok()?, LINEAR_SIZE))
-        .as_ref()
 }
 
 /// Whether there is a match, where a long input is soon stridden through.

@@ -248,11 +248,6 @@ impl Walker {
     }
 }
 
-/// Whether there are patterns with which `input` is walked through.
-pub(super) fn may_be_walked(input: &[u8]) -> bool {
-    input.len() >= LONG || is_noise(input)
-}
-
 /// Whether much of `input` is punctuation. In text that has little, a pattern that can begin in many places is better
 /// looked for in all of them together: few mixtures of beginnings come about.
 fn is_noise(input: &[u8]) -> bool {
