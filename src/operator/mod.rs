@@ -5,6 +5,7 @@
 //! the world comes in through [`Resources`] when it is built and through [`Lookup`] when it is asked.
 
 mod address;
+mod beginnings;
 mod compare;
 mod contract;
 mod gap;

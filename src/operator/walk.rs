@@ -165,7 +165,7 @@ impl<'w> Walk<'w> {
         may_begin: impl Fn(usize) -> bool,
     ) -> Result<usize, Unknown> {
         let mut takes_more = self.takes_more();
-        let mut at = from;
+        let (mut at, mut end) = (from, None);
         while let Some(byte) = self.input.get(at) {
             // The state that is led to is kept, whatever has to make room for it.
             state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
@@ -180,17 +180,20 @@ impl<'w> Walk<'w> {
                 }
                 if state.is_match() {
                     // A state tells of the match that ended before the byte which led to it.
-                    self.note(start..at);
-                    takes_more = self.takes_more();
+                    end = Some(at);
+                    takes_more = self.wanted == Which::Last;
                 }
             }
             at += 1;
-            if takes_more && may_begin(at) || self.wanted == Which::Any && self.found.is_some() {
+            if takes_more && may_begin(at) || self.wanted == Which::Any && end.is_some() {
                 break;
             }
         }
         if let [begun] = self.under_way.as_mut_slice() {
             begun.state = state;
+        }
+        if let Some(end) = end {
+            self.note(start..end);
         }
         self.steps = self.steps.checked_sub(at - from).ok_or(Unknown)?;
         Ok(at)
@@ -199,6 +202,9 @@ impl<'w> Walk<'w> {
     /// Goes on by the byte at `at`.
     fn step(&mut self, at: usize) -> Result<(), Unknown> {
         self.steps = self.steps.checked_sub(self.under_way.len()).ok_or(Unknown)?;
+        if self.step_two(self.input[at]) {
+            return Ok(());
+        }
         let cleared = self.cache.clear_count();
         if !self.try_step(at, cleared)? {
             // States that were known had to make room for others, and those under way may have been among them.
@@ -209,6 +215,29 @@ impl<'w> Walk<'w> {
             }
         }
         Ok(())
+    }
+
+    /// Goes on by a byte, if two are under way, and it leads them to states that are known, not the same, and tell of nothing.
+    #[inline(always)]
+    fn step_two(&mut self, byte: u8) -> bool {
+        let [first, second] = self.under_way.as_mut_slice() else { return false };
+        if first.state.is_tagged() || second.state.is_tagged() {
+            return false;
+        }
+        let next = |begun: &Begun| self.dfa.next_state_untagged(self.cache, begun.state, byte);
+        let (one, other) = (next(first), next(second));
+        let tells = |state: LazyStateID| state.is_tagged() && !state.is_dead();
+        if one == other || tells(one) || tells(other) {
+            return false;
+        }
+        (first.state, second.state) = (one, other);
+        if one.is_dead() {
+            *first = *second;
+        }
+        if one.is_dead() || other.is_dead() {
+            self.under_way.truncate(1);
+        }
+        true
     }
 
     /// Goes on by the byte at `at`, unless states under way are lost by that.

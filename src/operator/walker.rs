@@ -11,11 +11,11 @@
 //!
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
+use super::beginnings::Beginnings;
 use super::walk::{self, Befores, STEPS, Unknown, Walk, Which};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::pool::Pool;
-use regex_automata::util::start;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, Look};
 use std::ops::Range;
@@ -24,8 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A pattern and where its matches can begin.
 pub(super) struct Walker {
     dfa: DFA,
-    /// Which two bytes can be the first of a match that does not begin a line.
-    pairs: Pairs,
+    beginnings: Box<Beginnings>,
     /// What stands before beginnings, as far as they tell it apart.
     befores: Box<Befores>,
     /// Whether few places of a text can begin a match.
@@ -62,12 +61,12 @@ impl Walker {
         }
         let config = DFA::config().cache_capacity(CACHE).minimum_cache_clear_count(None);
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
-        let pairs = first_pairs(&dfa)?;
+        let beginnings = Box::new(Beginnings::of(&dfa)?);
         let befores = walk::befores(&dfa, &mut dfa.create_cache())?;
-        let is_choosy = likelihood(&pairs) <= CHOOSY;
+        let is_choosy = beginnings.likelihood() <= CHOOSY;
         let (caches, caches_together) = (caches(&dfa), caches(&dfa));
         let credit = AtomicUsize::new(CREDIT);
-        Some(Self { dfa, pairs, befores, is_choosy, caches, caches_together, credit })
+        Some(Self { dfa, beginnings, befores, is_choosy, caches, caches_together, credit })
     }
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known either.
@@ -87,7 +86,7 @@ impl Walker {
         let mut cache = self.caches.get();
         // As a rule that is soon told from the end. What goes on for long is better followed together.
         let mut steps = STEPS + input.len();
-        for start in (from..input.len()).rev().filter(|start| self.may_begin(input, *start)) {
+        for start in (from..input.len()).rev().filter(|start| self.beginnings.may_begin(input, *start)) {
             match self.end_of(&mut cache, input, start, &mut steps) {
                 Ok(Some(end)) => return Ok(Some(start..end)),
                 Ok(None) => {}
@@ -155,14 +154,14 @@ impl Walker {
         while at < input.len() {
             if walk.takes_more() {
                 if walk.is_idle() {
-                    let Some(start) = self.next_start(input, at) else { break };
+                    let Some(start) = self.beginnings.next(input, at) else { break };
                     at = start;
                 }
-                if self.may_begin(input, at) {
+                if self.beginnings.may_begin(input, at) {
                     walk.begin(at)?;
                 }
             }
-            at = walk.go_on(at, |at| self.may_begin(input, at))?;
+            at = walk.go_on(at, |at| self.beginnings.may_begin(input, at))?;
             if walk.is_done() {
                 return Ok(walk.found());
             }
@@ -221,31 +220,6 @@ impl Walker {
         let end = dfa.next_eoi_state(&mut cache, state).map_err(|_| Unknown)?;
         Ok(end.is_match())
     }
-
-    /// The first place from `at` on where a match may begin.
-    fn next_start(&self, input: &[u8], at: usize) -> Option<usize> {
-        if self.may_begin(input, at) {
-            return Some(at);
-        }
-        let rest = input.get(at..)?;
-        let step = rest.windows(2).position(|pair| self.has(pair[0], pair[1]));
-        // What the last byte would begin is not told by pairs.
-        step.or(rest.len().checked_sub(1)).map(|step| at + step)
-    }
-
-    /// Whether a match may begin at `at`.
-    fn may_begin(&self, input: &[u8], at: usize) -> bool {
-        let begins_line = at.checked_sub(1).is_none_or(|before| input.get(before) == Some(&b'\n'));
-        match (input.get(at), input.get(at + 1)) {
-            (Some(_), None) => true,
-            (Some(first), Some(second)) => begins_line || self.has(*first, *second),
-            (None, _) => false,
-        }
-    }
-
-    fn has(&self, first: u8, second: u8) -> bool {
-        self.pairs[usize::from(first)][usize::from(second) / 64] >> (second % 64) & 1 == 1
-    }
 }
 
 /// Whether much of `input` is punctuation. In text that has little, a pattern that can begin in many places is better
@@ -256,97 +230,6 @@ fn is_noise(input: &[u8]) -> bool {
     // Counted in pieces, which takes vector instructions.
     input.chunks(128).map(others).sum::<usize>() * PLAIN_FOR_NOISE >= input.len()
 }
-
-/// Which two bytes can be the first of a match that does not begin a line, whatever stands before them.
-fn first_pairs(dfa: &DFA) -> Option<Pairs> {
-    let mut pairs = Box::new([[0; 4]; 256]);
-    let mut cache = dfa.create_cache();
-    let classes = dfa.byte_classes();
-    // A line's end is stopped at, for what begins behind it.
-    pairs[usize::from(b'\n')] = [u64::MAX; 4];
-    // What `\b` tells apart, and the like.
-    for before in [b'\r', b'a', b' ', b'\xff'] {
-        let config = start::Config::new().anchored(Anchored::Yes).look_behind(Some(before));
-        // The second bytes that each class of first ones can have.
-        let mut rows: Vec<Option<Row>> = vec![None; 256];
-        for (first, row) in (0..=u8::MAX).zip(pairs.iter_mut()) {
-            let known = &mut rows[usize::from(classes.get(first))];
-            let seconds = match known {
-                Some(seconds) => *seconds,
-                None => *known.insert(seconds(dfa, &mut cache, &config, first)?),
-            };
-            for (row, seconds) in row.iter_mut().zip(seconds) {
-                *row |= seconds;
-            }
-        }
-    }
-    // States that were done away with have other names now.
-    (cache.clear_count() == 0).then_some(pairs)
-}
-
-/// Which second bytes a match can have that begins with `first`, at a place that `config` describes.
-fn seconds(dfa: &DFA, cache: &mut Cache, config: &start::Config, first: u8) -> Option<Row> {
-    let mut row = [0; 4];
-    let state = dfa.start_state(cache, config).ok()?;
-    let state = dfa.next_state(cache, state, first).ok()?;
-    if state.is_dead() {
-        return Some(row);
-    }
-    let classes = dfa.byte_classes();
-    let mut last = None;
-    for second in 0..=u8::MAX {
-        let class = classes.get(second);
-        let can_follow = match last {
-            Some((same, can_follow)) if same == class => can_follow,
-            _ => !dfa.next_state(cache, state, second).ok()?.is_dead(),
-        };
-        last = Some((class, can_follow));
-        row[usize::from(second) / 64] |= u64::from(can_follow) << (second % 64);
-    }
-    Some(row)
-}
-
-/// How many places of a text have one of these pairs, roughly.
-fn likelihood(pairs: &Pairs) -> f64 {
-    let of = |byte: u8| LETTERS.iter().find(|(letter, _)| *letter == byte).map_or(0.0, |(_, often)| *often);
-    let seconds = |row: &Row| {
-        let has = |b: u8| row[usize::from(b) / 64] >> (b % 64) & 1 == 1;
-        LETTERS.iter().filter(|(second, _)| has(*second)).map(|(_, often)| often).sum::<f64>()
-    };
-    (0..=u8::MAX).zip(pairs.iter()).map(|(first, row)| of(first) * seconds(row)).sum()
-}
-
-/// How often letters come in English text, with the spaces between words.
-const LETTERS: [(u8, f64); 23] = [
-    (b' ', 0.17),
-    (b'e', 0.10),
-    (b't', 0.075),
-    (b'a', 0.07),
-    (b'o', 0.06),
-    (b'i', 0.06),
-    (b'n', 0.055),
-    (b's', 0.05),
-    (b'h', 0.05),
-    (b'r', 0.05),
-    (b'd', 0.035),
-    (b'l', 0.035),
-    (b'c', 0.025),
-    (b'u', 0.025),
-    (b'm', 0.02),
-    (b'w', 0.02),
-    (b'f', 0.02),
-    (b'g', 0.015),
-    (b'y', 0.015),
-    (b'p', 0.015),
-    (b'b', 0.015),
-    (b'v', 0.01),
-    (b'k', 0.005),
-];
-
-/// A set of bytes.
-type Row = [u64; 4];
-/// For each first byte the second ones.
-type Pairs = Box<[Row; 256]>;
 
 /// The most places of a text, as a part of all, that a choosy pattern can begin at.
 const CHOOSY: f64 = 0.05;
@@ -482,7 +365,7 @@ mod tests {
                 caches: caches(&dfa),
                 caches_together: caches(&dfa),
                 dfa,
-                pairs: walker.pairs.clone(),
+                beginnings: walker.beginnings.clone(),
                 befores: walker.befores.clone(),
                 is_choosy: true,
                 credit: AtomicUsize::new(CREDIT),

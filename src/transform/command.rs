@@ -40,20 +40,18 @@ pub(super) fn cmd_line(input: &[u8], out: &mut Vec<u8>) -> bool {
             out.pop();
             length = 1;
         }
+        // Without branches, which what has come to be here would have taken at random.
+        let mut gap = usize::from(in_gap);
         for byte in block {
-            let kind = KINDS[usize::from(*byte)];
-            if kind == Kind::Separator {
-                text[length % (2 * BLOCK)] = b' ';
-                length += usize::from(!in_gap);
-                in_gap = true;
-            } else if kind != Kind::Quote {
-                length -= usize::from(in_gap & (kind == Kind::SwallowsSpace));
-                text[length % (2 * BLOCK)] = LOWER[usize::from(*byte)];
-                length += 1;
-                in_gap = false;
-            }
+            let Work { made, quote, separator, swallows } = WORK[usize::from(*byte)];
+            let (quote, separator) = (usize::from(quote), usize::from(separator));
+            length -= gap & usize::from(swallows);
+            text[length % (2 * BLOCK)] = made;
+            length += 1 ^ (quote | separator & gap);
             // Removed bytes do not interrupt a run of separators.
+            gap = separator | quote & gap;
         }
+        in_gap = gap == 1;
         out.extend_from_slice(text.get(..length).unwrap_or_default());
         rest = next;
     }
@@ -67,7 +65,7 @@ fn first_change(input: &[u8]) -> Option<usize> {
         let at = CHANGEABLE.find(input, from)?;
         match input.get(at..) {
             Some([b' ']) => return None,
-            Some([b' ', next, ..]) if KINDS[usize::from(*next)] == Kind::Plain => from = at + 1,
+            Some([b' ', next, ..]) if WORK[usize::from(*next)].is_plain() => from = at + 1,
             _ => return Some(at),
         }
     }
@@ -90,37 +88,37 @@ fn is_easy(block: &[u8; BLOCK], shifted: &[u8; BLOCK]) -> bool {
     any == 0
 }
 
-const LOWER: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        table[i] = (i as u8).to_ascii_lowercase();
-        i += 1;
-    }
-    table
-};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    Quote,
-    Separator,
+/// What is done with a byte.
+#[derive(Clone, Copy)]
+struct Work {
+    /// What it becomes, unless it is removed.
+    made: u8,
+    /// It is removed.
+    quote: bool,
+    /// It is a space, or removed behind one that stands for such.
+    separator: bool,
     /// A space before it goes.
-    SwallowsSpace,
+    swallows: bool,
 }
 
-const KINDS: [Kind; 256] = {
-    let mut table = [Kind::Plain; 256];
+impl Work {
+    const fn is_plain(self) -> bool {
+        !self.quote && !self.separator && !self.swallows
+    }
+}
+
+const WORK: [Work; 256] = {
+    let mut table = [Work { made: 0, quote: false, separator: false, swallows: false }; 256];
     let mut i = 0;
     while i < 256 {
         let byte = i as u8;
-        if QUOTES.contains(byte) {
-            table[i] = Kind::Quote;
-        } else if SEPARATORS.contains(byte) {
-            table[i] = Kind::Separator;
-        } else if matches!(byte, b'/' | b'(') {
-            table[i] = Kind::SwallowsSpace;
-        }
+        let separator = SEPARATORS.contains(byte);
+        table[i] = Work {
+            made: if separator { b' ' } else { byte.to_ascii_lowercase() },
+            quote: QUOTES.contains(byte),
+            separator,
+            swallows: matches!(byte, b'/' | b'('),
+        };
         i += 1;
     }
     table
@@ -140,7 +138,7 @@ mod tests {
             for byte in 0..=u8::MAX {
                 let mut text = [b'a'; BLOCK + 1];
                 text[at] = byte;
-                let easy = byte == b' ' || KINDS[usize::from(byte)] == Kind::Plain;
+                let easy = byte == b' ' || WORK[usize::from(byte)].is_plain();
                 assert!(easy || !ask(&text), "{byte:#x} at {at}");
                 assert!(!easy || byte < b' ' || ask(&text), "{byte:#x} at {at}");
                 text[at + 1] = b' ';
