@@ -256,7 +256,7 @@ mod tests {
             while tokens.next() {
                 match tokens.token_type {
                     TokenType::AttrName => {
-                        handler = begins_with_handler(&tokens.token_start[..tokens.token_len])
+                        handler = begins_with_handler(&tokens.token_start[..tokens.token_len]);
                     }
                     TokenType::AttrValue if handler => return true,
                     _ => handler = false,

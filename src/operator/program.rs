@@ -378,7 +378,7 @@ const INTERNED_BEFORE_SWEEP: usize = 8192;
 const LINEAR_SIZE: usize = 10 << 20;
 /// Bytes of one lazy DFA's cache, per pattern and concurrent search.
 const LAZY_DFA_CACHE: usize = 1 << 20;
-/// Bytes of a pattern that may have enough states for a [`Walker`](walker::Walker).
+/// Bytes of a pattern that may have enough states for a [`Walked`].
 const LONG_PATTERN: usize = 500;
 /// Deeper nesting than anybody writes; bounds the recursion of parsers.
 const NESTING: u32 = 200;

@@ -1,6 +1,6 @@
 //! A walk through an input: each beginning of a pattern that is under way has a state of its own.
 //!
-//! It knows nothing of where a match can begin: see [`Walker`](super::walker::Walker).
+//! It knows nothing of where a match can begin: see [`Beginnings`](super::beginnings::Beginnings).
 
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
