@@ -1,12 +1,10 @@
 //! Where matches of a pattern can begin, by the first two bytes.
 //!
-//! Bytes that are alike as the first and as the second of all pairs are one class, so that what is looked at for each byte of
-//! a text is less than a kilobyte.
+//! Pairs are told by the classes of their bytes, so that what is looked at for each byte of a text is less than a kilobyte.
 
 use regex_automata::Anchored;
-use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::hybrid::dfa::DFA;
 use regex_automata::util::start;
-use std::collections::HashMap;
 
 /// Which two bytes can be the first of a match that does not begin a line, whatever stands before them; some more may seem
 /// to.
@@ -20,29 +18,37 @@ pub(super) struct Beginnings {
 impl Beginnings {
     /// Where matches of the pattern of this automaton can begin.
     pub(super) fn of(dfa: &DFA) -> Option<Self> {
-        let rows = rows(dfa)?;
-        let has =
-            |first: u8, second: u8| rows[usize::from(first)][usize::from(second / 64)] >> (second % 64) & 1;
-        let mut columns = [[0; 4]; 256];
-        for first in 0..=u8::MAX {
-            for second in 0..=u8::MAX {
-                columns[usize::from(second)][usize::from(first / 64)] |= has(first, second) << (first % 64);
+        // The automaton's own classes; where there are too many, the last of them are taken for one.
+        let of_dfa = |byte: u8| dfa.byte_classes().get(byte);
+        let class = |byte: u8| if byte == b'\n' { LINE_END } else { of_dfa(byte).min(LINE_END - 1) };
+        let mut found = Self { classes: [0; 256], seconds: [0; CLASSES] };
+        for (byte, number) in (0..=u8::MAX).zip(&mut found.classes) {
+            *number = class(byte);
+        }
+        // The first byte of each row of those that are alike.
+        let begins_row = |byte: &u8| {
+            matches!(byte, 0 | b'\n' | b'\x0b') || byte.checked_sub(1).map(of_dfa) != Some(of_dfa(*byte))
+        };
+        let alike: Vec<u8> = (0..=u8::MAX).filter(begins_row).collect();
+        let mut cache = dfa.create_cache();
+        // What `\b` tells apart, and the like.
+        for before in [b'\r', b'a', b' ', b'\xff'] {
+            let config = start::Config::new().anchored(Anchored::Yes).look_behind(Some(before));
+            for &first in &alike {
+                let state = dfa.start_state(&mut cache, &config).ok()?;
+                let state = dfa.next_state(&mut cache, state, first).ok()?;
+                for &second in &alike {
+                    if state.is_dead() || dfa.next_state(&mut cache, state, second).ok()?.is_dead() {
+                        continue;
+                    }
+                    found.seconds[usize::from(class(first))] |= 1 << class(second);
+                }
             }
         }
-        let mut known: HashMap<(Row, Row), usize> = HashMap::new();
-        let (mut classes, mut seconds) = ([0; 256], [0; CLASSES]);
-        for (class, alike) in classes.iter_mut().zip(rows.iter().zip(columns)) {
-            let new = known.len();
-            // Where there are too many, the last stands for all the others.
-            *class = (*known.entry((*alike.0, alike.1)).or_insert(new)).min(CLASSES - 1) as u8;
-        }
-        for first in 0..=u8::MAX {
-            for second in 0..=u8::MAX {
-                let class = usize::from(classes[usize::from(first)]);
-                seconds[class] |= has(first, second) << classes[usize::from(second)];
-            }
-        }
-        Some(Self { classes, seconds })
+        // A line's end is stopped at, for what begins behind it.
+        found.seconds[usize::from(LINE_END)] = u64::MAX;
+        // States that were done away with have other names now.
+        (cache.clear_count() == 0).then_some(found)
     }
 
     #[inline(always)]
@@ -93,55 +99,6 @@ impl Beginnings {
     }
 }
 
-/// Which second bytes each first byte can have.
-fn rows(dfa: &DFA) -> Option<Box<[Row; 256]>> {
-    let mut rows = Box::new([[0; 4]; 256]);
-    let mut cache = dfa.create_cache();
-    let classes = dfa.byte_classes();
-    // A line's end is stopped at, for what begins behind it.
-    rows[usize::from(b'\n')] = [u64::MAX; 4];
-    // What `\b` tells apart, and the like.
-    for before in [b'\r', b'a', b' ', b'\xff'] {
-        let config = start::Config::new().anchored(Anchored::Yes).look_behind(Some(before));
-        // The second bytes that each class of first ones can have.
-        let mut known: Vec<Option<Row>> = vec![None; 256];
-        for (first, row) in (0..=u8::MAX).zip(rows.iter_mut()) {
-            let known = &mut known[usize::from(classes.get(first))];
-            let seconds = match known {
-                Some(seconds) => *seconds,
-                None => *known.insert(seconds(dfa, &mut cache, &config, first)?),
-            };
-            for (row, seconds) in row.iter_mut().zip(seconds) {
-                *row |= seconds;
-            }
-        }
-    }
-    // States that were done away with have other names now.
-    (cache.clear_count() == 0).then_some(rows)
-}
-
-/// Which second bytes a match can have that begins with `first`, at a place that `config` describes.
-fn seconds(dfa: &DFA, cache: &mut Cache, config: &start::Config, first: u8) -> Option<Row> {
-    let mut row = [0; 4];
-    let state = dfa.start_state(cache, config).ok()?;
-    let state = dfa.next_state(cache, state, first).ok()?;
-    if state.is_dead() {
-        return Some(row);
-    }
-    let classes = dfa.byte_classes();
-    let mut last = None;
-    for second in 0..=u8::MAX {
-        let class = classes.get(second);
-        let can_follow = match last {
-            Some((same, can_follow)) if same == class => can_follow,
-            _ => !dfa.next_state(cache, state, second).ok()?.is_dead(),
-        };
-        last = Some((class, can_follow));
-        row[usize::from(second) / 64] |= u64::from(can_follow) << (second % 64);
-    }
-    Some(row)
-}
-
 /// How often letters come in English text, with the spaces between words.
 const LETTERS: [(u8, f64); 23] = [
     (b' ', 0.17),
@@ -169,7 +126,7 @@ const LETTERS: [(u8, f64); 23] = [
     (b'k', 0.005),
 ];
 
-/// A set of bytes.
-type Row = [u64; 4];
 /// Classes of bytes.
 const CLASSES: usize = 64;
+/// The class of a line's end, which has nothing else.
+const LINE_END: u8 = CLASSES as u8 - 1;

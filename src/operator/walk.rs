@@ -60,7 +60,7 @@ struct Starts<'w> {
     cleared: usize,
 }
 
-/// What stands before beginnings, as far as they tell it apart. As `befores` tells nothing of more, all of that counts as the last.
+/// What stands before beginnings, as far as they tell it apart; `None` where they tell more apart than a pattern can ask for.
 pub(super) fn befores(dfa: &DFA, cache: &mut Cache) -> Option<Box<Befores>> {
     let mut befores = Box::new([0; 257]);
     let mut known = SmallVec::<[LazyStateID; MANY_BEFORES]>::new();

@@ -3,7 +3,7 @@
 //! Gates for a part of the literals are soon made, since what each pattern asks for is kept as grams that have only to be
 //! put in. They know nothing of literals themselves.
 
-use super::grams::{Bitmap, GRAM, THREE_BYTES, Triples};
+use super::grams::{Bitmap, FOLDED_BIT, GRAM, THREE_BYTES, Triples};
 use aho_corasick::packed;
 
 /// What literals are found by.
@@ -73,7 +73,7 @@ impl Thirds {
         let mut thirds = Self { first: Triples::default(), brief: Bitmap::default() };
         for pair in pairs {
             for third in 0..=u8::MAX {
-                let three = pair | u32::from(third) << 16 | super::grams::FOLD as u32 & 0x00ff_0000;
+                let three = pair | u32::from(third | FOLDED_BIT) << 16;
                 thirds.first.insert(three);
                 thirds.brief.insert(three);
             }

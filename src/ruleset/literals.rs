@@ -30,7 +30,7 @@ pub struct Literals {
     /// The patterns that ask for one of them then.
     pair_patterns: Box<[u64]>,
     /// What else they are looked for with, when they are few.
-    thirds: Option<Box<Thirds>>,
+    thirds: Option<Thirds>,
     /// Literals of three bytes.
     short: Table,
     /// Longer ones, found by four bytes.
@@ -141,7 +141,7 @@ impl Literals {
         }
         let asked = Asked::new(&asked);
         let are_few = pairs.len() <= FEW_PAIRS;
-        let thirds = are_few.then(|| Box::new(Thirds::new(pairs.iter().map(|place| place.key))));
+        let thirds = (are_few && !pairs.is_empty()).then(|| Thirds::new(pairs.iter().map(|place| place.key)));
         if are_few {
             pair_patterns.fill(0);
         }
@@ -152,7 +152,7 @@ impl Literals {
             short: Table::new(short),
             long: Table::new(long),
             patterns: patterns.into(),
-            finder: Finder { gates: Gates::new(asked.all(), thirds.as_deref()), searcher: None },
+            finder: Finder { gates: Gates::new(asked.all(), thirds.as_ref()), searcher: None },
             thirds,
             asked,
             recent: Recent::default(),
@@ -161,7 +161,7 @@ impl Literals {
 
     /// What finds those of the literals that would tell anything new of the patterns in `needed`.
     fn narrowed(&self, needed: &[u64], found: &[u64], is_worth_it: bool) -> Finder {
-        Finder::new(&self.asked, self.thirds.as_deref(), needed, found, is_worth_it)
+        Finder::new(&self.asked, self.thirds.as_ref(), needed, found, is_worth_it)
     }
 
     /// The same, from before if that was asked for last, or twice now.
@@ -448,8 +448,9 @@ mod tests {
                 {
                     let mut value: Vec<u8> = b"qW ".iter().copied().cycle().take(size).collect();
                     for text in texts.iter().step_by(7) {
-                        let seams = [FIRST_PART, FOLDED, 9 * FIRST_PART, size];
-                        let at = seams[text.len() % 4].min(size) - text.len();
+                        let seams =
+                            [FIRST_PART, FOLDED, 9 * FIRST_PART, size, SHORT_PART + 2, 3 * SHORT_PART + 1];
+                        let at = seams[text.len() % seams.len()].min(size) - text.len();
                         value[at..at + text.len()].copy_from_slice(text.to_ascii_uppercase().as_bytes());
                     }
                     let wanted = naive(&value, &needed, &met);
