@@ -18,37 +18,35 @@ pub(super) struct Beginnings {
 impl Beginnings {
     /// Where matches of the pattern of this automaton can begin.
     pub(super) fn of(dfa: &DFA) -> Option<Self> {
-        // The automaton's own classes; where there are too many, the last of them are taken for one.
         let of_dfa = |byte: u8| dfa.byte_classes().get(byte);
-        let class = |byte: u8| if byte == b'\n' { LINE_END } else { of_dfa(byte).min(LINE_END - 1) };
-        let mut found = Self { classes: [0; 256], seconds: [0; CLASSES] };
-        for (byte, number) in (0..=u8::MAX).zip(&mut found.classes) {
-            *number = class(byte);
-        }
-        // The first byte of each row of those that are alike.
+        // The first byte of each row of those that are one to the automaton. A line's end is a row by itself.
         let begins_row = |byte: &u8| {
             matches!(byte, 0 | b'\n' | b'\x0b') || byte.checked_sub(1).map(of_dfa) != Some(of_dfa(*byte))
         };
-        let alike: Vec<u8> = (0..=u8::MAX).filter(begins_row).collect();
-        let mut cache = dfa.create_cache();
-        // What `\b` tells apart, and the like.
-        for before in [b'\r', b'a', b' ', b'\xff'] {
-            let config = start::Config::new().anchored(Anchored::Yes).look_behind(Some(before));
-            for &first in &alike {
-                let state = dfa.start_state(&mut cache, &config).ok()?;
-                let state = dfa.next_state(&mut cache, state, first).ok()?;
-                for &second in &alike {
-                    if state.is_dead() || dfa.next_state(&mut cache, state, second).ok()?.is_dead() {
-                        continue;
-                    }
-                    found.seconds[usize::from(class(first))] |= 1 << class(second);
-                }
+        let rows: Vec<u8> = (0..=u8::MAX).filter(begins_row).collect();
+        let pairs = pairs(dfa, &rows)?;
+        // The classes that are alike as the first and as the second of all pairs. There are many letters and few of such.
+        let mut known: Vec<(&[bool], Vec<bool>)> = Vec::new();
+        let mut merged = Vec::new();
+        for (n, seconds) in pairs.iter().enumerate() {
+            let alike = (seconds.as_slice(), pairs.iter().map(|seconds| seconds[n]).collect::<Vec<bool>>());
+            let at = known.iter().position(|known| *known == alike).unwrap_or_else(|| {
+                known.push(alike);
+                known.len() - 1
+            });
+            // Where there are too many, the last stands for all the others.
+            merged.push(at.min(CLASSES - 1));
+        }
+        let mut found = Self { classes: [0; 256], seconds: [0; CLASSES] };
+        for (byte, class) in (0..=u8::MAX).zip(&mut found.classes) {
+            *class = merged[rows.partition_point(|first| *first <= byte) - 1] as u8;
+        }
+        for (first, seconds) in merged.iter().zip(&pairs) {
+            for (second, _) in merged.iter().zip(seconds).filter(|(_, follows)| **follows) {
+                found.seconds[*first] |= 1 << second;
             }
         }
-        // A line's end is stopped at, for what begins behind it.
-        found.seconds[usize::from(LINE_END)] = u64::MAX;
-        // States that were done away with have other names now.
-        (cache.clear_count() == 0).then_some(found)
+        Some(found)
     }
 
     #[inline(always)]
@@ -99,6 +97,27 @@ impl Beginnings {
     }
 }
 
+/// For each of these bytes which of them can be the second behind it.
+fn pairs(dfa: &DFA, bytes: &[u8]) -> Option<Vec<Vec<bool>>> {
+    let mut pairs = vec![vec![false; bytes.len()]; bytes.len()];
+    let mut cache = dfa.create_cache();
+    // What `\b` tells apart, and the like.
+    for before in [b'\r', b'a', b' ', b'\xff'] {
+        let config = start::Config::new().anchored(Anchored::Yes).look_behind(Some(before));
+        for (first, seconds) in bytes.iter().zip(&mut pairs) {
+            let state = dfa.start_state(&mut cache, &config).ok()?;
+            let state = dfa.next_state(&mut cache, state, *first).ok()?;
+            for (second, follows) in bytes.iter().zip(seconds) {
+                // A line's end is stopped at, for what begins behind it.
+                *follows |= *first == b'\n'
+                    || !state.is_dead() && !dfa.next_state(&mut cache, state, *second).ok()?.is_dead();
+            }
+        }
+    }
+    // States that were done away with have other names now.
+    (cache.clear_count() == 0).then_some(pairs)
+}
+
 /// How often letters come in English text, with the spaces between words.
 const LETTERS: [(u8, f64); 23] = [
     (b' ', 0.17),
@@ -128,5 +147,37 @@ const LETTERS: [(u8, f64); 23] = [
 
 /// Classes of bytes.
 const CLASSES: usize = 64;
-/// The class of a line's end, which has nothing else.
-const LINE_END: u8 = CLASSES as u8 - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex_automata::nfa::thompson;
+
+    /// As those of many words: to their automata nearly each letter is another.
+    #[test]
+    fn what_cannot_begin_is_passed_over_however_many_classes_an_automaton_has() {
+        let each = |(n, byte): (usize, u8)| format!("\\x{byte:02x}{{{}}}", n + 1);
+        let each: Vec<String> = (b'!'..=b'~').enumerate().map(each).collect();
+        let pattern = format!("[;|]['(]*(?:{})x", each.join("|"));
+        let mut parser = regex_syntax::ParserBuilder::new();
+        let hir = parser.unicode(false).utf8(false).build().parse(&pattern).expect("a valid pattern");
+        let nfa = thompson::Compiler::new().build_from_hir(&hir).expect("valid");
+        let dfa = DFA::builder().build_from_nfa(nfa).expect("valid");
+        assert!(dfa.byte_classes().alphabet_len() > CLASSES, "{}", dfa.byte_classes().alphabet_len());
+        let beginnings = Beginnings::of(&dfa).expect("few states");
+        for first in (0..=u8::MAX).filter(|first| *first != b'\n') {
+            let begins = |second: u8| beginnings.may_begin(&[b' ', first, second, b' '], 1);
+            let is_first = matches!(first, b';' | b'|');
+            assert!((b'!'..=b'~').all(|second| begins(second) == is_first), "{first:#x}");
+            assert!(!begins(b'\x80') && !begins(b' '), "{first:#x}");
+        }
+        assert_eq!(
+            beginnings.next(b"a word, and; more", 1),
+            Some(16),
+            "it is not known what the last byte begins"
+        );
+        assert_eq!(beginnings.next(b"a word, and;more", 1), Some(11));
+        assert_eq!(beginnings.next(b"a word\nand", 1), Some(6), "a line's end is stopped at");
+        assert_eq!(beginnings.next(b"a word\nand", 7), Some(7), "a line begins");
+    }
+}
