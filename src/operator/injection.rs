@@ -98,12 +98,12 @@ fn is_xss_at(input: &[u8], place: Html5Flags, may_have_handlers: bool) -> bool {
         let may_be_black = match tokens.token_type {
             TokenType::AttrName => {
                 handler = may_have_handlers && begins_with_handler(token);
-                attribute = may_be_black_attribute(token);
+                attribute = begins_like(token, &ATTRIBUTES);
                 continue;
             }
             TokenType::AttrValue if handler => return true,
             TokenType::AttrValue => attribute,
-            TokenType::TagNameOpen => may_be_black_tag(token),
+            TokenType::TagNameOpen => begins_like(token, &TAGS),
             TokenType::TagComment => may_be_black_comment(token),
             TokenType::Doctype => true,
             _ => false,
@@ -122,67 +122,23 @@ fn is_xss_at(input: &[u8], place: Html5Flags, may_have_handlers: bool) -> bool {
     false
 }
 
-/// Whether a name begins like one of the attributes that libinjection knows, or has NUL, which it skips.
-fn may_be_black_attribute(name: &[u8]) -> bool {
-    let Some(two) = beginning(name) else { return false };
-    let is_known = matches!(
-        &two,
-        b"on"
-            | b"xm"
-            | b"xl"
-            | b"ac"
-            | b"at"
-            | b"by"
-            | b"ba"
-            | b"da"
-            | b"dy"
-            | b"fi"
-            | b"fo"
-            | b"fr"
-            | b"ha"
-            | b"hr"
-            | b"lo"
-            | b"po"
-            | b"sr"
-            | b"st"
-            | b"to"
-            | b"va"
-    );
-    is_known || memchr::memchr(0, name).is_some()
+/// Whether a name begins in one of these ways, or has NUL, which libinjection skips. It knows no shorter ones.
+fn begins_like(name: &[u8], known: &[[u8; 2]]) -> bool {
+    // Some other bytes pass for letters then, which only has the crate asked in vain.
+    let begins = |two: &[u8; 2]| known.contains(&two.map(|byte| byte | 0x20));
+    name.first_chunk().is_some_and(|two| begins(two) || memchr::memchr(0, name).is_some())
 }
 
-/// The same for tags.
-fn may_be_black_tag(name: &[u8]) -> bool {
-    let Some(two) = beginning(name) else { return false };
-    let is_known = matches!(
-        &two,
-        b"ap"
-            | b"ba"
-            | b"co"
-            | b"em"
-            | b"fr"
-            | b"ha"
-            | b"if"
-            | b"im"
-            | b"is"
-            | b"li"
-            | b"me"
-            | b"no"
-            | b"ob"
-            | b"sc"
-            | b"st"
-            | b"sv"
-            | b"vm"
-            | b"xm"
-            | b"xs"
-    );
-    is_known || memchr::memchr(0, name).is_some()
-}
-
-/// The first two bytes of a name, letters in lower case; shorter ones are none that libinjection knows.
-fn beginning(name: &[u8]) -> Option<[u8; 2]> {
-    name.first_chunk::<2>().map(|two| two.map(|byte| byte | 0x20))
-}
+/// How the attributes begin that libinjection knows.
+const ATTRIBUTES: [[u8; 2]; 20] = [
+    *b"on", *b"xm", *b"xl", *b"ac", *b"at", *b"by", *b"ba", *b"da", *b"dy", *b"fi", *b"fo", *b"fr", *b"ha",
+    *b"hr", *b"lo", *b"po", *b"sr", *b"st", *b"to", *b"va",
+];
+/// How the tags begin that it knows.
+const TAGS: [[u8; 2]; 19] = [
+    *b"ap", *b"ba", *b"co", *b"em", *b"fr", *b"ha", *b"if", *b"im", *b"is", *b"li", *b"me", *b"no", *b"ob",
+    *b"sc", *b"st", *b"sv", *b"vm", *b"xm", *b"xs",
+];
 
 /// Whether a comment has a backquote, or begins like a conditional comment, a declaration of XML, an import or an entity.
 fn may_be_black_comment(comment: &[u8]) -> bool {

@@ -73,7 +73,7 @@ impl Strider {
                     return if next.is_quit() { Err(Unknown) } else { Ok(next.is_match()) };
                 }
                 state = next;
-                if at - passed > PATIENCE + passed / WORTH {
+                if at - passed > PATIENCE + passed {
                     return Err(Unknown);
                 }
                 // Back where it stays, it is not waited for.
@@ -172,10 +172,8 @@ impl Leaving {
 pub(super) const LONG: usize = 256;
 /// How long a state has to be stayed in before it is told what leaves it.
 const STAYED: usize = 8;
-/// Bytes beyond what those passed over are worth that are looked at one by one before it gives up.
+/// Bytes beyond those passed over that are looked at one by one before it gives up.
 const PATIENCE: usize = 256;
-/// Bytes to pass over that are worth a look at one.
-const WORTH: usize = 4;
 /// Ranges of bytes that are looked for together.
 const RANGES: usize = 4;
 /// States that are known to be stayed in.

@@ -259,7 +259,7 @@ impl<'w> Walk<'w> {
             }
             // A state tells of the match that ended before the byte which led to it.
             let is_match = state.is_match();
-            if is_match && self.wanted == Which::Last {
+            if is_match {
                 self.note(start..at);
             }
             match self.under_way[..kept].iter_mut().find(|other| other.state == state) {
@@ -270,7 +270,6 @@ impl<'w> Walk<'w> {
                     kept += 1;
                     // What began later is of no interest.
                     if is_match && self.wanted != Which::Last {
-                        self.found = Some(start..at);
                         break;
                     }
                 }

@@ -93,36 +93,33 @@ pub(super) struct Gates {
     pub(super) long: Bitmap,
     /// Which two bytes it may be.
     pub(super) pairs: Bitmap,
-    has_pairs: bool,
 }
 
 impl Gates {
     /// Gates for `grams`; `thirds` are of all pairs, if these are looked for with longer ones.
-    pub(super) fn new(grams: impl Iterator<Item = Gram>, thirds: Option<&Thirds>) -> Self {
+    pub(super) fn new(grams: impl Iterator<Item = Gram>, mut thirds: Option<&Thirds>) -> Self {
         let mut gates = Self::default();
-        grams.for_each(|gram| gates.insert(gram, thirds));
-        gates
-    }
-
-    fn insert(&mut self, Gram { key, length }: Gram, thirds: Option<&Thirds>) {
-        match length {
-            2 => {
-                if let Some(thirds) = thirds.filter(|_| !self.has_pairs) {
-                    self.first.unite(&thirds.first);
-                    self.brief.unite(&thirds.brief);
+        for Gram { key, length } in grams {
+            match length {
+                2 => {
+                    // With the first of them, for all.
+                    if let Some(thirds) = thirds.take() {
+                        gates.first.unite(&thirds.first);
+                        gates.brief.unite(&thirds.brief);
+                    }
+                    gates.pairs.insert(key);
                 }
-                self.has_pairs = true;
-                self.pairs.insert(key);
-            }
-            3 => {
-                self.first.insert(key);
-                self.brief.insert(key);
-            }
-            _ => {
-                self.first.insert(key & THREE_BYTES);
-                self.long.insert(key);
+                3 => {
+                    gates.first.insert(key);
+                    gates.brief.insert(key);
+                }
+                _ => {
+                    gates.first.insert(key & THREE_BYTES);
+                    gates.long.insert(key);
+                }
             }
         }
+        gates
     }
 }
 
