@@ -1,4 +1,4 @@
-//! Where matches of a pattern can begin, by the first two bytes.
+//! Where matches of a pattern can begin, by the first two bytes, and what it tells apart of what stands before them.
 //!
 //! Pairs are told by the classes of their bytes, so that what is looked at for each byte of a text is less than a kilobyte.
 
@@ -15,16 +15,62 @@ pub(super) struct Beginnings {
     seconds: [u64; CLASSES],
 }
 
+/// What stands before a beginning, in kinds that the pattern tells apart: at most nothing, a line's end of either sort, a
+/// part of a word, and something else.
+#[derive(Clone)]
+pub(super) struct Befores {
+    /// The kind of each byte, and behind them that of the input's beginning.
+    kinds: [u8; 257],
+}
+
+impl Befores {
+    /// The kinds for the pattern of this automaton.
+    pub(super) fn of(dfa: &DFA) -> Option<Self> {
+        let mut cache = dfa.create_cache();
+        let (mut kinds, mut known) = ([0; 257], Vec::new());
+        for (kind, before) in kinds.iter_mut().zip((0..=u8::MAX).map(Some).chain([None])) {
+            let state = dfa.start_state(&mut cache, &behind(before)).ok()?;
+            let at = known.iter().position(|known| *known == state);
+            *kind = at.unwrap_or_else(|| {
+                known.push(state);
+                known.len() - 1
+            }) as u8;
+        }
+        // States that were done away with have other names now.
+        (cache.clear_count() == 0 && known.len() <= KINDS).then_some(Self { kinds })
+    }
+
+    /// The kind of what stands before `start`.
+    pub(super) fn kind(&self, input: &[u8], start: usize) -> usize {
+        let before = start.checked_sub(1).map_or(256, |before| usize::from(input[before]));
+        usize::from(self.kinds[before])
+    }
+
+    /// A byte of each kind that has others than a line's end.
+    fn examples(&self) -> impl Iterator<Item = u8> {
+        let mut is_known = [false; KINDS];
+        let mut is_new = move |byte: u8| {
+            !std::mem::replace(&mut is_known[usize::from(self.kinds[usize::from(byte)])], true)
+        };
+        (0..=u8::MAX).filter(move |byte| *byte != b'\n' && is_new(*byte))
+    }
+}
+
+/// A beginning behind a byte, or at the beginning of an input.
+fn behind(before: Option<u8>) -> start::Config {
+    start::Config::new().anchored(Anchored::Yes).look_behind(before)
+}
+
 impl Beginnings {
     /// Where matches of the pattern of this automaton can begin.
-    pub(super) fn of(dfa: &DFA) -> Option<Self> {
+    pub(super) fn of(dfa: &DFA, befores: &Befores) -> Option<Self> {
         let of_dfa = |byte: u8| dfa.byte_classes().get(byte);
         // The first byte of each row of those that are one to the automaton. A line's end is a row by itself.
         let begins_row = |byte: &u8| {
             matches!(byte, 0 | b'\n' | b'\x0b') || byte.checked_sub(1).map(of_dfa) != Some(of_dfa(*byte))
         };
         let rows: Vec<u8> = (0..=u8::MAX).filter(begins_row).collect();
-        let pairs = pairs(dfa, &rows)?;
+        let pairs = pairs(dfa, befores, &rows)?;
         // The classes that are alike as the first and as the second of all pairs. There are many letters and few of such.
         let mut known: Vec<(&[bool], Vec<bool>)> = Vec::new();
         let mut merged = Vec::new();
@@ -98,12 +144,11 @@ impl Beginnings {
 }
 
 /// For each of these bytes which of them can be the second behind it.
-fn pairs(dfa: &DFA, bytes: &[u8]) -> Option<Vec<Vec<bool>>> {
+fn pairs(dfa: &DFA, befores: &Befores, bytes: &[u8]) -> Option<Vec<Vec<bool>>> {
     let mut pairs = vec![vec![false; bytes.len()]; bytes.len()];
     let mut cache = dfa.create_cache();
-    // What `\b` tells apart, and the like.
-    for before in [b'\r', b'a', b' ', b'\xff'] {
-        let config = start::Config::new().anchored(Anchored::Yes).look_behind(Some(before));
+    for before in befores.examples() {
+        let config = behind(Some(before));
         for (first, seconds) in bytes.iter().zip(&mut pairs) {
             let state = dfa.start_state(&mut cache, &config).ok()?;
             let state = dfa.next_state(&mut cache, state, *first).ok()?;
@@ -147,6 +192,8 @@ const LETTERS: [(u8, f64); 23] = [
 
 /// Classes of bytes.
 const CLASSES: usize = 64;
+/// Kinds of what stands before beginnings, with room to spare.
+pub(super) const KINDS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +211,7 @@ mod tests {
         let nfa = thompson::Compiler::new().build_from_hir(&hir).expect("valid");
         let dfa = DFA::builder().build_from_nfa(nfa).expect("valid");
         assert!(dfa.byte_classes().alphabet_len() > CLASSES, "{}", dfa.byte_classes().alphabet_len());
-        let beginnings = Beginnings::of(&dfa).expect("few states");
+        let beginnings = Beginnings::of(&dfa, &Befores::of(&dfa).expect("few kinds")).expect("few states");
         for first in (0..=u8::MAX).filter(|first| *first != b'\n') {
             let begins = |second: u8| beginnings.may_begin(&[b' ', first, second, b' '], 1);
             let is_first = matches!(first, b';' | b'|');

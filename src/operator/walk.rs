@@ -2,9 +2,9 @@
 //!
 //! It knows nothing of where a match can begin: see [`Beginnings`](super::beginnings::Beginnings).
 
+use super::beginnings::{Befores, KINDS};
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::util::start;
 use regex_automata::{Anchored, Input};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -48,34 +48,13 @@ struct Begun {
     state: LazyStateID,
 }
 
-/// Which bytes a beginning takes for the same when it has them before it: the number of each, and that of no byte at all.
-pub(super) type Befores = [u8; 257];
-
 /// The states of beginnings.
 struct Starts<'w> {
     befores: &'w Befores,
-    /// By the number of what stands before them.
-    states: [Option<LazyStateID>; MANY_BEFORES],
+    /// By the kind of what stands before them.
+    states: [Option<LazyStateID>; KINDS],
     /// How often states had to make room when these were told.
     cleared: usize,
-}
-
-/// What stands before beginnings, as far as they tell it apart; `None` where they tell more apart than a pattern can ask for.
-pub(super) fn befores(dfa: &DFA, cache: &mut Cache) -> Option<Box<Befores>> {
-    let mut befores = Box::new([0; 257]);
-    let mut known = SmallVec::<[LazyStateID; MANY_BEFORES]>::new();
-    let bytes = (0..=u8::MAX).map(Some).chain([None]);
-    for (number, before) in befores.iter_mut().zip(bytes) {
-        let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
-        let state = dfa.start_state(cache, &config).ok()?;
-        let at = known.iter().position(|known| *known == state);
-        *number = at.unwrap_or_else(|| {
-            known.push(state);
-            known.len() - 1
-        }) as u8;
-    }
-    // States that were done away with have other names now.
-    (cache.clear_count() == 0 && known.len() <= MANY_BEFORES).then_some(befores)
 }
 
 impl<'w> Walk<'w> {
@@ -87,7 +66,7 @@ impl<'w> Walk<'w> {
         wanted: Which,
     ) -> Self {
         let steps = STEPS + input.len().saturating_mul(STEPS_FOR_A_BYTE);
-        let starts = Starts { befores, states: [None; MANY_BEFORES], cleared: cache.clear_count() };
+        let starts = Starts { befores, states: [None; KINDS], cleared: cache.clear_count() };
         Self { dfa, cache, input, steps, under_way: SmallVec::new(), starts, wanted, found: None }
     }
 
@@ -130,11 +109,10 @@ impl<'w> Walk<'w> {
     fn start(&mut self, start: usize) -> Result<LazyStateID, Unknown> {
         let starts = &mut self.starts;
         if starts.cleared != self.cache.clear_count() {
-            starts.states = [None; MANY_BEFORES];
+            starts.states = [None; KINDS];
             starts.cleared = self.cache.clear_count();
         }
-        let before = start.checked_sub(1).map_or(256, |before| usize::from(self.input[before]));
-        let known = &mut starts.states[usize::from(starts.befores[before])];
+        let known = &mut starts.states[starts.befores.kind(self.input, start)];
         if let Some(state) = *known {
             return Ok(state);
         }
@@ -326,5 +304,3 @@ impl<'w> Walk<'w> {
 pub(super) const STEPS: usize = 1_000;
 /// Steps that it may take for each byte.
 const STEPS_FOR_A_BYTE: usize = 6;
-/// What can stand before beginnings that are told apart: nothing, a line's end of either kind, a word, something else.
-const MANY_BEFORES: usize = 8;

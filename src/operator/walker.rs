@@ -11,8 +11,8 @@
 //!
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
-use super::beginnings::Beginnings;
-use super::walk::{self, Befores, STEPS, Unknown, Walk, Which};
+use super::beginnings::{Befores, Beginnings};
+use super::walk::{STEPS, Unknown, Walk, Which};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::pool::Pool;
@@ -61,8 +61,8 @@ impl Walker {
         }
         let config = DFA::config().cache_capacity(CACHE).minimum_cache_clear_count(None);
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
-        let beginnings = Box::new(Beginnings::of(&dfa)?);
-        let befores = walk::befores(&dfa, &mut dfa.create_cache())?;
+        let befores = Box::new(Befores::of(&dfa)?);
+        let beginnings = Box::new(Beginnings::of(&dfa, &befores)?);
         let is_choosy = beginnings.likelihood() <= CHOOSY;
         let (caches, caches_together) = (caches(&dfa), caches(&dfa));
         let credit = AtomicUsize::new(CREDIT);
