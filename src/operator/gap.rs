@@ -8,7 +8,7 @@
 //! Where it is not plain that the whole pattern would find the same, it is not known what that finds.
 
 use super::walk::Unknown;
-use super::walker::Walker;
+use super::walker::{Text, Walker};
 use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
@@ -32,17 +32,19 @@ impl Walked {
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known.
     pub(super) fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        let text = Text::new(input);
         match self {
-            Walked::Whole(walker) => walker.find(input, from),
-            Walked::Gapped(gapped) => gapped.find(input, from),
+            Walked::Whole(walker) => walker.find(text, from),
+            Walked::Gapped(gapped) => gapped.find(text, from),
         }
     }
 
     /// Whether there is a match.
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
+        let text = Text::new(input);
         match self {
-            Walked::Whole(walker) => walker.is_match(input),
-            Walked::Gapped(gapped) => gapped.is_match(input),
+            Walked::Whole(walker) => walker.is_match(text),
+            Walked::Gapped(gapped) => gapped.is_match(text),
         }
     }
 }
@@ -71,15 +73,15 @@ impl Gapped {
         })
     }
 
-    fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
-        if !self.gapless.takes(input) {
+    fn find(&self, text: Text<'_>, from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        if !self.gapless.takes(text) {
             return Err(Unknown);
         }
-        if self.rest.is_ruled_out(input, from) {
+        if self.rest.is_ruled_out(text, from) {
             return Ok(None);
         }
-        let gapless = self.gapless.find(input, from)?;
-        let Some(begun) = self.beginnings.search(&Input::new(input).range(from..)) else {
+        let gapless = self.gapless.find(text, from)?;
+        let Some(begun) = self.beginnings.search(&Input::new(text.bytes).range(from..)) else {
             return Ok(gapless);
         };
         match &gapless {
@@ -89,25 +91,25 @@ impl Gapped {
             _ => {}
         }
         // A beginning may have taken less than it did, or another that begins later may have.
-        match self.rest.find_last(input, begun.start())? {
+        match self.rest.find_last(text.bytes, begun.start())? {
             Some(rest) if rest.start >= begun.end() => Ok(Some(begun.start()..rest.end)),
             Some(_) => Err(Unknown),
             None => Ok(gapless),
         }
     }
 
-    fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
-        if !self.gapless.takes(input) {
+    fn is_match(&self, text: Text<'_>) -> Result<bool, Unknown> {
+        if !self.gapless.takes(text) {
             return Err(Unknown);
         }
-        if self.rest.is_ruled_out(input, 0) {
+        if self.rest.is_ruled_out(text, 0) {
             return Ok(false);
         }
-        if self.gapless.is_match(input)? {
+        if self.gapless.is_match(text)? {
             return Ok(true);
         }
-        let Some(begun) = self.beginnings.search(&Input::new(input)) else { return Ok(false) };
-        match self.rest.find_last(input, begun.start())? {
+        let Some(begun) = self.beginnings.search(&Input::new(text.bytes)) else { return Ok(false) };
+        match self.rest.find_last(text.bytes, begun.start())? {
             Some(rest) if rest.start >= begun.end() => Ok(true),
             Some(_) => Err(Unknown),
             None => Ok(false),
@@ -250,8 +252,8 @@ mod tests {
         ] {
             let input = input.as_bytes();
             assert_eq!(regex.find(input).map(|m| m.range()), wanted, "{}", input.escape_ascii());
-            assert_eq!(gapped.find(input, 0), Ok(wanted.clone()), "{}", input.escape_ascii());
-            assert_eq!(gapped.is_match(input), Ok(wanted.is_some()));
+            assert_eq!(gapped.find(Text::new(input), 0), Ok(wanted.clone()), "{}", input.escape_ascii());
+            assert_eq!(gapped.is_match(Text::new(input)), Ok(wanted.is_some()));
         }
     }
 
@@ -259,12 +261,12 @@ mod tests {
     fn what_is_not_plain_is_not_known() {
         let (gapped, regex) = both(&format!("(?:t['u]*(?:;.*|v)|t['u]*;['u]*){}", words("cat")));
         let input = br"'t'';''cat'";
-        assert_eq!(gapped.find(input, 0), Err(Unknown), "both begin at one place");
+        assert_eq!(gapped.find(Text::new(input), 0), Err(Unknown), "both begin at one place");
         assert!(regex.is_match(input));
         let (gapped, regex) = both(&format!("(?:t[;c]*.*|[|]){}", words("cat|;at")));
         let input = br"'t;cat''''";
-        assert_eq!(gapped.find(input, 0), Err(Unknown), "the beginning takes a part of the rest");
-        assert_eq!(gapped.is_match(input), Err(Unknown));
+        assert_eq!(gapped.find(Text::new(input), 0), Err(Unknown), "the beginning takes a part of the rest");
+        assert_eq!(gapped.is_match(Text::new(input)), Err(Unknown));
         assert!(regex.is_match(input));
     }
 
@@ -272,11 +274,11 @@ mod tests {
     fn what_goes_on_for_long_is_followed_together() {
         let (gapped, regex) = both(&format!("(?:t .*|[;|])[a-z'](?:[a-z']+=[^ ]+ )*{}", words("cat")));
         let glued = [b"t ;".as_slice(), &b"a'=b'=".repeat(2_000)].concat();
-        assert_eq!(gapped.find(&glued, 0), Ok(None));
+        assert_eq!(gapped.find(Text::new(&glued), 0), Ok(None));
         let found = [&glued[..], b" cat;'''", &b"a'=b'=".repeat(2_000)].concat();
         let wanted = regex.find(&found).map(|m| m.range());
         assert!(wanted.is_some());
-        assert_eq!(gapped.find(&found, 0), Ok(wanted));
+        assert_eq!(gapped.find(Text::new(&found), 0), Ok(wanted));
     }
 
     proptest! {
@@ -310,10 +312,10 @@ mod tests {
                 for (gapped, regex) in patterns {
                     let from = from.min(input.len());
                     let wanted = regex.search(&Input::new(&input).range(from..)).map(|m| m.range());
-                    if let Ok(found) = gapped.find(&input, from) {
+                    if let Ok(found) = gapped.find(Text::new(&input), from) {
                         assert_eq!(found, wanted, "{regex:?} {}", input.escape_ascii());
                     }
-                    if from == 0 && let Ok(told) = gapped.is_match(&input) {
+                    if from == 0 && let Ok(told) = gapped.is_match(Text::new(&input)) {
                         assert_eq!(told, wanted.is_some(), "{}", input.escape_ascii());
                     }
                 }

@@ -36,6 +36,19 @@ pub(super) struct Walker {
     credit: AtomicUsize,
 }
 
+/// An input, of which it is asked once what it is like.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'i> {
+    pub(super) bytes: &'i [u8],
+    is_noise: bool,
+}
+
+impl<'i> Text<'i> {
+    pub(super) fn new(bytes: &'i [u8]) -> Self {
+        Self { bytes, is_noise: is_noise(bytes) }
+    }
+}
+
 type Caches = Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>;
 
 fn caches(dfa: &DFA) -> Caches {
@@ -70,15 +83,15 @@ impl Walker {
     }
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known either.
-    pub(super) fn find(&self, input: &[u8], from: usize) -> Result<Option<Range<usize>>, Unknown> {
-        if !self.takes(input) {
+    pub(super) fn find(&self, text: Text<'_>, from: usize) -> Result<Option<Range<usize>>, Unknown> {
+        if !self.takes(text) {
             return Err(Unknown);
         }
         // In most texts all places together are quicker, and in most of these there is nothing.
-        if !is_noise(input) && self.is_match_anywhere(input, from) == Ok(false) {
+        if !text.is_noise && self.is_match_anywhere(text.bytes, from) == Ok(false) {
             return Ok(None);
         }
-        self.walk(&mut self.caches.get(), input, from, Which::First)
+        self.walk(&mut self.caches.get(), text.bytes, from, Which::First)
     }
 
     /// The match that begins last, at `from` or later.
@@ -129,16 +142,16 @@ impl Walker {
     }
 
     /// Whether there is a match.
-    pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
-        if !self.takes(input) {
+    pub(super) fn is_match(&self, text: Text<'_>) -> Result<bool, Unknown> {
+        if !self.takes(text) {
             return Err(Unknown);
         }
-        if !is_noise(input)
-            && let Ok(told) = self.is_match_anywhere(input, 0)
+        if !text.is_noise
+            && let Ok(told) = self.is_match_anywhere(text.bytes, 0)
         {
             return Ok(told);
         }
-        self.walk(&mut self.caches.get(), input, 0, Which::Any).map(|found| found.is_some())
+        self.walk(&mut self.caches.get(), text.bytes, 0, Which::Any).map(|found| found.is_some())
     }
 
     /// Walks to the match that is wanted.
@@ -170,17 +183,17 @@ impl Walker {
     }
 
     /// Whether it is soon told that no match begins at `from` or later. Where that is not known, there may be none.
-    pub(super) fn is_ruled_out(&self, input: &[u8], from: usize) -> bool {
-        if is_noise(input) {
-            self.walk(&mut self.caches.get(), input, from, Which::Any) == Ok(None)
+    pub(super) fn is_ruled_out(&self, text: Text<'_>, from: usize) -> bool {
+        if text.is_noise {
+            self.walk(&mut self.caches.get(), text.bytes, from, Which::Any) == Ok(None)
         } else {
-            self.is_match_anywhere(input, from) == Ok(false)
+            self.is_match_anywhere(text.bytes, from) == Ok(false)
         }
     }
 
-    /// Whether `input` is walked through: where another way is quicker, nothing is known.
-    pub(super) fn takes(&self, input: &[u8]) -> bool {
-        self.is_choosy && input.len() >= LONG || is_noise(input)
+    /// Whether a text is walked through: where another way is quicker, nothing is known.
+    pub(super) fn takes(&self, text: Text<'_>) -> bool {
+        self.is_choosy && text.bytes.len() >= LONG || text.is_noise
     }
 
     /// Whether there is a match from `from` on, told by looking for it in all places together. That is not known where it
@@ -281,12 +294,16 @@ mod tests {
     fn it_gives_up_after_so_many_steps() {
         let (walker, regex) = both("(?i)a[ab']{400}[^ab'](?:cat|dog)[^a]{100}");
         let near = [b"a'".repeat(2_000), b";cat".to_vec(), b".".repeat(99)].concat();
-        assert_eq!(walker.find(&near, 0), Err(Unknown), "two hundred beginnings are under way at a time");
+        assert_eq!(
+            walker.find(Text::new(&near), 0),
+            Err(Unknown),
+            "two hundred beginnings are under way at a time"
+        );
         let short = [b"a'".repeat(200).as_slice(), b"a;cat", &b".".repeat(100)].concat();
-        assert_eq!(walker.find(&short, 0), Err(Unknown));
+        assert_eq!(walker.find(Text::new(&short), 0), Err(Unknown));
         assert!(regex.is_match(&short));
         let few = [b"a".as_slice(), &b"'".repeat(400), b";cat", &b".".repeat(100)].concat();
-        assert_eq!(walker.find(&few, 0), Ok(Some(0..few.len())));
+        assert_eq!(walker.find(Text::new(&few), 0), Ok(Some(0..few.len())));
     }
 
     #[test]
@@ -295,13 +312,13 @@ mod tests {
         assert!(walker.is_choosy);
         let mut text = b"some text; and more of it. ".repeat(40);
         assert!(text.len() >= LONG && !is_noise(&text));
-        assert_eq!(walker.find(&text, 0), Ok(None));
-        assert_eq!(walker.is_match(&text), Ok(false));
+        assert_eq!(walker.find(Text::new(&text), 0), Ok(None));
+        assert_eq!(walker.is_match(Text::new(&text)), Ok(false));
         text.extend_from_slice(b";s'u'do x");
         let wanted = regex.find(&text).map(|m| m.range());
         assert!(wanted.is_some());
-        assert_eq!(walker.find(&text, 0), Ok(wanted));
-        assert_eq!(walker.is_match(&text), Ok(true));
+        assert_eq!(walker.find(Text::new(&text), 0), Ok(wanted));
+        assert_eq!(walker.is_match(Text::new(&text)), Ok(true));
     }
 
     #[test]
@@ -313,7 +330,7 @@ mod tests {
             (walker.is_match_anywhere(&begun, 0), walker.credit.load(Ordering::Relaxed))
         };
         assert_eq!(left(2), (Err(Unknown), 0), "more than two, and the one that its length is good for");
-        assert_eq!(walker.is_match(&begun), Ok(false), "walked through instead");
+        assert_eq!(walker.is_match(Text::new(&begun)), Ok(false), "walked through instead");
         let (told, rest) = left(CREDIT);
         assert_eq!(told, Ok(regex.is_match(&begun)));
         assert!((1..CREDIT).contains(&rest), "{rest}");
@@ -327,15 +344,15 @@ mod tests {
             [(b";|do;;;;;cat;".as_slice(), 0..12), (b"';|do;;|do;cat'", 1..15), (b";|do;;;;;ca;", 1..4)]
         {
             assert_eq!(regex.find(input).map(|m| m.range()), Some(wanted.clone()));
-            assert_eq!(walker.find(input, 0), Ok(Some(wanted)), "{}", input.escape_ascii());
+            assert_eq!(walker.find(Text::new(input), 0), Ok(Some(wanted)), "{}", input.escape_ascii());
         }
     }
 
     #[test]
     fn text_is_left_to_another_where_much_can_begin() {
         let (walker, _) = both(&noisy("[a-z ][a-z ]", &["cat"], ""));
-        assert_eq!(walker.find(b"a plain text with a cat", 0), Err(Unknown));
-        assert_eq!(walker.find(b"'a cat;'(", 0), Ok(Some(1..6)));
+        assert_eq!(walker.find(Text::new(b"a plain text with a cat"), 0), Err(Unknown));
+        assert_eq!(walker.find(Text::new(b"'a cat;'("), 0), Ok(Some(1..6)));
     }
 
     #[test]
@@ -371,7 +388,7 @@ mod tests {
                 credit: AtomicUsize::new(CREDIT),
             };
             // Or it does not know.
-            if let Ok(found) = tight.find(&input, 0) {
+            if let Ok(found) = tight.find(Text::new(&input), 0) {
                 assert_eq!(found, wanted, "{capacity}");
                 told_in_spite += usize::from(tight.caches.get().clear_count() > 0);
             }
@@ -403,13 +420,13 @@ mod tests {
                 for (walker, regex) in patterns {
                     let from = from.min(input.len());
                     let wanted = regex.search(&Input::new(&input).range(from..)).map(|m| m.range());
-                    let found = walker.find(&input, from);
+                    let found = walker.find(Text::new(&input), from);
                     if found == Err(Unknown) && !is_noise(&input) {
                         continue;
                     }
                     assert_eq!(found, Ok(wanted.clone()), "{regex:?} {input:?}");
                     if from == 0 {
-                        assert_eq!(walker.is_match(&input), Ok(wanted.is_some()));
+                        assert_eq!(walker.is_match(Text::new(&input)), Ok(wanted.is_some()));
                     }
                     let at = |start: usize| {
                         let there = Input::new(&input).range(start..).anchored(Anchored::Yes);
