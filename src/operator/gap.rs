@@ -9,9 +9,9 @@
 
 use super::walk::Unknown;
 use super::walker::{Text, Walker};
-use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::{Input, Match};
 use regex_syntax::hir::{Dot, Hir, HirKind};
 use std::ops::Range;
 
@@ -84,17 +84,15 @@ impl Gapped {
         let Some(begun) = self.beginnings.search(&Input::new(text.bytes).range(from..)) else {
             return Ok(gapless);
         };
-        match &gapless {
-            Some(found) if found.start < begun.start() => return Ok(gapless),
-            // Which of the two is preferred is not told here.
-            Some(found) if found.start == begun.start() => return Err(Unknown),
-            _ => {}
+        if gapless.as_ref().is_some_and(|found| found.start < begun.start()) {
+            return Ok(gapless);
         }
-        // A beginning may have taken less than it did, or another that begins later may have.
-        match self.rest.find_last(text.bytes, begun.start())? {
-            Some(rest) if rest.start >= begun.end() => Ok(Some(begun.start()..rest.end)),
-            Some(_) => Err(Unknown),
-            None => Ok(gapless),
+        let Some((start, rest)) = self.find_gapped(text, begun)? else { return Ok(gapless) };
+        match &gapless {
+            Some(found) if found.start < start => Ok(gapless),
+            // Which of the two is preferred is not told here.
+            Some(found) if found.start == start => Err(Unknown),
+            _ => Ok(Some(start..rest.end)),
         }
     }
 
@@ -109,11 +107,18 @@ impl Gapped {
             return Ok(true);
         }
         let Some(begun) = self.beginnings.search(&Input::new(text.bytes)) else { return Ok(false) };
-        match self.rest.find_last(text.bytes, begun.start())? {
-            Some(rest) if rest.start >= begun.end() => Ok(true),
-            Some(_) => Err(Unknown),
-            None => Ok(false),
+        Ok(self.find_gapped(text, begun)?.is_some())
+    }
+
+    /// Where the first match with a gap begins, and the rest with which it ends. `begun` is the first that may begin one.
+    fn find_gapped(&self, text: Text<'_>, begun: Match) -> Result<Option<(usize, Range<usize>)>, Unknown> {
+        let Some(rest) = self.rest.find_last(text.bytes, begun.start())? else { return Ok(None) };
+        if rest.start >= begun.end() {
+            return Ok(Some((begun.start(), rest)));
         }
+        // A beginning may have taken less than it did, or another that begins later may have.
+        let before = Input::new(text.bytes).range(begun.start()..rest.start);
+        Ok(self.beginnings.search(&before).map(|begun| (begun.start(), rest)))
     }
 }
 
@@ -258,16 +263,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_is_not_known() {
+    fn which_of_two_is_preferred_is_not_known() {
         let (gapped, regex) = both(&format!("(?:t['u]*(?:;.*|v)|t['u]*;['u]*){}", words("cat")));
         let input = br"'t'';''cat'";
         assert_eq!(gapped.find(Text::new(input), 0), Err(Unknown), "both begin at one place");
         assert!(regex.is_match(input));
-        let (gapped, regex) = both(&format!("(?:t[;c]*.*|[|]){}", words("cat|;at")));
-        let input = br"'t;cat''''";
-        assert_eq!(gapped.find(Text::new(input), 0), Err(Unknown), "the beginning takes a part of the rest");
-        assert_eq!(gapped.is_match(Text::new(input)), Err(Unknown));
-        assert!(regex.is_match(input));
+    }
+
+    #[test]
+    fn a_beginning_may_take_less_than_it_did() {
+        let (gapped, regex) = both(&format!("(?:t['ca]*.*|[|]a.*|[;])[ac]{}", words("cat|t")));
+        for (input, wanted) in [
+            ("''tccat''''", Some(2..7)),
+            ("''tcccc''''", None),
+            ("'tcc|acat''", Some(1..9)),
+            ("'tca|a't';''", None),
+            ("'tcc|at;''''", Some(1..7)),
+            ("'tc;cat;''''", Some(1..7)),
+        ] {
+            let input = input.as_bytes();
+            assert_eq!(regex.find(input).map(|m| m.range()), wanted, "{}", input.escape_ascii());
+            assert_eq!(gapped.find(Text::new(input), 0), Ok(wanted.clone()), "{}", input.escape_ascii());
+            assert_eq!(gapped.is_match(Text::new(input)), Ok(wanted.is_some()));
+        }
     }
 
     #[test]

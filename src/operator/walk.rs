@@ -142,30 +142,33 @@ impl<'w> Walk<'w> {
         from: usize,
         may_begin: impl Fn(usize) -> bool,
     ) -> Result<usize, Unknown> {
-        let mut takes_more = self.takes_more();
         let (mut at, mut end) = (from, None);
-        while let Some(byte) = self.input.get(at) {
-            // The state that is led to is kept, whatever has to make room for it.
-            state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
-            if state.is_tagged() {
-                if state.is_quit() {
-                    return Err(Unknown);
+        if self.takes_more() {
+            while let Some(byte) = self.input.get(at) {
+                // The state that is led to is kept, whatever has to make room for it.
+                state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
+                if state.is_tagged() {
+                    if state.is_quit() {
+                        return Err(Unknown);
+                    }
+                    if state.is_dead() {
+                        self.under_way.clear();
+                        at += 1;
+                        break;
+                    }
+                    if state.is_match() {
+                        // A state tells of the match that ended before the byte which led to it.
+                        end = Some(at);
+                    }
                 }
-                if state.is_dead() {
-                    self.under_way.clear();
-                    at += 1;
+                at += 1;
+                let is_found = end.is_some() && self.wanted != Which::Last;
+                if is_found || may_begin(at) {
                     break;
                 }
-                if state.is_match() {
-                    // A state tells of the match that ended before the byte which led to it.
-                    end = Some(at);
-                    takes_more = self.wanted == Which::Last;
-                }
             }
-            at += 1;
-            if takes_more && may_begin(at) || self.wanted == Which::Any && end.is_some() {
-                break;
-            }
+        } else {
+            at = self.go_on_to_end(&mut state, at, &mut end)?;
         }
         if let [begun] = self.under_way.as_mut_slice() {
             begun.state = state;
@@ -174,6 +177,32 @@ impl<'w> Walk<'w> {
             self.note(start..end);
         }
         self.steps = self.steps.checked_sub(at - from).ok_or(Unknown)?;
+        Ok(at)
+    }
+
+    /// Goes on from `at` as far as a match may. That it may end there is noted without a branch: what is greedy can do so
+    /// behind each word of the rest.
+    fn go_on_to_end(
+        &mut self,
+        state: &mut LazyStateID,
+        mut at: usize,
+        end: &mut Option<usize>,
+    ) -> Result<usize, Unknown> {
+        // No match is empty.
+        let mut last = 0;
+        while let Some(byte) = self.input.get(at) {
+            *state = self.dfa.next_state(self.cache, *state, *byte).map_err(|_| Unknown)?;
+            if state.is_quit() {
+                return Err(Unknown);
+            }
+            last = if state.is_match() { at } else { last };
+            at += 1;
+            if state.is_dead() {
+                self.under_way.clear();
+                break;
+            }
+        }
+        *end = (last > 0).then_some(last);
         Ok(at)
     }
 
