@@ -1,18 +1,21 @@
-//! Where matches of a pattern can begin, by the first two bytes, and what it tells apart of what stands before them.
+//! Where matches of a pattern can begin, by the first three bytes, and what it tells apart of what stands before them.
 //!
-//! Pairs are told by the classes of their bytes, so that what is looked at for each byte of a text is less than a kilobyte.
+//! Pairs are told by the classes of their bytes, so that what is looked at for each byte of a text is less than a kilobyte;
+//! the third byte is looked at only behind those that pass.
 
+use super::thirds::Thirds;
 use regex_automata::Anchored;
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::util::start;
 
-/// Which two bytes can be the first of a match that does not begin a line, whatever stands before them; some more may seem
+/// Which three bytes can be the first of a match that does not begin a line, whatever stands before them; some more may seem
 /// to.
 #[derive(Clone)]
 pub(super) struct Beginnings {
     classes: [u8; 256],
     /// For each class of first bytes those of second ones.
     seconds: [u64; CLASSES],
+    thirds: Thirds,
 }
 
 /// What stands before a beginning, in kinds that the pattern tells apart: at most nothing, a line's end of either sort, a
@@ -83,16 +86,20 @@ impl Beginnings {
             // Where there are too many, the last stands for all the others.
             merged.push(at.min(CLASSES - 1));
         }
-        let mut found = Self { classes: [0; 256], seconds: [0; CLASSES] };
-        for (byte, class) in (0..=u8::MAX).zip(&mut found.classes) {
+        let mut classes = [0; 256];
+        for (byte, class) in (0..=u8::MAX).zip(&mut classes) {
             *class = merged[rows.partition_point(|first| *first <= byte) - 1] as u8;
         }
-        for (first, seconds) in merged.iter().zip(&pairs) {
-            for (second, _) in merged.iter().zip(seconds).filter(|(_, follows)| **follows) {
-                found.seconds[*first] |= 1 << second;
+        let mut seconds = [0_u64; CLASSES];
+        for (first, follow) in merged.iter().zip(&pairs) {
+            for (second, _) in merged.iter().zip(follow).filter(|(_, follows)| **follows) {
+                seconds[*first] |= 1 << second;
             }
         }
-        Some(found)
+        let rows: Vec<(u8, usize)> = rows.into_iter().zip(merged).collect();
+        let begins = |first: usize, second: usize| seconds[first] >> second & 1 == 1;
+        let thirds = Thirds::of(dfa.get_nfa(), &rows, known.len().min(CLASSES), begins);
+        Some(Self { classes, seconds, thirds })
     }
 
     #[inline(always)]
@@ -106,11 +113,19 @@ impl Beginnings {
     }
 
     /// The first place from `at` on where a match may begin.
-    pub(super) fn next(&self, input: &[u8], at: usize) -> Option<usize> {
-        if self.may_begin(input, at) {
-            return Some(at);
+    pub(super) fn next(&self, input: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            if self.may_begin(input, at) {
+                return Some(at);
+            }
+            // Behind a line's end something else may begin.
+            at = if *input.get(at)? == b'\n' { at + 1 } else { self.next_pair(input, at)? };
         }
-        let [first, rest @ ..] = input.get(at..)? else { return None };
+    }
+
+    /// The first place behind `at` whose pair begins a match, or at which none stands.
+    fn next_pair(&self, input: &[u8], at: usize) -> Option<usize> {
+        let [_, first, rest @ ..] = input.get(at..)? else { return None };
         let mut seconds = self.seconds[self.class(*first)];
         let step = rest.iter().position(|byte| {
             let class = self.class(*byte);
@@ -119,7 +134,7 @@ impl Beginnings {
             begins
         });
         // What the last byte would begin is not told by pairs.
-        Some(at + step.unwrap_or(rest.len()))
+        Some(at + 1 + step.unwrap_or(rest.len()))
     }
 
     /// Whether a match may begin at `at`.
@@ -129,10 +144,17 @@ impl Beginnings {
             (Some(_), None) => true,
             (Some(first), Some(second)) => {
                 let begins_line = || at.checked_sub(1).is_none_or(|before| input[before] == b'\n');
-                self.has(*first, *second) || begins_line()
+                self.has(*first, *second) && self.goes_on(input, at) || begins_line()
             }
             (None, _) => false,
         }
+    }
+
+    /// Whether the third byte can follow the pair at `at`, which begins a match.
+    #[inline(always)]
+    fn goes_on(&self, input: &[u8], at: usize) -> bool {
+        let [first, second, third, ..] = input[at..] else { return true };
+        self.thirds.may_follow(self.class(first), self.class(second), third)
     }
 
     /// How many places of a text have one of these pairs, roughly.
@@ -213,18 +235,23 @@ mod tests {
         assert!(dfa.byte_classes().alphabet_len() > CLASSES, "{}", dfa.byte_classes().alphabet_len());
         let beginnings = Beginnings::of(&dfa, &Befores::of(&dfa).expect("few kinds")).expect("few states");
         for first in (0..=u8::MAX).filter(|first| *first != b'\n') {
-            let begins = |second: u8| beginnings.may_begin(&[b' ', first, second, b' '], 1);
+            let begins = |second: u8, third: u8| beginnings.may_begin(&[b' ', first, second, third], 1);
             let is_first = matches!(first, b';' | b'|');
-            assert!((b'!'..=b'~').all(|second| begins(second) == is_first), "{first:#x}");
-            assert!(!begins(b'\x80') && !begins(b' '), "{first:#x}");
+            // The first of them comes once, the others more often.
+            let third = |second: u8| if second == b'!' { b'x' } else { second };
+            assert!((b'!'..=b'~').all(|second| begins(second, third(second)) == is_first), "{first:#x}");
+            assert!((0..=u8::MAX).all(|second| !begins(second, b' ')), "{first:#x}");
+            assert!(!begins(b'\x80', b'x') && !begins(b' ', b'x'), "{first:#x}");
+            assert!(beginnings.may_begin(&[b' ', first, b'a'], 1) == is_first, "no third is there");
         }
         assert_eq!(
             beginnings.next(b"a word, and; more", 1),
             Some(16),
             "it is not known what the last byte begins"
         );
-        assert_eq!(beginnings.next(b"a word, and;more", 1), Some(11));
-        assert_eq!(beginnings.next(b"a word\nand", 1), Some(6), "a line's end is stopped at");
+        assert_eq!(beginnings.next(b"a word, and;m re", 1), Some(15));
+        assert_eq!(beginnings.next(b"a word, and;mmore", 1), Some(11));
+        assert_eq!(beginnings.next(b"a word\nand", 1), Some(7), "behind a line's end");
         assert_eq!(beginnings.next(b"a word\nand", 7), Some(7), "a line begins");
     }
 }

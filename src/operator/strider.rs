@@ -4,6 +4,7 @@
 //! such as behind the `?` of a request line, vector instructions look for those bytes instead. What makes the automaton
 //! move at most bytes is left to others, and soon.
 
+use super::stretches::Credit;
 use super::walk::Unknown;
 use regex_automata::Input;
 use regex_automata::hybrid::LazyStateID;
@@ -20,6 +21,8 @@ pub(super) struct Strider {
     caches: Pool<Known, Box<dyn Fn() -> Known + Send + Sync>>,
     /// How often it has given up, one time after the other.
     gave_up: AtomicU32,
+    /// How many new states other searches may make.
+    credit: Credit,
 }
 
 /// States that have been met.
@@ -44,11 +47,16 @@ impl Strider {
         let made = dfa.clone();
         let made: Box<dyn Fn() -> Known + Send + Sync> =
             Box::new(move || Known { cache: made.create_cache(), stays: SmallVec::new(), cleared: 0 });
-        Some(Self { dfa, caches: Pool::new(made), gave_up: AtomicU32::new(0) })
+        Some(Self { dfa, caches: Pool::new(made), gave_up: AtomicU32::new(0), credit: Credit::new() })
     }
 
     /// Whether there is a match; where another way is quicker, it is not known.
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
+        let step_by_step = |_| self.credit.is_match(&self.dfa, &mut self.caches.get().cache, input, 0);
+        self.stride_if_worth_it(input).or_else(step_by_step)
+    }
+
+    fn stride_if_worth_it(&self, input: &[u8]) -> Result<bool, Unknown> {
         // Where it has given up often, it is tried now and then.
         let gave_up = self.gave_up.load(Ordering::Relaxed);
         let is_tried = gave_up < OFTEN || gave_up.is_multiple_of(NOW_AND_THEN);
@@ -214,10 +222,10 @@ mod tests {
     fn what_moves_all_the_time_is_left_to_others() {
         let (strider, _) = both("(?:ab)+c");
         for _ in 0..OFTEN {
-            assert_eq!(strider.is_match(&b"ab".repeat(1_000)), Err(Unknown));
+            assert_eq!(strider.stride_if_worth_it(&b"ab".repeat(1_000)), Err(Unknown));
         }
-        assert_eq!(strider.is_match(b"abababc"), Err(Unknown), "it is not tried each time");
-        let tried: Vec<_> = (0..NOW_AND_THEN).map(|_| strider.is_match(b"abababc")).collect();
+        assert_eq!(strider.stride_if_worth_it(b"abababc"), Err(Unknown), "it is not tried each time");
+        let tried: Vec<_> = (0..NOW_AND_THEN).map(|_| strider.stride_if_worth_it(b"abababc")).collect();
         assert!(tried.contains(&Ok(true)), "it is tried now and then");
         assert_eq!(tried.last(), Some(&Ok(true)), "and each time, once that went well");
     }

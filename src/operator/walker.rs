@@ -12,6 +12,7 @@
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
 use super::beginnings::{Befores, Beginnings};
+use super::stretches::Credit;
 use super::walk::{STEPS, Unknown, Walk, Which};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
@@ -19,7 +20,6 @@ use regex_automata::util::pool::Pool;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, Look};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A pattern and where its matches can begin.
 pub(super) struct Walker {
@@ -33,7 +33,7 @@ pub(super) struct Walker {
     /// States of searches for a match in all places together.
     caches_together: Caches,
     /// How many new states such searches may make.
-    credit: AtomicUsize,
+    credit: Credit,
 }
 
 /// An input, of which it is asked once what it is like.
@@ -78,7 +78,7 @@ impl Walker {
         let beginnings = Box::new(Beginnings::of(&dfa, &befores)?);
         let is_choosy = beginnings.likelihood() <= CHOOSY;
         let (caches, caches_together) = (caches(&dfa), caches(&dfa));
-        let credit = AtomicUsize::new(CREDIT);
+        let credit = Credit::new();
         Some(Self { dfa, beginnings, befores, is_choosy, caches, caches_together, credit })
     }
 
@@ -196,42 +196,9 @@ impl Walker {
         self.is_choosy && text.bytes.len() >= LONG || text.is_noise
     }
 
-    /// Whether there is a match from `from` on, told by looking for it in all places together. That is not known where it
-    /// leads to new states more often than there is credit for: to make one takes as long as to go through hundreds of
-    /// bytes, and values may be made for nothing else.
+    /// Whether there is a match from `from` on, told by looking for it in all places together.
     fn is_match_anywhere(&self, input: &[u8], from: usize) -> Result<bool, Unknown> {
-        // Another search may change it at the same time. What is lost or won by that is little.
-        let credit = self.credit.load(Ordering::Relaxed) + input.len() / BYTES_FOR_A_STATE;
-        let mut left = credit.min(CREDIT);
-        let told = self.search_anywhere(input, from, &mut left);
-        self.credit.store(left, Ordering::Relaxed);
-        told
-    }
-
-    /// The same. Takes each new state off `left`.
-    fn search_anywhere(&self, input: &[u8], from: usize, left: &mut usize) -> Result<bool, Unknown> {
-        let (dfa, mut cache) = (&self.dfa, self.caches_together.get());
-        let all = Input::new(input).range(from..);
-        let mut state = dfa.start_state_forward(&mut cache, &all).map_err(|_| Unknown)?;
-        for byte in input.get(from..).unwrap_or_default() {
-            let known = if state.is_start() { state } else { dfa.next_state_untagged(&cache, state, *byte) };
-            if known.is_tagged() {
-                if known.is_unknown() {
-                    *left = left.checked_sub(1).ok_or(Unknown)?;
-                }
-                state = dfa.next_state(&mut cache, state, *byte).map_err(|_| Unknown)?;
-                if state.is_quit() {
-                    return Err(Unknown);
-                }
-                if state.is_match() || state.is_dead() {
-                    return Ok(state.is_match());
-                }
-            } else {
-                state = known;
-            }
-        }
-        let end = dfa.next_eoi_state(&mut cache, state).map_err(|_| Unknown)?;
-        Ok(end.is_match())
+        self.credit.is_match(&self.dfa, &mut self.caches_together.get(), input, from)
     }
 }
 
@@ -251,10 +218,6 @@ const PLAIN_FOR_NOISE: usize = 5;
 /// Bytes of an input from which on a choosy pattern is walked through where all places together lead to new states. In
 /// shorter ones few mixtures of beginnings come about.
 const LONG: usize = 512;
-/// The most new states that searches in all places together may make one after the other.
-const CREDIT: usize = 1_000;
-/// Bytes of inputs for which there is credit for one more.
-const BYTES_FOR_A_STATE: usize = 1_000;
 /// States of an automaton from which on a walker is made. Smaller patterns have few mixtures of beginnings.
 const MANY_STATES: usize = 500;
 /// Bytes of states that are known, per pattern and concurrent search.
@@ -322,19 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn new_states_are_made_as_long_as_there_is_credit() {
+    fn what_leads_to_new_states_too_often_is_walked_through() {
         let (walker, regex) = both(&noisy("[;|&].*", &["cat", "sudo", "passwd"], "x"));
         let begun: Vec<u8> = [b";".as_slice(), &b"catsudopasswdcasudpasssucapa".repeat(40)].concat();
-        let left = |credit: usize| {
-            walker.credit.store(credit, Ordering::Relaxed);
-            (walker.is_match_anywhere(&begun, 0), walker.credit.load(Ordering::Relaxed))
-        };
-        assert_eq!(left(2), (Err(Unknown), 0), "more than two, and the one that its length is good for");
+        walker.credit.set(2);
+        assert_eq!(walker.is_match_anywhere(&begun, 0), Err(Unknown));
         assert_eq!(walker.is_match(Text::new(&begun)), Ok(false), "walked through instead");
-        let (told, rest) = left(CREDIT);
-        assert_eq!(told, Ok(regex.is_match(&begun)));
-        assert!((1..CREDIT).contains(&rest), "{rest}");
-        assert_eq!(left(0), (told, 1), "now they are known");
+        walker.credit.set(500);
+        assert_eq!(walker.is_match_anywhere(&begun, 0), Ok(regex.is_match(&begun)));
     }
 
     #[test]
@@ -385,7 +343,7 @@ mod tests {
                 beginnings: walker.beginnings.clone(),
                 befores: walker.befores.clone(),
                 is_choosy: true,
-                credit: AtomicUsize::new(CREDIT),
+                credit: Credit::new(),
             };
             // Or it does not know.
             if let Ok(found) = tight.find(Text::new(&input), 0) {
