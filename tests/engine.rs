@@ -11,10 +11,14 @@ mod run;
 mod world;
 
 use case::Case;
-use portcullis::syntax::seclang::DIRECTIVES;
+use portcullis::compile::{self, Input};
+use portcullis::engine::{NoWorld, Options, Transaction};
+use portcullis::limits::LOGDATA_BYTES;
+use portcullis::syntax::seclang::{DIRECTIVES, FileLoader};
 use run::Coverage;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[test]
 fn every_case_in_every_configuration() {
@@ -42,6 +46,28 @@ fn every_case_in_every_configuration() {
     assert!(faults.is_empty(), "{} faults in {} cases\n{}", faults.len(), coverage.cases, faults.join("\n"));
     if only.is_empty() {
         check_coverage(&coverage);
+    }
+}
+
+/// `logdata` is cut, however long what it quotes is.
+#[test]
+fn long_data_is_cut() {
+    let text = "SecRuleEngine DetectionOnly\n\
+        SecRule REQUEST_HEADERS:X \"@rx .\" \"id:1,phase:1,pass,logdata:'a value: %{MATCHED_VAR}, and %{MATCHED_VAR}'\"";
+    let input = Input::Text { name: "data.conf".into(), text: text.into() };
+    let loaded = compile::load(&[input], &FileLoader);
+    let ruleset = loaded.ruleset.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    for length in [3, 2_000, LOGDATA_BYTES - 9, LOGDATA_BYTES, 100_000] {
+        let value = "v".repeat(length);
+        let options = Options { id: "0".into(), mode: None, world: Arc::new(NoWorld) };
+        let mut tx = Transaction::new(Arc::clone(&ruleset), options);
+        tx.process_uri(b"GET", b"/", b"HTTP/1.1");
+        tx.add_request_header(b"X", value.as_bytes());
+        let _ = tx.process_request_headers();
+        let report = tx.process_logging(200);
+        let mut wanted = format!("a value: {value}, and {value}");
+        wanted.truncate(LOGDATA_BYTES);
+        assert_eq!(report.rules[0].data, wanted.into_bytes(), "{length}");
     }
 }
 

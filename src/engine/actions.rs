@@ -317,8 +317,9 @@ impl Transaction {
         }
         let meta = &rule.meta;
         let message = String::from_utf8_lossy(&self.owned(ruleset, &meta.message)).into_owned();
-        let mut data = self.owned(ruleset, &meta.data);
-        data.truncate(limits::LOGDATA_BYTES);
+        let text = self.expand_up_to(ruleset, &meta.data, limits::LOGDATA_BYTES);
+        let data = text[..text.len().min(limits::LOGDATA_BYTES)].to_vec();
+        self.scratch = text;
         let tags = if meta.dynamic_tags.is_empty() {
             Arc::clone(&meta.tags)
         } else {

@@ -416,9 +416,17 @@ impl Transaction {
 
     /// Expands macros, into the scratch buffer, which the caller gives back.
     pub(super) fn expand(&mut self, ruleset: &Ruleset, template: &Template) -> Vec<u8> {
+        self.expand_up_to(ruleset, template, usize::MAX)
+    }
+
+    /// The same, but no more macros once there are `enough` bytes.
+    pub(super) fn expand_up_to(&mut self, ruleset: &Ruleset, template: &Template, enough: usize) -> Vec<u8> {
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
         for piece in &template.pieces {
+            if out.len() >= enough {
+                break;
+            }
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
                 Piece::Slot(slot) => self.tx.get(*slot).append_to(&mut out),
