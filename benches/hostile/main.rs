@@ -5,7 +5,8 @@
 //! nothing has been planned, values that are never sent twice or exactly twice, and runs of anything; in ten arguments
 //! of 100 bytes, in 400 of 25, and in one of 10 KB, 100 KB and 1 MB. Nothing blocks: the threshold is too high to
 //! reach, so that all rules run. It prints nanoseconds for each byte, and how many times the benign figure that is:
-//! that of prose which nothing hostile came before. Prose between hostile values is told too.
+//! that of prose which nothing hostile came before, in a process of its own and at the same time. Prose between hostile
+//! values is told too.
 //!
 //! `cargo bench --bench hostile -- [--level 4] [--only WORD]… [--size NAME] [--passes N]`; `--only` takes shapes whose
 //! name contains a word, for a profiler. With `--rules`, each shape named is told the rules whose operators take longest
@@ -15,6 +16,7 @@
 
 #![allow(clippy::print_stdout)]
 
+mod benign;
 mod literals;
 mod shapes;
 #[path = "../support/mod.rs"]
@@ -22,6 +24,7 @@ mod support;
 #[path = "../linear/units.rs"]
 mod units;
 
+use benign::Benign;
 use portcullis::engine::NoWorld;
 use portcullis::operator::{Found, NoLookup};
 use portcullis::ruleset::{Matcher, Ruleset};
@@ -74,15 +77,21 @@ fn main() {
     let options = Options::new(std::env::args().skip(1));
     let ruleset = load(&inputs_with(options.level, UNLIMITED));
     let literals = literals::of(&ruleset);
-    println!(
-        "CRS at level {}, {} literals of {} bytes in all\n",
-        options.level,
-        literals.len(),
-        literals.iter().map(Vec::len).sum::<usize>()
-    );
+    if !options.benign {
+        println!(
+            "CRS at level {}, {} literals of {} bytes in all\n",
+            options.level,
+            literals.len(),
+            literals.iter().map(Vec::len).sum::<usize>()
+        );
+    }
     let mut all = shapes::all(literals);
     all.retain(|s| s.kind == Kind::Benign || options.wants(&s.name));
     let mut bench = Bench { ruleset, world: Arc::new(NoWorld), random: Random(1), hits: 0 };
+    if options.benign {
+        benign::answer(&mut bench, &all[0]);
+        return;
+    }
     if let Some(directory) = &options.write {
         all.iter().for_each(|shape| write(&mut bench, shape, &options, directory));
         return;
@@ -107,13 +116,21 @@ struct Options {
     size: Option<String>,
     passes: Option<usize>,
     rules: bool,
+    benign: bool,
     write: Option<PathBuf>,
 }
 
 impl Options {
     fn new(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut options =
-            Self { level: 1, only: Vec::new(), size: None, passes: None, rules: false, write: None };
+        let mut options = Self {
+            level: 1,
+            only: Vec::new(),
+            size: None,
+            passes: None,
+            rules: false,
+            benign: false,
+            write: None,
+        };
         while let Some(argument) = arguments.next() {
             let mut number = || arguments.next().and_then(|n| n.parse().ok());
             match argument.as_str() {
@@ -121,6 +138,7 @@ impl Options {
                 "--passes" => options.passes = number(),
                 "--only" => options.only.extend(arguments.next()),
                 "--rules" => options.rules = true,
+                benign::FLAG => options.benign = true,
                 "--size" => options.size = arguments.next(),
                 "--write" => options.write = arguments.next().map(PathBuf::from),
                 // cargo adds flags of its own.
@@ -161,28 +179,32 @@ impl Bench {
     }
 }
 
-/// What was measured of a shape: for each of [`LAYOUTS`] its time, if it was.
+/// What was measured of a shape: for each of [`LAYOUTS`] its time, if it was, and how many times that is what prose took then.
 struct Row<'a> {
     shape: &'a Shape,
     times: Vec<Option<Duration>>,
+    ratios: Vec<Option<f64>>,
     /// Rules that matched at the largest size.
     hits: usize,
 }
 
 fn shapes_at_all_sizes<'a>(bench: &mut Bench, all: &'a [Shape], options: &Options) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row<'_>> =
-        all.iter().map(|shape| Row { shape, times: vec![None; LAYOUTS.len()], hits: 0 }).collect();
+    let nothing =
+        |shape| Row { shape, times: vec![None; LAYOUTS.len()], ratios: vec![None; LAYOUTS.len()], hits: 0 };
+    let mut rows: Vec<Row<'_>> = all.iter().map(nothing).collect();
+    let mut benign = Benign::start(options.level);
     for (at, layout) in LAYOUTS.iter().enumerate() {
         if options.size.as_ref().is_some_and(|size| size != layout.name) {
             continue;
         }
         let passes = options.passes.unwrap_or(layout.passes);
-        let before = alone(bench, layout, all, passes);
-        let mut taken: Vec<Vec<Duration>> = vec![Vec::new(); rows.len()];
+        // For each row its times, and those of prose just before.
+        let mut taken = vec![(Vec::new(), Vec::new()); rows.len()];
         let mut spent = Duration::ZERO;
         for _ in 0..passes {
-            for (row, taken) in rows.iter_mut().zip(&mut taken).skip(1) {
+            for (row, (taken, prose)) in rows.iter_mut().zip(&mut taken).skip(1) {
                 let request = bench.request(layout, row.shape);
+                prose.push(benign.ask(at));
                 let took = bench.run(&request);
                 row.hits = bench.hits;
                 spent += took;
@@ -192,24 +214,18 @@ fn shapes_at_all_sizes<'a>(bench: &mut Bench, all: &'a [Shape], options: &Option
                 break;
             }
         }
-        for (row, taken) in rows.iter_mut().zip(&taken).skip(1) {
+        for (row, (taken, prose)) in rows.iter_mut().zip(&taken).skip(1) {
             row.times[at] = Some(median(taken));
+            let ratio = |(taken, prose): (&Duration, &Duration)| taken.as_secs_f64() / prose.as_secs_f64();
+            let mut ratios: Vec<f64> = taken.iter().zip(prose).map(ratio).collect();
+            ratios.sort_by(f64::total_cmp);
+            row.ratios[at] = Some(ratios[ratios.len() / 2]);
         }
-        rows[0].times[at] = Some(before.min(alone(bench, layout, all, passes)));
+        let prose: Vec<Duration> = taken.into_iter().flat_map(|(_, prose)| prose).collect();
+        (rows[0].times[at], rows[0].ratios[at]) = (Some(median(&prose)), Some(1.0));
     }
     confirm_growth(bench, &mut rows);
     rows
-}
-
-/// The benign time when nothing hostile has been by lately: what is remembered of patterns is of use then.
-fn alone(bench: &mut Bench, layout: &Layout, all: &[Shape], passes: usize) -> Duration {
-    let taken: Vec<Duration> = (0..passes.max(3) * 2)
-        .map(|_| {
-            let request = bench.request(layout, &all[0]);
-            bench.run(&request)
-        })
-        .collect();
-    median(&taken[taken.len() / 2..])
 }
 
 /// Measures again what seems to grow too fast, the least of some runs: a busy machine stretches single figures.
@@ -249,14 +265,14 @@ fn tell_shapes(rows: &[Row<'_>], options: &Options) {
     let mut ordered: Vec<&Row<'_>> = rows.iter().collect();
     // The kinds apart, the dearest first.
     ordered.sort_by(|a, b| {
-        (a.shape.kind as u8, worst(b, benign))
-            .partial_cmp(&(b.shape.kind as u8, worst(a, benign)))
+        (a.shape.kind as u8, worst(b))
+            .partial_cmp(&(b.shape.kind as u8, worst(a)))
             .expect("times are numbers")
     });
     for row in ordered {
         print!("{:38}", row.shape.name);
         for (at, layout) in LAYOUTS.iter().enumerate() {
-            match (row.times[at], ratio(row, benign, at)) {
+            match (row.times[at], row.ratios[at]) {
                 (Some(time), Some(ratio)) => {
                     let each = time.as_nanos() as f64 / (layout.arguments * layout.bytes) as f64;
                     print!("{:>17}", format!("{each:.1} ({ratio:.1})"));
@@ -264,12 +280,12 @@ fn tell_shapes(rows: &[Row<'_>], options: &Options) {
                 _ => print!("{:>17}", "-"),
             }
         }
-        let missed = if worst(row, benign) > RATIO { "  missed" } else { "" };
+        let missed = if worst(row) > RATIO { "  missed" } else { "" };
         println!("{:>7}{missed}", row.hits);
     }
     println!();
     for (at, layout) in LAYOUTS.iter().enumerate() {
-        let all = rows[1..].iter().filter_map(|row| Some((ratio(row, benign, at)?, &row.shape.name)));
+        let all = rows[1..].iter().filter_map(|row| Some((row.ratios[at]?, &row.shape.name)));
         if let Some((most, name)) = all.max_by(|a, b| a.0.total_cmp(&b.0)) {
             let words =
                 format!("the dearest of {} shapes against prose, {}: {name}", rows.len() - 2, layout.name);
@@ -349,12 +365,8 @@ fn tell_rules(bench: &mut Bench, shape: &Shape, level: u8) {
     }
 }
 
-fn ratio(row: &Row<'_>, benign: &Row<'_>, at: usize) -> Option<f64> {
-    Some(row.times[at]?.as_secs_f64() / benign.times[at]?.as_secs_f64())
-}
-
-fn worst(row: &Row<'_>, benign: &Row<'_>) -> f64 {
-    (0..LAYOUTS.len()).filter_map(|at| ratio(row, benign, at)).fold(0.0, f64::max)
+fn worst(row: &Row<'_>) -> f64 {
+    row.ratios.iter().flatten().copied().fold(0.0, f64::max)
 }
 
 /// What is remembered from one transaction to the next, flooded: what the flood costs itself, and what it costs
