@@ -1,7 +1,7 @@
 //! Long inputs, looked through in several stretches at a time.
 //!
 //! An automaton waits for each byte's state before it can ask for the next one's. Four that go through a stretch of the input
-//! each wait together, and take little longer than one. What began in a stretch and goes on in the next is followed until it
+//! each wait together, and take half as long as one. What began in a stretch and goes on in the next is followed until it
 //! comes to the state that the next one had at that place: as a rule within a few bytes.
 //!
 //! It tells whether there is a match, not where.
@@ -13,14 +13,17 @@ use regex_automata::hybrid::dfa::{Cache, DFA};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many new states searches may make: to make one takes as long as to go through hundreds of bytes, and values may be
-/// made for nothing else.
-pub(super) struct Credit(AtomicUsize);
+/// Searches with one automaton.
+pub(super) struct Search {
+    /// How many new states they may make: to make one takes as long as to go through hundreds of bytes, and values may be
+    /// made for nothing else.
+    credit: AtomicUsize,
+}
 
-impl Credit {
-    /// As much as there can be.
+impl Search {
+    /// Searches with all the credit that there can be.
     pub(super) fn new() -> Self {
-        Self(AtomicUsize::new(CREDIT))
+        Self { credit: AtomicUsize::new(CREDIT) }
     }
 
     /// Whether a match begins in `input` at `from` or later. That is not known where it leads to new states more often than
@@ -33,10 +36,10 @@ impl Credit {
         from: usize,
     ) -> Result<bool, Unknown> {
         // Another search may change it at the same time. What is lost or won by that is little.
-        let credit = self.0.load(Ordering::Relaxed) + input.len() / BYTES_FOR_A_STATE;
-        let mut search = Search { dfa, cache, input, left: credit.min(CREDIT) };
-        let told = search.run(from);
-        self.0.store(search.left, Ordering::Relaxed);
+        let credit = self.credit.load(Ordering::Relaxed) + input.len() / BYTES_FOR_A_STATE;
+        let mut run = Run { dfa, cache, input, left: credit.min(CREDIT) };
+        let told = run.search(from);
+        self.credit.store(run.left, Ordering::Relaxed);
         match told {
             Err(Told::Match) => Ok(true),
             Ok(()) | Err(Told::Nothing) => Ok(false),
@@ -44,10 +47,10 @@ impl Credit {
         }
     }
 
-    /// Leaves so much of it.
+    /// Leaves so much credit.
     #[cfg(test)]
-    pub(super) fn set(&self, credit: usize) {
-        self.0.store(credit, Ordering::Relaxed);
+    pub(super) fn leave(&self, credit: usize) {
+        self.credit.store(credit, Ordering::Relaxed);
     }
 }
 
@@ -59,16 +62,16 @@ enum Told {
     Unknown,
 }
 
-struct Search<'s> {
-    dfa: &'s DFA,
-    cache: &'s mut Cache,
-    input: &'s [u8],
+struct Run<'r> {
+    dfa: &'r DFA,
+    cache: &'r mut Cache,
+    input: &'r [u8],
     /// New states that may still be made.
     left: usize,
 }
 
-impl Search<'_> {
-    fn run(&mut self, from: usize) -> Result<(), Told> {
+impl Run<'_> {
+    fn search(&mut self, from: usize) -> Result<(), Told> {
         let length = self.input.len().saturating_sub(from);
         let state = if length < LONG { None } else { self.together(from, length / STRETCHES)? };
         let (state, at) = match state {
@@ -229,7 +232,7 @@ mod tests {
 
     fn told(pattern: &str, input: &[u8], from: usize) -> Result<bool, Unknown> {
         let dfa = dfa(pattern, 1 << 20);
-        Credit::new().is_match(&dfa, &mut dfa.create_cache(), input, from)
+        Search::new().is_match(&dfa, &mut dfa.create_cache(), input, from)
     }
 
     #[test]
@@ -287,10 +290,10 @@ mod tests {
         let mut cache = dfa.create_cache();
         let begun: Vec<u8> = [b";".as_slice(), &b"catsudopasswdcasudpasssucapa".repeat(40)].concat();
         assert!(begun.len() < BYTES_FOR_A_STATE);
-        let credit = Credit::new();
+        let search = Search::new();
         let mut left = |some: usize| {
-            credit.set(some);
-            (credit.is_match(&dfa, &mut cache, &begun, 0), credit.0.load(Ordering::Relaxed))
+            search.leave(some);
+            (search.is_match(&dfa, &mut cache, &begun, 0), search.credit.load(Ordering::Relaxed))
         };
         assert_eq!(left(2), (Err(Unknown), 0));
         let (told, rest) = left(CREDIT);
@@ -299,10 +302,10 @@ mod tests {
         assert_eq!(left(0), (told, 0), "now they are known");
         let long = begun.repeat(BYTES_FOR_A_STATE / begun.len() + 1);
         let mut left = || {
-            let told = credit.is_match(&dfa, &mut cache, &long, 0);
-            (told, credit.0.load(Ordering::Relaxed))
+            let told = search.is_match(&dfa, &mut cache, &long, 0);
+            (told, search.credit.load(Ordering::Relaxed))
         };
-        credit.set(100);
+        search.leave(100);
         let (_, before) = left();
         assert_eq!(left(), (Ok(false), before + 1), "a long one is good for one more");
     }
@@ -336,7 +339,7 @@ mod tests {
             PATTERNS.with(|patterns| {
                 for (pattern, regex) in patterns {
                     let dfa = dfa(pattern, capacity);
-                    if let Ok(told) = Credit::new().is_match(&dfa, &mut dfa.create_cache(), &input, from) {
+                    if let Ok(told) = Search::new().is_match(&dfa, &mut dfa.create_cache(), &input, from) {
                         let wanted = regex.is_match(Input::new(&input).range(from..));
                         assert_eq!(told, wanted, "{pattern} {} {from}", input.escape_ascii());
                     }

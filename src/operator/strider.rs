@@ -4,7 +4,7 @@
 //! such as behind the `?` of a request line, vector instructions look for those bytes instead. What makes the automaton
 //! move at most bytes is left to others, and soon.
 
-use super::stretches::Credit;
+use super::stretches::Search;
 use super::walk::Unknown;
 use regex_automata::Input;
 use regex_automata::hybrid::LazyStateID;
@@ -21,8 +21,8 @@ pub(super) struct Strider {
     caches: Pool<Known, Box<dyn Fn() -> Known + Send + Sync>>,
     /// How often it has given up, one time after the other.
     gave_up: AtomicU32,
-    /// How many new states other searches may make.
-    credit: Credit,
+    /// Searches that pass over nothing.
+    search: Search,
 }
 
 /// States that have been met.
@@ -47,12 +47,12 @@ impl Strider {
         let made = dfa.clone();
         let made: Box<dyn Fn() -> Known + Send + Sync> =
             Box::new(move || Known { cache: made.create_cache(), stays: SmallVec::new(), cleared: 0 });
-        Some(Self { dfa, caches: Pool::new(made), gave_up: AtomicU32::new(0), credit: Credit::new() })
+        Some(Self { dfa, caches: Pool::new(made), gave_up: AtomicU32::new(0), search: Search::new() })
     }
 
     /// Whether there is a match; where another way is quicker, it is not known.
     pub(super) fn is_match(&self, input: &[u8]) -> Result<bool, Unknown> {
-        let step_by_step = |_| self.credit.is_match(&self.dfa, &mut self.caches.get().cache, input, 0);
+        let step_by_step = |_| self.search.is_match(&self.dfa, &mut self.caches.get().cache, input, 0);
         self.stride_if_worth_it(input).or_else(step_by_step)
     }
 

@@ -12,7 +12,7 @@
 //! Time stays proportional to the input: after a number of steps for each byte the walker gives up, and does not know.
 
 use super::beginnings::{Befores, Beginnings};
-use super::stretches::Credit;
+use super::stretches::Search;
 use super::walk::{STEPS, Unknown, Walk, Which};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
@@ -32,8 +32,8 @@ pub(super) struct Walker {
     caches: Caches,
     /// States of searches for a match in all places together.
     caches_together: Caches,
-    /// How many new states such searches may make.
-    credit: Credit,
+    /// Such searches, in several stretches.
+    search: Search,
 }
 
 /// An input, of which it is asked once what it is like.
@@ -78,8 +78,8 @@ impl Walker {
         let beginnings = Box::new(Beginnings::of(&dfa, &befores)?);
         let is_choosy = beginnings.likelihood() <= CHOOSY;
         let (caches, caches_together) = (caches(&dfa), caches(&dfa));
-        let credit = Credit::new();
-        Some(Self { dfa, beginnings, befores, is_choosy, caches, caches_together, credit })
+        let search = Search::new();
+        Some(Self { dfa, beginnings, befores, is_choosy, caches, caches_together, search })
     }
 
     /// The first match that begins at `from` or later; where another way is quicker, it is not known either.
@@ -198,7 +198,7 @@ impl Walker {
 
     /// Whether there is a match from `from` on, told by looking for it in all places together.
     fn is_match_anywhere(&self, input: &[u8], from: usize) -> Result<bool, Unknown> {
-        self.credit.is_match(&self.dfa, &mut self.caches_together.get(), input, from)
+        self.search.is_match(&self.dfa, &mut self.caches_together.get(), input, from)
     }
 }
 
@@ -288,10 +288,10 @@ mod tests {
     fn what_leads_to_new_states_too_often_is_walked_through() {
         let (walker, regex) = both(&noisy("[;|&].*", &["cat", "sudo", "passwd"], "x"));
         let begun: Vec<u8> = [b";".as_slice(), &b"catsudopasswdcasudpasssucapa".repeat(40)].concat();
-        walker.credit.set(2);
+        walker.search.leave(2);
         assert_eq!(walker.is_match_anywhere(&begun, 0), Err(Unknown));
         assert_eq!(walker.is_match(Text::new(&begun)), Ok(false), "walked through instead");
-        walker.credit.set(500);
+        walker.search.leave(500);
         assert_eq!(walker.is_match_anywhere(&begun, 0), Ok(regex.is_match(&begun)));
     }
 
@@ -343,7 +343,7 @@ mod tests {
                 beginnings: walker.beginnings.clone(),
                 befores: walker.befores.clone(),
                 is_choosy: true,
-                credit: Credit::new(),
+                search: Search::new(),
             };
             // Or it does not know.
             if let Ok(found) = tight.find(Text::new(&input), 0) {
