@@ -66,6 +66,10 @@ pub(super) struct Foreseen {
 pub(super) const ESCAPES: ClassMask = 1 << class_of(b'%') | 1 << class_of(b'+');
 /// Bytes up to which it pays to look for what transformations need.
 const MARKED: usize = 40;
+/// Bytes of a value from which on room for all that may become of it is made at once.
+const LONG: usize = 32 << 10;
+/// How many texts become of a value to which nearly all is done that CRS's rules ask for, roughly.
+const BECOMES: usize = 40;
 /// Marks a mask that has been computed.
 const HAS_MASK: ClassMask = 1 << 63;
 
@@ -151,8 +155,18 @@ impl Values {
         if start + value.len() > u32::MAX as usize - 2 {
             return ValueId::EMPTY;
         }
+        self.make_room(value.len());
         self.bytes.extend_from_slice(value);
         self.entry(start, value.len())
+    }
+
+    /// Makes room for a long value and what may become of it, at once: to grow step by step would copy the arena each time,
+    /// into memory that the system has to clear first. Room that is never written to takes no memory.
+    fn make_room(&mut self, length: usize) {
+        let room = length.saturating_mul(BECOMES).min(self.limit.saturating_sub(self.bytes.len()));
+        if length >= LONG && self.bytes.capacity() - self.bytes.len() < length {
+            self.bytes.reserve(room.max(length));
+        }
     }
 
     fn entry(&mut self, start: usize, len: usize) -> ValueId {
@@ -393,5 +407,39 @@ impl Values {
         if let Some((word, bit)) = self.guard(id, epoch, guard) {
             self.guards[word] &= !bit;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_what_becomes_of_a_long_value_is_made_once() {
+        let mut values = Values::default();
+        values.reset(0, 10 << 20);
+        let value = vec![b'a'; 100_000];
+        values.push(&value);
+        let room = values.bytes.capacity();
+        assert!(room >= BECOMES * value.len(), "{room}");
+        for _ in 1..BECOMES {
+            values.push(&value);
+        }
+        assert_eq!(values.bytes.capacity(), room);
+        // Not beyond what the arena may hold, unless that is asked for.
+        values.reset(0, 150_000);
+        values.bytes.shrink_to(0);
+        values.push(&value);
+        assert!((100_000..=200_000).contains(&values.bytes.capacity()), "{}", values.bytes.capacity());
+        let id = values.push(&value);
+        assert_eq!(values.get(id), value);
+    }
+
+    #[test]
+    fn short_values_make_no_room_for_others() {
+        let mut values = Values::default();
+        values.reset(0, 10 << 20);
+        values.push(&vec![b'a'; LONG - 1]);
+        assert!(values.bytes.capacity() < 2 * LONG, "{}", values.bytes.capacity());
     }
 }
