@@ -1,6 +1,6 @@
 //! Prose by itself, measured in a process of its own: nothing hostile has been by there.
 //!
-//! The process is asked each time that something hostile was measured, since machines that others use as well may be half as
+//! The process is asked each time before something hostile is measured, since machines that others use as well may be half as
 //! fast from one second to the next.
 
 use super::{Bench, LAYOUTS, Shape};

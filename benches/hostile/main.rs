@@ -77,21 +77,19 @@ fn main() {
     let options = Options::new(std::env::args().skip(1));
     let ruleset = load(&inputs_with(options.level, UNLIMITED));
     let literals = literals::of(&ruleset);
-    if !options.benign {
-        println!(
-            "CRS at level {}, {} literals of {} bytes in all\n",
-            options.level,
-            literals.len(),
-            literals.iter().map(Vec::len).sum::<usize>()
-        );
-    }
-    let mut all = shapes::all(literals);
-    all.retain(|s| s.kind == Kind::Benign || options.wants(&s.name));
     let mut bench = Bench { ruleset, world: Arc::new(NoWorld), random: Random(1), hits: 0 };
     if options.benign {
-        benign::answer(&mut bench, &all[0]);
+        benign::answer(&mut bench, &shapes::all(literals)[0]);
         return;
     }
+    println!(
+        "CRS at level {}, {} literals of {} bytes in all\n",
+        options.level,
+        literals.len(),
+        literals.iter().map(Vec::len).sum::<usize>()
+    );
+    let mut all = shapes::all(literals);
+    all.retain(|s| s.kind == Kind::Benign || options.wants(&s.name));
     if let Some(directory) = &options.write {
         all.iter().for_each(|shape| write(&mut bench, shape, &options, directory));
         return;

@@ -223,6 +223,13 @@ mod tests {
         (gapped, Regex::builder().build_from_hir(&hir).expect("a valid pattern"))
     }
 
+    /// Both find what is wanted.
+    fn agree(gapped: &Gapped, regex: &Regex, input: &[u8], wanted: Option<Range<usize>>) {
+        assert_eq!(regex.find(input).map(|m| m.range()), wanted, "{}", input.escape_ascii());
+        assert_eq!(gapped.is_match(Text::new(input)), Ok(wanted.is_some()), "{}", input.escape_ascii());
+        assert_eq!(gapped.find(Text::new(input), 0), Ok(wanted), "{}", input.escape_ascii());
+    }
+
     #[test]
     fn patterns_are_taken_apart_at_greedy_gaps_behind_which_more_follows() {
         let rest = words("cat");
@@ -255,10 +262,7 @@ mod tests {
             ("''t ;'ca' ';'d' ;do';;", Some(2..19)),
             ("'\"'x ;'cat '\"' t 'do'", Some(5..10)),
         ] {
-            let input = input.as_bytes();
-            assert_eq!(regex.find(input).map(|m| m.range()), wanted, "{}", input.escape_ascii());
-            assert_eq!(gapped.find(Text::new(input), 0), Ok(wanted.clone()), "{}", input.escape_ascii());
-            assert_eq!(gapped.is_match(Text::new(input)), Ok(wanted.is_some()));
+            agree(&gapped, &regex, input.as_bytes(), wanted);
         }
     }
 
@@ -281,10 +285,7 @@ mod tests {
             ("'tcc|at;''''", Some(1..7)),
             ("'tc;cat;''''", Some(1..7)),
         ] {
-            let input = input.as_bytes();
-            assert_eq!(regex.find(input).map(|m| m.range()), wanted, "{}", input.escape_ascii());
-            assert_eq!(gapped.find(Text::new(input), 0), Ok(wanted.clone()), "{}", input.escape_ascii());
-            assert_eq!(gapped.is_match(Text::new(input)), Ok(wanted.is_some()));
+            agree(&gapped, &regex, input.as_bytes(), wanted);
         }
     }
 

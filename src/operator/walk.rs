@@ -128,11 +128,14 @@ impl<'w> Walk<'w> {
     /// Returns the place behind.
     #[inline(always)]
     pub(super) fn go_on(&mut self, at: usize, may_begin: impl Fn(usize) -> bool) -> Result<usize, Unknown> {
-        if let [begun] = *self.under_way {
-            return self.go_on_alone(begun, at, may_begin);
+        match *self.under_way {
+            [begun] if self.takes_more() => self.go_on_alone(begun, at, may_begin),
+            [begun] => self.go_on_to_end(begun, at),
+            _ => {
+                self.step(at)?;
+                Ok(at + 1)
+            }
         }
-        self.step(at)?;
-        Ok(at + 1)
     }
 
     #[inline(always)]
@@ -143,67 +146,59 @@ impl<'w> Walk<'w> {
         may_begin: impl Fn(usize) -> bool,
     ) -> Result<usize, Unknown> {
         let (mut at, mut end) = (from, None);
-        if self.takes_more() {
-            while let Some(byte) = self.input.get(at) {
-                // The state that is led to is kept, whatever has to make room for it.
-                state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
-                if state.is_tagged() {
-                    if state.is_quit() {
-                        return Err(Unknown);
-                    }
-                    if state.is_dead() {
-                        self.under_way.clear();
-                        at += 1;
-                        break;
-                    }
-                    if state.is_match() {
-                        // A state tells of the match that ended before the byte which led to it.
-                        end = Some(at);
-                    }
-                }
-                at += 1;
-                let is_found = end.is_some() && self.wanted != Which::Last;
-                if is_found || may_begin(at) {
-                    break;
-                }
-            }
-        } else {
-            at = self.go_on_to_end(&mut state, at, &mut end)?;
-        }
-        if let [begun] = self.under_way.as_mut_slice() {
-            begun.state = state;
-        }
-        if let Some(end) = end {
-            self.note(start..end);
-        }
-        self.steps = self.steps.checked_sub(at - from).ok_or(Unknown)?;
-        Ok(at)
-    }
-
-    /// Goes on from `at` as far as a match may. That it may end there is noted without a branch: what is greedy can do so
-    /// behind each word of the rest.
-    fn go_on_to_end(
-        &mut self,
-        state: &mut LazyStateID,
-        mut at: usize,
-        end: &mut Option<usize>,
-    ) -> Result<usize, Unknown> {
-        // No match is empty.
-        let mut last = 0;
         while let Some(byte) = self.input.get(at) {
-            *state = self.dfa.next_state(self.cache, *state, *byte).map_err(|_| Unknown)?;
-            if state.is_quit() {
-                return Err(Unknown);
+            // The state that is led to is kept, whatever has to make room for it.
+            state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
+            if state.is_tagged() {
+                if state.is_quit() {
+                    return Err(Unknown);
+                }
+                if state.is_match() {
+                    // A state tells of the match that ended before the byte which led to it.
+                    end = Some(at);
+                }
             }
-            last = if state.is_match() { at } else { last };
             at += 1;
-            if state.is_dead() {
-                self.under_way.clear();
+            let is_found = end.is_some() && self.wanted != Which::Last;
+            if state.is_dead() || is_found || may_begin(at) {
                 break;
             }
         }
-        *end = (last > 0).then_some(last);
-        Ok(at)
+        self.leave(Begun { start, state }, from..at, end)
+    }
+
+    /// Goes on as far as a match may. That it may end is noted without a branch: what is greedy can do so behind each word of
+    /// the rest.
+    fn go_on_to_end(&mut self, Begun { start, mut state }: Begun, from: usize) -> Result<usize, Unknown> {
+        // No match is empty.
+        let (mut at, mut end) = (from, 0);
+        while let Some(byte) = self.input.get(at) {
+            state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
+            if state.is_quit() {
+                return Err(Unknown);
+            }
+            end = if state.is_match() { at } else { end };
+            at += 1;
+            if state.is_dead() {
+                break;
+            }
+        }
+        self.leave(Begun { start, state }, from..at, (end > 0).then_some(end))
+    }
+
+    /// Leaves what was alone under way as it is behind these bytes, and notes where a match of it has ended. Returns the place
+    /// behind.
+    #[inline(always)]
+    fn leave(&mut self, begun: Begun, bytes: Range<usize>, end: Option<usize>) -> Result<usize, Unknown> {
+        self.under_way.clear();
+        if !begun.state.is_dead() {
+            self.under_way.push(begun);
+        }
+        if let Some(end) = end {
+            self.note(begun.start..end);
+        }
+        self.steps = self.steps.checked_sub(bytes.len()).ok_or(Unknown)?;
+        Ok(bytes.end)
     }
 
     /// Goes on by the byte at `at`.
