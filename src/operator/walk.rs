@@ -160,11 +160,34 @@ impl<'w> Walk<'w> {
             }
             at += 1;
             let is_found = end.is_some() && self.wanted != Which::Last;
-            if state.is_dead() || is_found || may_begin(at) {
+            if state.is_dead() || is_found {
+                break;
+            }
+            let mut begins = may_begin(at);
+            while begins && let Some(next) = self.merged(state, at) {
+                state = next;
+                at += 1;
+                begins = may_begin(at);
+            }
+            if begins {
                 break;
             }
         }
         self.leave(Begun { start, state }, from..at, end)
+    }
+
+    /// Where the byte at `at` leads from `state`, if that is known, and what begins there comes to the same: it is of no interest
+    /// then. In a run of line ends each may begin a match.
+    #[inline(always)]
+    fn merged(&self, state: LazyStateID, at: usize) -> Option<LazyStateID> {
+        let is_known = self.starts.cleared == self.cache.clear_count() && self.wanted != Which::Last;
+        let begun = self.starts.states[self.starts.befores.kind(self.input, at)].filter(|_| is_known)?;
+        if state.is_tagged() || begun.is_tagged() {
+            return None;
+        }
+        let next = |state| self.dfa.next_state_untagged(self.cache, state, self.input[at]);
+        let next = Some(next(state)).filter(|one| *one == next(begun))?;
+        (!next.is_tagged()).then_some(next)
     }
 
     /// Goes on as far as a match may. That it may end is noted without a branch: what is greedy can do so behind each word of

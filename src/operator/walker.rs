@@ -307,6 +307,20 @@ mod tests {
     }
 
     #[test]
+    fn what_begins_within_a_run_comes_to_the_same_as_what_began_before() {
+        let (walker, regex) = both(&noisy("(?:[\n;]|[|]{3,5};)[\n; ]*['\"]*", &["cat", "do"], ""));
+        for (input, wanted) in [
+            ([b"'' ", &b"\n".repeat(60)[..], b"''cat"].concat(), 3..68),
+            ([b"''||||", &b";\n".repeat(60)[..], b"''cat"].concat(), 2..131),
+            ([b"''||||;|", &b";\n".repeat(60)[..], b"''cat"].concat(), 8..133),
+        ] {
+            assert_eq!(regex.find(&input).map(|m| m.range()), Some(wanted.clone()));
+            assert_eq!(walker.find(Text::new(&input), 0), Ok(Some(wanted)), "{}", input.escape_ascii());
+        }
+        assert_eq!(walker.find(Text::new(&b"\n;".repeat(300)), 0), Ok(None));
+    }
+
+    #[test]
     fn text_is_left_to_another_where_much_can_begin() {
         let (walker, _) = both(&noisy("[a-z ][a-z ]", &["cat"], ""));
         assert_eq!(walker.find(Text::new(b"a plain text with a cat"), 0), Err(Unknown));
@@ -369,6 +383,8 @@ mod tests {
                     noisy("(?m)(?:^|;)[ ']*", &["ca", "cat", "nv"], "(?m)$"),
                     noisy("", &["cat", "at", "b"], "(?:[ ]+x)??"),
                     noisy(";?", &["ca", "b"], "(?:t[ ;]*)*"),
+                    noisy("[\n;$][\n ]*['$]*", &["cat", "do", "b"], "(?:;|.*$)"),
+                    noisy("(?:;|\n[\n;]{0,3})[\n ]*", &["c", "do"], "[a-z;]*"),
                 ]
                 .iter()
                 .map(|pattern| both(pattern))
