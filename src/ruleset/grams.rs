@@ -24,7 +24,9 @@ struct Bucket {
 pub(super) struct Place {
     pub(super) key: u32,
     pub(super) literal: u32,
-    pub(super) offset: u32,
+    pub(super) offset: u16,
+    /// A byte beside them, folded, and where it stands from their first on. Many literals may have the same rarest bytes.
+    pub(super) beside: (i8, u8),
 }
 
 impl Table {

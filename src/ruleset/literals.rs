@@ -73,21 +73,30 @@ struct Use {
 struct Literal {
     text: Box<[u8]>,
     /// Where its rarest four bytes stand; of no meaning for a shorter one.
-    rarest: u32,
+    rarest: u16,
     uses: Vec<Use>,
 }
 
 impl Literal {
     fn new(text: &[u8]) -> Self {
-        let windows = text.windows(4).enumerate();
+        let windows = text.windows(GRAM).zip(0_u16..).map(|(window, at)| (at, window));
         let rarest = windows.min_by(|(_, a), (_, b)| gram_frequency(a).total_cmp(&gram_frequency(b)));
-        Self { text: text.into(), rarest: rarest.map_or(0, |(at, _)| at as u32), uses: Vec::new() }
+        Self { text: text.into(), rarest: rarest.map_or(0, |(at, _)| at), uses: Vec::new() }
     }
 
     /// What it is found by.
     fn key(&self) -> u32 {
-        let from = &self.text[self.rarest as usize..];
+        let from = &self.text[usize::from(self.rarest)..];
         key(&from[..from.len().min(GRAM)])
+    }
+
+    /// A byte beside that, where there is one, folded, and where it stands from there on.
+    fn beside(&self) -> (i8, u8) {
+        let from = usize::from(self.rarest);
+        let behind = self.text.get(from + GRAM).map(|byte| (GRAM as i8, *byte));
+        let before = || from.checked_sub(1).map(|before| (-1, self.text[before]));
+        let (at, byte) = behind.or_else(before).unwrap_or((0, self.text[from]));
+        (at, byte | FOLDED_BIT)
     }
 
     /// Whether it would tell anything new of the patterns in `needed`.
@@ -121,7 +130,8 @@ impl Literals {
         let lists = all.iter().flat_map(|literal| &literal.uses).map(|u| u.word as usize / words.max(1) + 1);
         let mut asked = vec![Vec::new(); lists.max().unwrap_or_default() * words * 64];
         for (literal, at) in all.iter().zip(0..) {
-            let place = Place { key: literal.key(), literal: at, offset: literal.rarest };
+            let place =
+                Place { key: literal.key(), literal: at, offset: literal.rarest, beside: literal.beside() };
             let gram = Gram { key: place.key, length: literal.text.len().min(GRAM) as u8 };
             match gram.length {
                 2 => &mut pairs,
@@ -370,11 +380,16 @@ impl Search<'_> {
     #[inline(never)]
     fn verify(&mut self, places: &[Place], at: usize) {
         for place in places {
+            let (beside, byte) = place.beside;
+            let beside = at.checked_add_signed(isize::from(beside)).and_then(|at| self.value.get(at));
+            if beside.is_none_or(|beside| beside | FOLDED_BIT != byte) {
+                continue;
+            }
             let literal = &self.literals.all[place.literal as usize];
             if !literal.is_news(self.needed, self.found) {
                 continue;
             }
-            let Some(start) = at.checked_sub(place.offset as usize) else { continue };
+            let Some(start) = at.checked_sub(usize::from(place.offset)) else { continue };
             let text = self.value.get(start..start + literal.text.len());
             if text.is_some_and(|text| text.eq_ignore_ascii_case(&literal.text)) {
                 for u in &literal.uses {
@@ -425,6 +440,29 @@ mod tests {
             found
         };
         (literals, Box::new(naive))
+    }
+
+    #[test]
+    fn literals_are_told_apart_that_have_their_rarest_bytes_in_common() {
+        let texts = ["q;~q", "q;~qa", "q;~qb", "aq;~q", "bq;~qa", "aaaq;~qb", "\x40;~q\x60"];
+        let texts: Vec<String> = texts.iter().map(|text| text.to_string()).collect();
+        let (literals, naive) = literals(&texts);
+        let needed = [u64::MAX; WORDS];
+        for value in [
+            "q;~q", "Q;~QA", "xq;~q", "aq;~", "aq;~qx", "aaaq;~q", "aaaq;~qb", "b\n;~qa", "BQ;~QA", "bq;~q!",
+            "`;~q@", "@;~q`",
+        ] {
+            for value in [
+                value.to_owned(),
+                format!("a {value}"),
+                format!("{value} a"),
+                format!("..{value}..").repeat(9),
+            ] {
+                let mut found = vec![0; 2 * WORDS];
+                literals.find(value.as_bytes(), &needed, &mut found);
+                assert_eq!(found, naive(value.as_bytes(), &needed, &[0; 2 * WORDS]), "{value}");
+            }
+        }
     }
 
     #[test]
