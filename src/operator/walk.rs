@@ -176,8 +176,8 @@ impl<'w> Walk<'w> {
         self.leave(Begun { start, state }, from..at, end)
     }
 
-    /// Where the byte at `at` leads from `state`, if that is known, and what begins there comes to the same: it is of no interest
-    /// then. In a run of line ends each may begin a match.
+    /// Where the byte at `at` leads from `state`, if that is known, and what begins there comes to the same or to nothing: it
+    /// is of no interest then. In a run of line ends each may begin a match.
     #[inline(always)]
     fn merged(&self, state: LazyStateID, at: usize) -> Option<LazyStateID> {
         let is_known = self.starts.cleared == self.cache.clear_count() && self.wanted != Which::Last;
@@ -186,8 +186,8 @@ impl<'w> Walk<'w> {
             return None;
         }
         let next = |state| self.dfa.next_state_untagged(self.cache, state, self.input[at]);
-        let next = Some(next(state)).filter(|one| *one == next(begun))?;
-        (!next.is_tagged()).then_some(next)
+        let (next, begun) = (next(state), next(begun));
+        (!next.is_tagged() && (begun == next || begun.is_dead())).then_some(next)
     }
 
     /// Goes on as far as a match may. That it may end is noted without a branch: what is greedy can do so behind each word of
