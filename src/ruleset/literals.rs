@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn literals_are_told_apart_that_have_their_rarest_bytes_in_common() {
         let texts = ["q;~q", "q;~qa", "q;~qb", "aq;~q", "bq;~qa", "aaaq;~qb", "\x40;~q\x60"];
-        let texts: Vec<String> = texts.iter().map(|text| text.to_string()).collect();
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
         let (literals, naive) = literals(&texts);
         let needed = [u64::MAX; WORDS];
         for value in [
