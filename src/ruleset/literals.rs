@@ -79,7 +79,7 @@ struct Literal {
 
 impl Literal {
     fn new(text: &[u8]) -> Self {
-        let windows = text.windows(GRAM).zip(0_u16..).map(|(window, at)| (at, window));
+        let windows = text.windows(GRAM).zip(0..=u16::MAX).map(|(window, at)| (at, window));
         let rarest = windows.min_by(|(_, a), (_, b)| gram_frequency(a).total_cmp(&gram_frequency(b)));
         Self { text: text.into(), rarest: rarest.map_or(0, |(at, _)| at), uses: Vec::new() }
     }
@@ -462,6 +462,18 @@ mod tests {
                 literals.find(value.as_bytes(), &needed, &mut found);
                 assert_eq!(found, naive(value.as_bytes(), &needed, &[0; 2 * WORDS]), "{value}");
             }
+        }
+    }
+
+    #[test]
+    fn literals_may_be_longer_than_places_in_them_are_told() {
+        let text = "a".repeat(usize::from(u16::MAX) + 10) + "q;~q";
+        let (literals, naive) = literals(&[text.clone(), format!("{text}b")]);
+        let needed = [u64::MAX; WORDS];
+        for value in [text.clone(), format!("..{text}b.."), text[1..].to_owned(), "a".repeat(text.len())] {
+            let mut found = vec![0; 2 * WORDS];
+            literals.find(value.as_bytes(), &needed, &mut found);
+            assert_eq!(found, naive(value.as_bytes(), &needed, &[0; 2 * WORDS]));
         }
     }
 
