@@ -13,8 +13,9 @@ use regex_automata::util::start;
 #[derive(Clone)]
 pub(super) struct Beginnings {
     classes: [u8; 256],
-    /// For each class of first bytes those of second ones.
-    seconds: [u64; CLASSES],
+    /// For each class of first bytes those of second ones. There are [`CLASSES`] at most; with room for as many as a byte can
+    /// tell it need not be asked whether there is one.
+    seconds: [u64; 256],
     thirds: Thirds,
 }
 
@@ -90,7 +91,7 @@ impl Beginnings {
         for (byte, class) in (0..=u8::MAX).zip(&mut classes) {
             *class = merged[rows.partition_point(|first| *first <= byte) - 1] as u8;
         }
-        let mut seconds = [0_u64; CLASSES];
+        let mut seconds = [0_u64; 256];
         for (first, follow) in merged.iter().zip(&pairs) {
             for (second, _) in merged.iter().zip(follow).filter(|(_, follows)| **follows) {
                 seconds[*first] |= 1 << second;
@@ -104,37 +105,44 @@ impl Beginnings {
 
     #[inline(always)]
     fn class(&self, byte: u8) -> usize {
-        usize::from(self.classes[usize::from(byte)]) % CLASSES
+        usize::from(self.classes[usize::from(byte)])
     }
 
     #[inline(always)]
     fn has(&self, first: u8, second: u8) -> bool {
-        self.seconds[self.class(first)] >> self.class(second) & 1 == 1
+        self.seconds[self.class(first)].wrapping_shr(self.class(second) as u32) & 1 == 1
     }
 
-    /// The first place from `at` on where a match may begin.
-    pub(super) fn next(&self, input: &[u8], mut at: usize) -> Option<usize> {
-        loop {
-            if self.may_begin(input, at) {
-                return Some(at);
-            }
-            // Behind a line's end something else may begin.
-            at = if *input.get(at)? == b'\n' { at + 1 } else { self.next_pair(input, at)? };
-        }
+    /// The places of an input where a match may begin, one after the other.
+    pub(super) fn places<'p>(&'p self, input: &'p [u8]) -> Places<'p> {
+        Places { beginnings: self, input, from: 0, mask: 0 }
     }
 
-    /// The first place behind `at` whose pair begins a match, or at which none stands.
-    fn next_pair(&self, input: &[u8], at: usize) -> Option<usize> {
-        let [_, first, rest @ ..] = input.get(at..)? else { return None };
-        let mut seconds = self.seconds[self.class(*first)];
-        let step = rest.iter().position(|byte| {
+    /// At which of the [`BLOCK`] places from `from` on a match may begin, the first by the lowest bit.
+    fn mask(&self, input: &[u8], from: usize) -> u64 {
+        let bytes = input.get(from..).unwrap_or_default();
+        let Some(block) = bytes.first_chunk::<{ BLOCK + 1 }>() else {
+            let begins = |at: &usize| u64::from(self.may_begin(input, from + at)) << at;
+            return (0..bytes.len()).map(|at| begins(&at)).fold(0, |mask, bit| mask | bit);
+        };
+        let mut seconds = self.seconds[self.class(block[0])];
+        let mut pairs = 0_u64;
+        // Without a branch: all places are looked at anyhow. The first comes to be the highest bit.
+        for byte in &block[1..] {
             let class = self.class(*byte);
-            let begins = seconds >> class & 1 == 1;
+            pairs = (pairs << 1) + (seconds.wrapping_shr(class as u32) & 1);
             seconds = self.seconds[class];
-            begins
-        });
-        // What the last byte would begin is not told by pairs.
-        Some(at + 1 + step.unwrap_or(rest.len()))
+        }
+        let mut pairs = pairs.reverse_bits();
+        let mut mask = u64::from(from.checked_sub(1).is_none_or(|before| input[before] == b'\n'));
+        while pairs != 0 {
+            let at = pairs.trailing_zeros() as usize;
+            mask |= u64::from(self.goes_on(input, from + at)) << at;
+            // Behind a line's end something else may begin. Each pair of one and something else is among these.
+            mask |= u64::from(block[at] == b'\n') << 1 << at;
+            pairs &= pairs - 1;
+        }
+        mask
     }
 
     /// Whether a match may begin at `at`.
@@ -162,6 +170,47 @@ impl Beginnings {
         let seconds = |first: u8| LETTERS.iter().filter(move |(second, _)| self.has(first, *second));
         let of = |(first, often): &(u8, f64)| often * seconds(*first).map(|(_, often)| often).sum::<f64>();
         LETTERS.iter().map(of).sum()
+    }
+}
+
+/// The places of an input where a match may begin, told for a block of them at a time.
+pub(super) struct Places<'p> {
+    beginnings: &'p Beginnings,
+    input: &'p [u8],
+    /// Where the block begins: all before it was looked through.
+    from: usize,
+    /// Its places, the first by the lowest bit. Behind the last of all there is none.
+    mask: u64,
+}
+
+impl Places<'_> {
+    /// The first place from `at` on where a match may begin; the input's length, if there is none. It is to be asked of places
+    /// in their order.
+    #[inline(always)]
+    pub(super) fn next(&mut self, at: usize) -> usize {
+        let (from, rest) = match at.checked_sub(self.from) {
+            None if self.mask == 0 => return self.input.len(),
+            None => (self.from, self.mask),
+            Some(shift @ ..BLOCK) => (at, self.mask >> shift),
+            Some(_) => (at, 0),
+        };
+        if rest == 0 { self.look_on(at) } else { from + rest.trailing_zeros() as usize }
+    }
+
+    /// The same, if there is none from `at` on in the block.
+    #[inline(never)]
+    fn look_on(&mut self, at: usize) -> usize {
+        let end = if self.mask == 0 { 0 } else { self.from + BLOCK };
+        self.from = at.max(end);
+        while self.from < self.input.len() {
+            self.mask = self.beginnings.mask(self.input, self.from);
+            if self.mask != 0 {
+                return self.from + self.mask.trailing_zeros() as usize;
+            }
+            self.from += BLOCK;
+        }
+        (self.from, self.mask) = (self.input.len(), 0);
+        self.input.len()
     }
 }
 
@@ -212,6 +261,8 @@ const LETTERS: [(u8, f64); 23] = [
     (b'k', 0.005),
 ];
 
+/// Places of a block.
+const BLOCK: usize = 64;
 /// Classes of bytes.
 const CLASSES: usize = 64;
 /// Kinds of what stands before beginnings, with room to spare.
@@ -245,13 +296,41 @@ mod tests {
             assert!(beginnings.may_begin(&[b' ', first, b'a'], 1) == is_first, "no third is there");
         }
         assert_eq!(
-            beginnings.next(b"a word, and; more", 1),
-            Some(16),
+            beginnings.places(b"a word, and; more").next(1),
+            16,
             "it is not known what the last byte begins"
         );
-        assert_eq!(beginnings.next(b"a word, and;m re", 1), Some(15));
-        assert_eq!(beginnings.next(b"a word, and;mmore", 1), Some(11));
-        assert_eq!(beginnings.next(b"a word\nand", 1), Some(7), "behind a line's end");
-        assert_eq!(beginnings.next(b"a word\nand", 7), Some(7), "a line begins");
+        assert_eq!(beginnings.places(b"a word, and;m re").next(1), 15);
+        assert_eq!(beginnings.places(b"a word, and;mmore").next(1), 11);
+        assert_eq!(beginnings.places(b"a word\nand").next(1), 7, "behind a line's end");
+        assert_eq!(beginnings.places(b"a word\nand").next(7), 7, "a line begins");
+    }
+
+    #[test]
+    fn places_are_all_those_at_which_a_match_may_begin() {
+        let mut parser = regex_syntax::ParserBuilder::new();
+        let hir = parser.unicode(false).utf8(false).build().parse("(?m)(?:[;|]['(]*|^)(?:ab|cd)x");
+        let nfa = thompson::Compiler::new().build_from_hir(&hir.expect("a valid pattern")).expect("valid");
+        let dfa = DFA::builder().build_from_nfa(nfa).expect("valid");
+        let beginnings = Beginnings::of(&dfa, &Befores::of(&dfa).expect("few kinds")).expect("few states");
+        let mut state = 1_usize;
+        let mut below = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        for _ in 0..3_000 {
+            let (length, kinds) = (below(4 * BLOCK), 8 + below(300));
+            let input: Vec<u8> =
+                (0..length).map(|_| *b";'acbd\n|".get(below(kinds)).unwrap_or(&b' ')).collect();
+            let mut places = beginnings.places(&input);
+            let mut at = below(length + 1);
+            while at < length {
+                let wanted = (at..length).find(|at| beginnings.may_begin(&input, *at)).unwrap_or(length);
+                assert_eq!(places.next(at), wanted, "{at} {}", input.escape_ascii());
+                at += below(3) * below(BLOCK);
+                at += usize::from(below(40) == 0);
+            }
+            assert_eq!((places.next(length), places.next(length)), (length, length));
+        }
     }
 }

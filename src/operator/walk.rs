@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of where a match can begin: see [`Beginnings`](super::beginnings::Beginnings).
 
-use super::beginnings::{Befores, KINDS};
+use super::beginnings::{Befores, KINDS, Places};
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::{Anchored, Input};
@@ -124,12 +124,12 @@ impl<'w> Walk<'w> {
         Ok(state)
     }
 
-    /// Goes on by the byte at `at`, and by more as long as one beginning alone is under way and nothing else `may_begin`.
-    /// Returns the place behind.
+    /// Goes on by the byte at `at`, and by more as long as one beginning alone is under way and nothing else may begin at one of
+    /// the `places`. Returns the place behind.
     #[inline(always)]
-    pub(super) fn go_on(&mut self, at: usize, may_begin: impl Fn(usize) -> bool) -> Result<usize, Unknown> {
+    pub(super) fn go_on(&mut self, at: usize, places: &mut Places<'_>) -> Result<usize, Unknown> {
         match *self.under_way {
-            [begun] if self.takes_more() => self.go_on_alone(begun, at, may_begin),
+            [begun] if self.takes_more() => self.go_on_alone(begun, at, places),
             [begun] => self.go_on_to_end(begun, at),
             _ => {
                 self.step(at)?;
@@ -143,49 +143,83 @@ impl<'w> Walk<'w> {
         &mut self,
         Begun { start, mut state }: Begun,
         from: usize,
-        may_begin: impl Fn(usize) -> bool,
+        places: &mut Places<'_>,
     ) -> Result<usize, Unknown> {
         let (mut at, mut end) = (from, None);
-        while let Some(byte) = self.input.get(at) {
-            // The state that is led to is kept, whatever has to make room for it.
-            state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
-            if state.is_tagged() {
-                if state.is_quit() {
-                    return Err(Unknown);
-                }
-                if state.is_match() {
-                    // A state tells of the match that ended before the byte which led to it.
-                    end = Some(at);
-                }
-            }
-            at += 1;
-            let is_found = end.is_some() && self.wanted != Which::Last;
-            if state.is_dead() || is_found {
-                break;
-            }
-            let mut begins = may_begin(at);
-            while begins && let Some(next) = self.merged(state, at) {
-                state = next;
+        let mut next = places.next(from + 1);
+        loop {
+            while at < next {
+                (state, at) = self.follow(state, at..next);
+                let Some(byte) = self.input.get(at).filter(|_| at < next) else { break };
+                // The state that is led to is kept, whatever has to make room for it.
+                state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
                 at += 1;
-                begins = may_begin(at);
+                if state.is_tagged() {
+                    if state.is_quit() {
+                        return Err(Unknown);
+                    }
+                    if state.is_match() {
+                        // A state tells of the match that ended before the byte which led to it.
+                        end = Some(at - 1);
+                    }
+                    if state.is_dead() || end.is_some() && self.wanted != Which::Last {
+                        return self.leave(Begun { start, state }, from..at, end);
+                    }
+                }
             }
-            if begins {
-                break;
+            if let Some(known) = self.merged(state, at) {
+                state = known;
+                at += 1;
+                next = places.next(at);
+            } else if at < self.input.len() && self.is_soon_over(at) {
+                next = places.next(at + 1);
+            } else {
+                return self.leave(Begun { start, state }, from..at, end);
             }
         }
-        self.leave(Begun { start, state }, from..at, end)
+    }
+
+    /// Goes on from a state through `bytes`, as far as they lead to states that are known and tell of nothing. Returns the last of
+    /// them, and the place of the byte that leads elsewhere, or the end.
+    #[inline(always)]
+    fn follow(&self, mut state: LazyStateID, bytes: Range<usize>) -> (LazyStateID, usize) {
+        let mut at = bytes.start;
+        if !state.is_tagged() {
+            for byte in self.input.get(bytes).unwrap_or_default() {
+                let next = self.dfa.next_state_untagged(self.cache, state, *byte);
+                if next.is_tagged() {
+                    break;
+                }
+                state = next;
+                at += 1;
+            }
+        }
+        (state, at)
+    }
+
+    /// Whether it is known that what begins at `at` comes to nothing within some bytes: it need not be begun. Most does.
+    #[inline(always)]
+    pub(super) fn is_soon_over(&self, at: usize) -> bool {
+        let begun = match self.starts.states[self.starts.befores.kind(self.input, at)] {
+            Some(begun) if self.starts.cleared == self.cache.clear_count() && !begun.is_tagged() => begun,
+            _ => return false,
+        };
+        let (state, over) = self.follow(begun, at..self.input.len().min(at + SOON));
+        let next = |byte: &u8| self.dfa.next_state_untagged(self.cache, state, *byte);
+        self.input.get(over).is_some_and(|byte| next(byte).is_dead())
     }
 
     /// Where the byte at `at` leads from `state`, if that is known, and what begins there comes to the same or to nothing: it
     /// is of no interest then. In a run of line ends each may begin a match.
     #[inline(always)]
     fn merged(&self, state: LazyStateID, at: usize) -> Option<LazyStateID> {
+        let byte = *self.input.get(at)?;
         let is_known = self.starts.cleared == self.cache.clear_count() && self.wanted != Which::Last;
         let begun = self.starts.states[self.starts.befores.kind(self.input, at)].filter(|_| is_known)?;
         if state.is_tagged() || begun.is_tagged() {
             return None;
         }
-        let next = |state| self.dfa.next_state_untagged(self.cache, state, self.input[at]);
+        let next = |state| self.dfa.next_state_untagged(self.cache, state, byte);
         let (next, begun) = (next(state), next(begun));
         (!next.is_tagged() && (begun == next || begun.is_dead())).then_some(next)
     }
@@ -349,5 +383,7 @@ impl<'w> Walk<'w> {
 
 /// Steps that a walk may take in any case.
 pub(super) const STEPS: usize = 1_000;
+/// Bytes within which most of what begins comes to nothing.
+const SOON: usize = 8;
 /// Steps that it may take for each byte.
 const STEPS_FOR_A_BYTE: usize = 6;
