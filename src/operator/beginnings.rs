@@ -1,7 +1,7 @@
 //! Where matches of a pattern can begin, by the first three bytes, and what it tells apart of what stands before them.
 //!
 //! Pairs are told by the classes of their bytes, so that what is looked at for each byte of a text is less than a kilobyte;
-//! the third byte is looked at only behind those that pass.
+//! the third byte is looked at only behind those that pass. Both are told for a block of places at a time.
 
 use super::thirds::Thirds;
 use regex_automata::Anchored;

@@ -4,7 +4,8 @@
 //! way. Patterns that allow for noise between letters keep many of them under way, and random text then leads to a state
 //! that has not been met with nearly every byte: it has to be made, which takes a hundred times as long as to go to one
 //! that is known. Tried from one place, the same pattern has few states. A walker follows each beginning by itself, rules
-//! most places out by their first two bytes, and lets go of a beginning that comes to the state of an earlier one.
+//! most places out by their first three bytes, does not begin what is known to come to nothing within some more, and lets go
+//! of a beginning that comes to the state of an earlier one.
 //!
 //! Text that is long and plain is looked through for all places at once nevertheless, unless that has led to new states
 //! too often lately: there it is quicker.
