@@ -124,6 +124,14 @@ impl<'w> Walk<'w> {
         Ok(state)
     }
 
+    /// Where what begins at `start` starts, if that is known and tells of nothing.
+    #[inline(always)]
+    fn known_start(&self, start: usize) -> Option<LazyStateID> {
+        let starts = &self.starts;
+        let known = starts.states[starts.befores.kind(self.input, start)];
+        known.filter(|state| starts.cleared == self.cache.clear_count() && !state.is_tagged())
+    }
+
     /// Goes on by the byte at `at`, and by more as long as one beginning alone is under way and nothing else may begin at one of
     /// the `places`. Returns the place behind.
     #[inline(always)]
@@ -148,26 +156,22 @@ impl<'w> Walk<'w> {
         let (mut at, mut end) = (from, None);
         let mut next = places.next(from + 1);
         loop {
-            while at < next {
-                (state, at) = self.follow(state, at..next);
-                let Some(byte) = self.input.get(at).filter(|_| at < next) else { break };
+            (state, at) = self.follow(state, at..next);
+            if at < next {
                 // The state that is led to is kept, whatever has to make room for it.
-                state = self.dfa.next_state(self.cache, state, *byte).map_err(|_| Unknown)?;
-                at += 1;
-                if state.is_tagged() {
-                    if state.is_quit() {
-                        return Err(Unknown);
-                    }
-                    if state.is_match() {
-                        // A state tells of the match that ended before the byte which led to it.
-                        end = Some(at - 1);
-                    }
-                    if state.is_dead() || end.is_some() && self.wanted != Which::Last {
-                        return self.leave(Begun { start, state }, from..at, end);
-                    }
+                state = self.dfa.next_state(self.cache, state, self.input[at]).map_err(|_| Unknown)?;
+                if state.is_quit() {
+                    return Err(Unknown);
                 }
-            }
-            if let Some(known) = self.merged(state, at) {
+                if state.is_match() {
+                    // A state tells of the match that ended before the byte which led to it.
+                    end = Some(at);
+                }
+                at += 1;
+                if state.is_dead() || end.is_some() && self.wanted != Which::Last {
+                    return self.leave(Begun { start, state }, from..at, end);
+                }
+            } else if let Some(known) = self.merged(state, at) {
                 state = known;
                 at += 1;
                 next = places.next(at);
@@ -200,10 +204,7 @@ impl<'w> Walk<'w> {
     /// Whether it is known that what begins at `at` comes to nothing within some bytes: it need not be begun. Most does.
     #[inline(always)]
     pub(super) fn is_soon_over(&self, at: usize) -> bool {
-        let begun = match self.starts.states[self.starts.befores.kind(self.input, at)] {
-            Some(begun) if self.starts.cleared == self.cache.clear_count() && !begun.is_tagged() => begun,
-            _ => return false,
-        };
+        let Some(begun) = self.known_start(at) else { return false };
         let (state, over) = self.follow(begun, at..self.input.len().min(at + SOON));
         let next = |byte: &u8| self.dfa.next_state_untagged(self.cache, state, *byte);
         self.input.get(over).is_some_and(|byte| next(byte).is_dead())
@@ -214,11 +215,10 @@ impl<'w> Walk<'w> {
     #[inline(always)]
     fn merged(&self, state: LazyStateID, at: usize) -> Option<LazyStateID> {
         let byte = *self.input.get(at)?;
-        let is_known = self.starts.cleared == self.cache.clear_count() && self.wanted != Which::Last;
-        let begun = self.starts.states[self.starts.befores.kind(self.input, at)].filter(|_| is_known)?;
-        if state.is_tagged() || begun.is_tagged() {
+        if state.is_tagged() || self.wanted == Which::Last {
             return None;
         }
+        let begun = self.known_start(at)?;
         let next = |state| self.dfa.next_state_untagged(self.cache, state, byte);
         let (next, begun) = (next(state), next(begun));
         (!next.is_tagged() && (begun == next || begun.is_dead())).then_some(next)
