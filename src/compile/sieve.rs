@@ -178,8 +178,7 @@ impl Sieves<'_> {
                 continue;
             }
             let chain = &self.chains[usize::from(scan.steps.unwrap_or(lane.chain).0)].0;
-            let is_whole = (0..=chain.len()).all(|end| self.visible(&chain[..end]) == chain[..end]);
-            if is_whole && condition.is_some_and(|c| c[ALPHABETS.len() - 1].quick) {
+            if self.is_seen_whole(chain) && condition.is_some_and(|c| c[ALPHABETS.len() - 1].quick) {
                 operators[number] = Some(Arc::clone(&scan.operator));
             } else if scan.steps.is_some() {
                 each_step[word] |= bit;
@@ -226,6 +225,15 @@ impl Sieves<'_> {
         }
         seen.reverse();
         seen
+    }
+
+    /// Whether a tree has values after a chain as the chain leaves them: where it does not take a step, that would change
+    /// nothing at all.
+    fn is_seen_whole(&self, chain: &[u8]) -> bool {
+        chain.iter().all(|&column| {
+            let transform = self.steps[usize::from(column)].transform;
+            !transform.changes_case_only() && !transform.only_lowers() && transform.concerns().is_none()
+        })
     }
 
     /// The steps of a chain, each with what is known of it in its place.
