@@ -73,8 +73,9 @@ pub const XPATH_RESULT_BYTES: usize = 4 << 20;
 pub const TRANSACTION_ARENA_BYTES: usize = 64 << 20;
 /// Finished transactions whose memory a thread keeps for others.
 pub const SPARE_BUFFERS: usize = 16;
-/// Bytes of values beyond which a transaction's memory is given back rather than kept.
-pub const SPARE_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes of values in all the memory that a thread keeps so. A transaction's memory which would be too much beside the rest is
+/// given back.
+pub const SPARE_BUFFER_BYTES: usize = 4 << 20;
 /// Bytes of its scratch buffer that are kept.
 pub const SPARE_SCRATCH_BYTES: usize = 16 << 10;
 /// Events that one transaction records. The first few tell; a hostile request could raise thousands.

@@ -283,6 +283,13 @@ fn tell_shapes(rows: &[Row<'_>], options: &Options) {
     }
     println!();
     for (at, layout) in LAYOUTS.iter().enumerate() {
+        let hostile = rows.iter().filter(|row| row.shape.kind != Kind::Benign);
+        let ratios: Vec<f64> = hostile.filter_map(|row| row.ratios[at]).collect();
+        if !ratios.is_empty() {
+            let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+            let words = format!("all {} shapes together against prose, {}", ratios.len(), layout.name);
+            result(&options.key(&format!("corpus.{}", layout.name)), mean, "times", RATIO, &words);
+        }
         let all = rows[1..].iter().filter_map(|row| Some((row.ratios[at]?, &row.shape.name)));
         if let Some((most, name)) = all.max_by(|a, b| a.0.total_cmp(&b.0)) {
             let words =

@@ -443,7 +443,7 @@ fn changes(nodes: &[Node]) -> Box<[Changing]> {
         return all.into();
     }
     for (at, node) in nodes.iter().enumerate().skip(1) {
-        let (trigger, wakes) = (node.trigger, node.wakes);
+        let (trigger, wakes) = (node.trigger.unwrap_or(ALWAYS), node.wakes.unwrap_or(Marks::ALL));
         let known = all.iter_mut().find(|known| (known.trigger, known.wakes) == (trigger, wakes));
         match known {
             Some(known) => known.nodes |= 1 << at,

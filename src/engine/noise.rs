@@ -20,30 +20,36 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         let (words, group) = (self.words(), self.group);
         let marks = self.values.marks(value);
         let here = self.narrowed(guards, &group.nodes[usize::from(node)].reach);
-        let behind = if group.nodes.len() <= FEW_NODES {
-            let at = &group.nodes[usize::from(node)];
-            let mut behind = SmallVec::<[u16; 16]>::new();
-            let mut changing = group.changing(mask, marks) & at.subtree & !(1 << node);
-            // The first is behind none of the others.
-            while changing != 0 {
-                let first = changing.trailing_zeros() as u16;
-                let step = &group.nodes[usize::from(first)];
-                changing &= !step.subtree;
-                behind.push(first);
-                let rules = &mut self.sifter.sets[here..here + words];
-                for (rules, behind) in rules.iter_mut().zip(&step.reach_alone) {
-                    *rules &= !behind;
-                }
+        if group.nodes.len() > FEW_NODES {
+            let behind = self.walk_unchanged(node, mask, marks, here);
+            self.note_noise(value, mask, here);
+            behind.into_iter().for_each(|node| self.take_noise(node, value, mask, guards));
+            return;
+        }
+        let at = &group.nodes[usize::from(node)];
+        let mut changing = group.changing(mask, marks) & at.subtree & !(1 << node);
+        let mut behind = 0;
+        // The first is behind none of the others.
+        while changing != 0 {
+            let first = &group.nodes[changing.trailing_zeros() as usize];
+            behind |= changing & changing.wrapping_neg();
+            changing &= !first.subtree;
+            let rules = &mut self.sifter.sets[here..here + words];
+            for (rules, behind) in rules.iter_mut().zip(&first.reach_alone) {
+                *rules &= !behind;
             }
-            behind
-        } else {
-            self.walk_unchanged(node, mask, marks, here)
-        };
+        }
         self.note_noise(value, mask, here);
-        for node in behind {
-            if let Some(guards) = self.concerned_behind_noise(node, value, mask, guards) {
-                self.take(node, group.nodes[usize::from(node)].column, value, guards);
-            }
+        while behind != 0 {
+            self.take_noise(behind.trailing_zeros() as u16, value, mask, guards);
+            behind &= behind - 1;
+        }
+    }
+
+    /// Takes the step to `node`, if any of the rules at `guards` may match what becomes of a value behind it.
+    fn take_noise(&mut self, node: u16, value: ValueId, mask: ClassMask, guards: usize) {
+        if let Some(guards) = self.concerned_behind_noise(node, value, mask, guards) {
+            self.take(node, self.group.nodes[usize::from(node)].column, value, guards);
         }
     }
 

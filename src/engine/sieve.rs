@@ -132,7 +132,14 @@ impl Transaction {
             let is_told = self.sieve.sifter.is_clear(&mut self.values, group, &plans, raw)
                 || self.recall(ruleset, group, raw, &mut candidates);
             if !is_told {
-                self.sieve.sifter.sift(&mut self.values, ruleset, group, &plans, raw, &mut candidates);
+                let before = self.values.state(raw);
+                let sifter = &mut self.sieve.sifter;
+                let is_left = sifter.sift(&mut self.values, ruleset, group, &plans, raw, &mut candidates);
+                // What became of a value that no rule may match is seldom asked for again. Among many values it is better
+                // to have room.
+                if let Some(before) = before.filter(|_| !is_left) {
+                    self.values.forget(before);
+                }
             }
         }
         self.sieved_values = seen;

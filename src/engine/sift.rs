@@ -78,7 +78,8 @@ impl Sifter {
         is_clear
     }
 
-    /// Of the rules that look at `id`, leaves those that may match it, and adds them to `candidates`.
+    /// Of the rules that look at `id`, leaves those that may match it, and adds them to `candidates`. Returns whether there
+    /// are any.
     pub(super) fn sift(
         &mut self,
         values: &mut Values,
@@ -87,7 +88,7 @@ impl Sifter {
         plans: &Known,
         id: ValueId,
         candidates: &mut [u64],
-    ) {
+    ) -> bool {
         // Nearly all of the work is on short sets, which compilers unroll where they know the length.
         match group.words() {
             1 => Walk::<1> { sifter: self, values, ruleset, group, plans, raw: id }.walk(candidates),
@@ -123,7 +124,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         &mut self.sifter.sets[at..at + words]
     }
 
-    fn walk(&mut self, candidates: &mut [u64]) {
+    fn walk(&mut self, candidates: &mut [u64]) -> bool {
         let words = self.words();
         let sifter = &mut *self.sifter;
         sifter.visits.clear();
@@ -148,6 +149,7 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         }
         self.values.sets_mut()[looking..looking + words].copy_from_slice(&self.sifter.left[..words]);
         unite(&mut candidates[..words], &self.sifter.left[..words]);
+        self.sifter.left.iter().any(|word| *word != 0)
     }
 
     fn visit(&mut self, visit: Visit) {

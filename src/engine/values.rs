@@ -5,7 +5,7 @@
 //! any rule shares what is known of it.
 
 use crate::limits;
-use crate::ruleset::classes::{ClassMask, any_case, class_of, mask_of};
+use crate::ruleset::classes::{ClassMask, any_case, class_mask, class_of, mask_of};
 use crate::ruleset::{Guard, Ruleset};
 use crate::transform::{Made, Marks};
 
@@ -68,10 +68,21 @@ pub(super) const ESCAPES: ClassMask = 1 << class_of(b'%') | 1 << class_of(b'+');
 const MARKED: usize = 40;
 /// Bytes of a value from which on room for all that may become of it is made at once.
 const LONG: usize = 32 << 10;
+/// Bytes up to which it is not worth while to forget: about what a processor keeps at hand.
+const AMPLE: usize = 128 << 10;
 /// How many texts become of a value to which nearly all is done that CRS's rules ask for, roughly.
 const BECOMES: usize = 40;
 /// Marks a mask that has been computed.
 const HAS_MASK: ClassMask = 1 << 63;
+
+/// A point to which the arena may return.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    id: ValueId,
+    bytes: usize,
+    entries: usize,
+    memo: usize,
+}
 
 /// A number for each time that values are sieved. The first is 1.
 pub(super) type Epoch = u32;
@@ -80,6 +91,8 @@ pub(super) type Epoch = u32;
 #[derive(Default)]
 pub(super) struct Values {
     bytes: Vec<u8>,
+    /// The most bytes that were ever in `bytes`.
+    written: usize,
     entries: Vec<Entry>,
     /// For each value that was ever transformed a row with a column for each of the ruleset's steps: the id of the
     /// result.
@@ -100,7 +113,7 @@ impl Values {
     /// Empties the arena, for a ruleset with `columns` steps; it is to keep transformed values until it holds `limit`
     /// bytes.
     pub(super) fn reset(&mut self, columns: usize, limit: usize) {
-        self.bytes.clear();
+        self.truncate_bytes(0);
         self.entries.clear();
         self.memo.clear();
         self.guards.clear();
@@ -110,9 +123,14 @@ impl Values {
         debug_assert_eq!(empty, ValueId::EMPTY);
     }
 
-    /// Bytes that it occupies.
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+    fn truncate_bytes(&mut self, length: usize) {
+        self.written = self.written.max(self.bytes.len());
+        self.bytes.truncate(length);
+    }
+
+    /// Bytes of memory that it occupies. Room that has never been written to takes none.
+    pub(super) fn occupied(&self) -> usize {
+        self.written.max(self.bytes.len())
             + self.scratch.capacity()
             + self.ephemeral.capacity()
             + self.entries.capacity() * size_of::<Entry>()
@@ -155,18 +173,19 @@ impl Values {
         if start + value.len() > u32::MAX as usize - 2 {
             return ValueId::EMPTY;
         }
-        self.make_room(value.len());
         self.bytes.extend_from_slice(value);
         self.entry(start, value.len())
     }
 
-    /// Makes room for a long value and what may become of it, at once: to grow step by step would copy the arena each time,
-    /// into memory that the system has to clear first. Room that is never written to takes no memory.
-    fn make_room(&mut self, length: usize) {
+    /// Adds what became of a value. Makes room for what became of a long value and what may yet become of it, at once: to grow step by step would copy the
+    /// arena each time, into memory that the system has to clear first. Room that is never written to takes no memory.
+    fn push_result(&mut self, result: &[u8]) -> ValueId {
+        let length = result.len();
         let room = length.saturating_mul(BECOMES).min(self.limit.saturating_sub(self.bytes.len()));
         if length >= LONG && self.bytes.capacity() - self.bytes.len() < length {
             self.bytes.reserve(room.max(length));
         }
+        self.push(result)
     }
 
     fn entry(&mut self, start: usize, len: usize) -> ValueId {
@@ -195,6 +214,37 @@ impl Values {
             copy.truncate(limits::MATCH_VALUE_BYTES);
         }
         self.push(&copy)
+    }
+
+    /// A state to which [`Values::forget`] returns once `id` has been transformed, if that is to be done: not where memory
+    /// is not short, nor where others know of what became of it.
+    pub(super) fn state(&self, id: ValueId) -> Option<State> {
+        let is_new = self.entries.get(id.0 as usize).is_some_and(|entry| entry.row == UNKNOWN);
+        (is_new && self.used() > AMPLE).then_some(State {
+            id,
+            bytes: self.bytes.len(),
+            entries: self.entries.len(),
+            memo: self.memo.len(),
+        })
+    }
+
+    /// Forgets what became of a value since. Nothing else may have been added.
+    pub(super) fn forget(&mut self, State { id, bytes, entries, memo }: State) {
+        self.truncate_bytes(bytes);
+        self.entries.truncate(entries);
+        self.memo.truncate(memo);
+        self.entries[id.0 as usize].row = UNKNOWN;
+        // The empty value was there before whatever became empty.
+        let empty = &mut self.entries[ValueId::EMPTY.0 as usize];
+        match self.memo.get_mut(empty.row as usize..) {
+            Some(row) if !row.is_empty() => {
+                row.iter_mut()
+                    .take(self.columns)
+                    .filter(|cell| **cell as usize >= entries)
+                    .for_each(|cell| *cell = UNKNOWN);
+            }
+            _ => empty.row = UNKNOWN,
+        }
     }
 
     /// The value after one step of the ruleset.
@@ -254,7 +304,7 @@ impl Values {
             Some((_, kin)) if kin != UNKNOWN && consumed == ESCAPES => {
                 classes = self.foresee(ValueId(kin), column, made, consumed).made;
             }
-            _ => made(self.get(id), &mut |byte| classes |= 1 << class_of(byte)),
+            _ => made(self.get(id), &mut |byte| classes |= class_mask(byte)),
         }
         let classes =
             Foreseen { column, made: classes, classes: self.mask(id) & !consumed | classes | HAS_MASK };
@@ -300,7 +350,7 @@ impl Values {
             ValueId::EPHEMERAL
         } else {
             let Entry { mask: known, foreseen, .. } = self.entries[id.0 as usize];
-            let made = self.push(&out);
+            let made = self.push_result(&out);
             // No class is lost by that, and a class too many costs time alone.
             let told = match step.adds {
                 _ if foreseen.column == column && foreseen.classes != 0 => foreseen.classes,
@@ -419,27 +469,68 @@ mod tests {
         let mut values = Values::default();
         values.reset(0, 10 << 20);
         let value = vec![b'a'; 100_000];
-        values.push(&value);
+        values.push_result(&value);
         let room = values.bytes.capacity();
         assert!(room >= BECOMES * value.len(), "{room}");
         for _ in 1..BECOMES {
-            values.push(&value);
+            values.push_result(&value);
         }
         assert_eq!(values.bytes.capacity(), room);
         // Not beyond what the arena may hold, unless that is asked for.
         values.reset(0, 150_000);
         values.bytes.shrink_to(0);
-        values.push(&value);
+        values.push_result(&value);
         assert!((100_000..=200_000).contains(&values.bytes.capacity()), "{}", values.bytes.capacity());
-        let id = values.push(&value);
+        let id = values.push_result(&value);
         assert_eq!(values.get(id), value);
+    }
+
+    #[test]
+    fn what_is_not_transformed_makes_no_room() {
+        let mut values = Values::default();
+        values.reset(0, 10 << 20);
+        values.push(&[b'a'; 100_000]);
+        assert!(values.bytes.capacity() < 200_000, "{}", values.bytes.capacity());
+    }
+
+    #[test]
+    fn what_became_of_a_value_is_forgotten() {
+        let mut values = Values::default();
+        values.reset(0, 10 << 20);
+        let id = values.push(b"few");
+        assert!(values.state(id).is_none(), "there is room");
+        values.push(&[b'a'; AMPLE]);
+        let (state, used) = (values.state(id).expect("there is less"), values.used());
+        let result = values.push_result(b"result");
+        assert_eq!(values.get(result), b"result");
+        values.forget(state);
+        assert_eq!(values.used(), used);
+        assert_eq!(values.get(id), b"few");
+        assert_eq!(values.push_result(b"other"), result);
+        values.entries[id.0 as usize].row = 0;
+        assert!(values.state(id).is_none(), "others may know of it");
+    }
+
+    #[test]
+    fn memory_that_was_written_to_is_occupied() {
+        let mut values = Values::default();
+        values.reset(0, 10 << 20);
+        let before = values.occupied();
+        let id = values.push(&[b'a'; AMPLE]);
+        let state = values.state(id).expect("there is less room");
+        values.push_result(&[b'b'; LONG]);
+        let most = before + AMPLE + LONG;
+        assert!((most..most + LONG).contains(&values.occupied()), "{}", values.occupied());
+        values.forget(state);
+        values.reset(0, 10 << 20);
+        assert!(values.occupied() >= most, "{}", values.occupied());
     }
 
     #[test]
     fn short_values_make_no_room_for_others() {
         let mut values = Values::default();
         values.reset(0, 10 << 20);
-        values.push(&vec![b'a'; LONG - 1]);
+        values.push_result(&vec![b'a'; LONG - 1]);
         assert!(values.bytes.capacity() < 2 * LONG, "{}", values.bytes.capacity());
     }
 }

@@ -69,18 +69,23 @@ pub const fn any_case(mask: ClassMask) -> ClassMask {
     if mask & LETTERS != 0 { mask | LETTERS } else { mask }
 }
 
+/// The class of a byte as a mask.
+#[inline]
+pub fn class_mask(byte: u8) -> ClassMask {
+    CLASS_OF[usize::from(byte)]
+}
+
 /// The classes of the bytes of `value`.
 pub fn mask_of(value: &[u8]) -> ClassMask {
     // Four at a time, so that one need not wait for the other.
     let (chunks, rest) = value.as_chunks::<4>();
-    let class = |byte: u8| CLASS_OF[usize::from(byte)];
     let mut masks = [0; 4];
     for bytes in chunks {
         for (mask, byte) in masks.iter_mut().zip(bytes) {
-            *mask |= class(*byte);
+            *mask |= class_mask(*byte);
         }
     }
-    rest.iter().fold(masks.into_iter().fold(0, |a, b| a | b), |mask, byte| mask | class(*byte))
+    rest.iter().fold(masks.into_iter().fold(0, |a, b| a | b), |mask, byte| mask | class_mask(*byte))
 }
 
 /// The classes of the bytes in `set`.

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The verdicts of a ruleset.
 pub struct Verdicts {
     known: Box<[ArcSwapOption<Verdict>]>,
+    /// For each of them a part of its key's hash, which tells mostly without a look at it that it is another's.
+    marks: Box<[AtomicU32]>,
     /// Of values that came by once, a part of the hash.
     seen: Box<[AtomicU32]>,
     state: foldhash::fast::RandomState,
@@ -49,7 +51,11 @@ impl Verdicts {
 
     /// What is known of `value`, if anything.
     pub fn get(&self, key: Key, value: &[u8]) -> Option<Guard<Option<Arc<Verdict>>>> {
-        let known = self.known[key.place(VERDICTS)].load();
+        let place = key.place(VERDICTS);
+        if self.marks[place].load(Ordering::Relaxed) != key.mark() {
+            return None;
+        }
+        let known = self.known[place].load();
         known.as_ref().filter(|v| v.key == key && *v.value == *value)?;
         Some(known)
     }
@@ -61,7 +67,9 @@ impl Verdicts {
             return;
         }
         let verdict = Verdict { key, value: value.into(), asked: asked.into(), left: left.into() };
-        self.known[key.place(VERDICTS)].store(Some(Arc::new(verdict)));
+        let place = key.place(VERDICTS);
+        self.known[place].store(Some(Arc::new(verdict)));
+        self.marks[place].store(mark, Ordering::Relaxed);
     }
 }
 
@@ -89,6 +97,7 @@ impl Default for Verdicts {
     fn default() -> Self {
         Self {
             known: (0..VERDICTS).map(|_| ArcSwapOption::empty()).collect(),
+            marks: (0..VERDICTS).map(|_| AtomicU32::new(0)).collect(),
             seen: (0..SEEN).map(|_| AtomicU32::new(0)).collect(),
             state: foldhash::fast::RandomState::default(),
         }

@@ -28,6 +28,8 @@ const PLUS: u16 = 1 << 8;
 const HASH: u16 = 1 << 9;
 /// A backslash.
 const BACKSLASH: u16 = 1 << 10;
+/// What every value has.
+const NOTHING: u16 = 1 << 15;
 
 impl Marks {
     /// What has any mark that there is.
@@ -35,9 +37,9 @@ impl Marks {
     /// What has none.
     pub const NONE: Self = Self(0);
 
-    /// The marks in `value`.
+    /// The marks in `value`. There is always one.
     pub fn of(value: &[u8]) -> Self {
-        let (mut found, mut before) = (0, 0);
+        let (mut found, mut before) = (NOTHING, 0);
         for byte in value {
             let row = TABLE[usize::from(*byte)];
             found |= row.alone | before & row.second;
@@ -137,6 +139,12 @@ mod tests {
                 prop_assert!(!changes || is_of_no_concern, "{} of {value:?}", id.row().name);
             }
         }
+    }
+
+    #[test]
+    fn every_value_has_a_mark() {
+        assert!(Marks::ALL.meets(Marks::of(b"")));
+        assert!(Marks::ALL.meets(Marks::of(b"a")));
     }
 
     #[test]
