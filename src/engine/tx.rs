@@ -1,6 +1,8 @@
 //! The collection `TX`.
 
 use crate::ruleset::{Slot, SlotNames};
+use indexmap::{Equivalent, IndexMap};
+use std::hash::{Hash, Hasher};
 
 /// A member's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,11 +67,50 @@ pub(super) fn append_number(n: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// `TX`: an array for the names that rules know, a list for those that rules make up.
+/// A name that a rule made up.
+struct MadeUp(Vec<u8>);
+
+/// A name in any case, as it is looked for.
+struct AnyCase<'a>(&'a [u8]);
+
+impl Hash for MadeUp {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        AnyCase(&self.0).hash(state);
+    }
+}
+
+impl PartialEq for MadeUp {
+    fn eq(&self, other: &Self) -> bool {
+        AnyCase(&self.0).equivalent(other)
+    }
+}
+
+impl Eq for MadeUp {}
+
+impl Hash for AnyCase<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for part in self.0.chunks(PART) {
+            let mut lower = [0; PART];
+            let lower = &mut lower[..part.len()];
+            lower.copy_from_slice(part);
+            lower.make_ascii_lowercase();
+            state.write(lower);
+        }
+    }
+}
+
+impl Equivalent<MadeUp> for AnyCase<'_> {
+    fn equivalent(&self, name: &MadeUp) -> bool {
+        self.0.eq_ignore_ascii_case(&name.0)
+    }
+}
+
+/// `TX`: an array for the names that rules know, a map for those that rules make up, in the order in which they did. CRS makes
+/// one up for each argument that a request has, so that clients choose how many there are, and which.
 #[derive(Default)]
 pub(super) struct Tx {
     slots: Vec<TxValue>,
-    dynamic: Vec<(Vec<u8>, TxValue)>,
+    dynamic: IndexMap<MadeUp, TxValue, foldhash::fast::RandomState>,
     /// Texts' memory that is not in use.
     spare: Vec<Vec<u8>>,
 }
@@ -80,7 +121,7 @@ impl Tx {
         let texts = self
             .slots
             .drain(..)
-            .chain(self.dynamic.drain(..).flat_map(|(name, value)| [TxValue::Bytes(name), value]));
+            .chain(self.dynamic.drain(..).flat_map(|(name, value)| [TxValue::Bytes(name.0), value]));
         for value in texts {
             if let TxValue::Bytes(text) = value
                 && self.spare.len() < SPARE_TEXTS
@@ -131,7 +172,7 @@ impl Tx {
         if let Some(slot) = std::str::from_utf8(name).ok().and_then(|n| names.find(n)) {
             return Some(self.get(slot));
         }
-        self.dynamic.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+        self.dynamic.get(&AnyCase(name))
     }
 
     /// The value of `name`, to change; made if need be, up to `limit` made-up names.
@@ -139,15 +180,15 @@ impl Tx {
         if let Some(slot) = std::str::from_utf8(name).ok().and_then(|n| names.find(n)) {
             return Some(self.get_mut(slot));
         }
-        let at = match self.dynamic.iter().position(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        let at = match self.dynamic.get_index_of(&AnyCase(name)) {
             Some(at) => at,
             None if self.dynamic.len() < limit => {
-                self.dynamic.push((Self::text(&mut self.spare, name), TxValue::Unset));
-                self.dynamic.len() - 1
+                let name = MadeUp(Self::text(&mut self.spare, name));
+                self.dynamic.insert_full(name, TxValue::Unset).0
             }
             None => return None,
         };
-        Some(&mut self.dynamic[at].1)
+        self.dynamic.get_index_mut(at).map(|(_, value)| value)
     }
 
     /// All members that are set, without those that have slots if `made_up` ones only are asked for.
@@ -158,11 +199,13 @@ impl Tx {
     ) -> impl Iterator<Item = (&'a [u8], &'a TxValue)> + 'a {
         let slots = if made_up { &[][..] } else { &self.slots[..] };
         let slots = slots.iter().enumerate().map(|(i, v)| (names.name(Slot(i as u16)).as_bytes(), v));
-        let dynamic = self.dynamic.iter().map(|(n, v)| (n.as_slice(), v));
+        let dynamic = self.dynamic.iter().map(|(n, v)| (n.0.as_slice(), v));
         slots.chain(dynamic).filter(|(_, v)| v.is_set())
     }
 }
 
+/// Bytes of a name that are hashed at once.
+const PART: usize = 64;
 /// Texts whose memory is kept. CRS sets some thirty.
 const SPARE_TEXTS: usize = 128;
 /// Bytes of the largest of them: CRS's lists of methods and types have up to 200.
@@ -193,5 +236,24 @@ mod tests {
         assert!(tx.find(&names, b"made-up").is_some());
         assert!(tx.find_mut(&names, b"another", 1).is_none());
         assert_eq!(tx.iter(&names, false).count(), 2);
+    }
+
+    #[test]
+    fn many_made_up_names_stay_apart_and_in_order() {
+        let names = SlotNames::default();
+        let mut tx = Tx::default();
+        tx.reset(&names);
+        let name = |n: i64| format!("{}Name_{n}", "Long".repeat(n as usize % 40)).into_bytes();
+        for n in 0..2_000 {
+            *tx.find_mut(&names, &name(n), 2_000).expect("room") = TxValue::Int(n);
+        }
+        for n in 0..2_000 {
+            assert_eq!(tx.find(&names, &name(n).to_ascii_uppercase()), Some(&TxValue::Int(n)));
+            assert_eq!(tx.find_mut(&names, &name(n).to_ascii_lowercase(), 0), Some(&mut TxValue::Int(n)));
+        }
+        let all = tx.iter(&names, true).map(|(name, value)| (name.to_vec(), value.number()));
+        assert!(all.eq((0..2_000).map(|n| (name(n), n))));
+        tx.reset(&names);
+        assert_eq!(tx.find(&names, &name(7)), None);
     }
 }

@@ -177,8 +177,9 @@ impl Values {
         self.entry(start, value.len())
     }
 
-    /// Adds what became of a value. Makes room for what became of a long value and what may yet become of it, at once: to grow step by step would copy the
-    /// arena each time, into memory that the system has to clear first. Room that is never written to takes no memory.
+    /// Adds what became of a value. Room for that and what else may become of it is made at once where it is long: to grow step
+    /// by step would copy the arena each time, into memory that the system has to clear first. Room that is never written to
+    /// takes no memory.
     fn push_result(&mut self, result: &[u8]) -> ValueId {
         let length = result.len();
         let room = length.saturating_mul(BECOMES).min(self.limit.saturating_sub(self.bytes.len()));
