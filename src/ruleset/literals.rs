@@ -214,7 +214,9 @@ impl Literals {
             if !self.find_in(finder, value, from..end, needed, found) {
                 return;
             }
-            if to < value.len() && !(is_narrow && *known == *found) {
+            // To make gates costs as much as to look through a kilobyte.
+            let is_less = || open(needed, found) * 4 <= open(needed, &known) * 3;
+            if to < value.len() && (!is_narrow || is_less()) {
                 narrowed = Some(self.narrowed(needed, found, is_long));
                 known = SmallVec::from_slice(found);
                 is_narrow = true;
@@ -253,6 +255,12 @@ impl Literals {
         }
         is_wanted
     }
+}
+
+/// How much the patterns in `needed` ask for, in all lists, that `found` has not yet got.
+fn open(needed: &[u64], found: &[u64]) -> u32 {
+    let open = found.iter().zip(needed.iter().cycle()).map(|(found, needed)| needed & !found);
+    open.map(u64::count_ones).sum()
 }
 
 /// A search for literals in a part of a value.
