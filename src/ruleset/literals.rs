@@ -214,7 +214,7 @@ impl Literals {
             if !self.find_in(finder, value, from..end, needed, found) {
                 return;
             }
-            // To make gates costs as much as to look through a kilobyte.
+            // To make gates costs as much as to look through some kilobytes.
             let is_less = || open(needed, found) * 4 <= open(needed, &known) * 3;
             if to < value.len() && (!is_narrow || is_less()) {
                 narrowed = Some(self.narrowed(needed, found, is_long));
