@@ -30,38 +30,15 @@ pub(super) struct Buffers {
     pub(super) scratch: Vec<u8>,
 }
 
-/// What is spare on a thread.
-struct Spare {
-    buffers: Vec<Buffers>,
-    /// Bytes of values in all of them.
-    bytes: usize,
-}
-
 thread_local! {
-    /// Transactions may end on another thread than they began on; that evens out.
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { buffers: Vec::new(), bytes: 0 }) };
-}
-
-impl Spare {
-    fn take(&mut self) -> Option<Buffers> {
-        let buffers = self.buffers.pop()?;
-        self.bytes -= buffers.values.occupied();
-        Some(buffers)
-    }
-
-    fn keep(&mut self, buffers: Buffers) {
-        let bytes = self.bytes + buffers.values.occupied();
-        if self.buffers.len() < limits::SPARE_BUFFERS && bytes <= limits::SPARE_BUFFER_BYTES {
-            self.bytes = bytes;
-            self.buffers.push(buffers);
-        }
-    }
+    /// What is spare on this thread. Transactions may end on another thread than they began on; that evens out.
+    static SPARE: RefCell<Vec<Buffers>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Buffers {
     /// Buffers for a transaction under `ruleset`, empty.
     pub(super) fn take(ruleset: &Ruleset) -> Self {
-        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.take()).ok().flatten();
+        let spare = SPARE.try_with(|spare| spare.try_borrow_mut().ok()?.pop()).ok().flatten();
         let mut buffers = spare.unwrap_or_default();
         buffers.clear(ruleset);
         buffers
@@ -71,9 +48,16 @@ impl Buffers {
     pub(super) fn give_back(self) {
         let _ = SPARE.try_with(|spare| {
             if let Ok(mut spare) = spare.try_borrow_mut() {
-                spare.keep(self);
+                self.keep(&mut spare);
             }
         });
+    }
+
+    fn keep(self, spare: &mut Vec<Buffers>) {
+        let bytes: usize = spare.iter().chain([&self]).map(|buffers| buffers.values.occupied()).sum();
+        if spare.len() < limits::SPARE_BUFFERS && bytes <= limits::SPARE_BUFFER_BYTES {
+            spare.push(self);
+        }
     }
 
     fn clear(&mut self, ruleset: &Ruleset) {
@@ -111,21 +95,20 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_in_number_and_bytes() {
-        let mut spare = Spare { buffers: Vec::new(), bytes: 0 };
+        let mut spare = Vec::new();
         for _ in 0..2 * limits::SPARE_BUFFERS {
-            spare.keep(of(1_000));
+            of(1_000).keep(&mut spare);
         }
-        assert_eq!(spare.buffers.len(), limits::SPARE_BUFFERS);
-        while spare.take().is_some() {}
-        assert_eq!(spare.bytes, 0);
+        assert_eq!(spare.len(), limits::SPARE_BUFFERS);
 
-        spare.keep(of(limits::SPARE_BUFFER_BYTES));
-        assert!(spare.buffers.is_empty(), "too much");
-        spare.keep(of(limits::SPARE_BUFFER_BYTES / 4 * 3));
-        assert_eq!(spare.buffers.len(), 1, "one may be large");
-        spare.keep(of(limits::SPARE_BUFFER_BYTES / 2));
-        assert_eq!(spare.buffers.len(), 1, "too much beside it");
-        spare.keep(of(1_000));
-        assert_eq!(spare.buffers.len(), 2);
+        spare.clear();
+        of(limits::SPARE_BUFFER_BYTES).keep(&mut spare);
+        assert!(spare.is_empty(), "too much");
+        of(limits::SPARE_BUFFER_BYTES / 4 * 3).keep(&mut spare);
+        assert_eq!(spare.len(), 1, "one may be large");
+        of(limits::SPARE_BUFFER_BYTES / 2).keep(&mut spare);
+        assert_eq!(spare.len(), 1, "too much beside it");
+        of(1_000).keep(&mut spare);
+        assert_eq!(spare.len(), 2);
     }
 }

@@ -34,18 +34,25 @@ impl Asked {
 
     /// What the patterns in `needed` ask for, where `found` has not yet got it. Some may come twice.
     fn open(&self, needed: &[u64], found: &[u64]) -> impl Iterator<Item = Gram> {
-        let open = found.iter().zip(needed.iter().cycle()).map(|(found, needed)| needed & !found);
-        open.enumerate().flat_map(|(word, open)| Bits(open).map(move |bit| word * 64 + bit)).flat_map(|at| {
-            let range = self.starts.get(at).zip(self.starts.get(at + 1));
-            let grams = range.and_then(|(start, end)| self.grams.get(*start as usize..*end as usize));
-            grams.unwrap_or_default().iter().copied()
-        })
+        open_words(needed, found)
+            .enumerate()
+            .flat_map(|(word, open)| Bits(open).map(move |bit| word * 64 + bit))
+            .flat_map(|at| {
+                let range = self.starts.get(at).zip(self.starts.get(at + 1));
+                let grams = range.and_then(|(start, end)| self.grams.get(*start as usize..*end as usize));
+                grams.unwrap_or_default().iter().copied()
+            })
     }
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = Gram> {
         self.grams.iter().copied()
     }
+}
+
+/// For each list, one after the other, the patterns in `needed` for which `found` has not yet got what they ask for.
+pub(super) fn open_words(needed: &[u64], found: &[u64]) -> impl Iterator<Item = u64> {
+    found.iter().zip(needed.iter().cycle()).map(|(found, needed)| needed & !found)
 }
 
 /// The numbers of the bits of a word.

@@ -8,7 +8,7 @@
 //! by gates for what is left. Where the same is asked for again and again, these are kept.
 
 use super::classes::gram_frequency;
-use super::gates::{Asked, Finder, Gates, Gram, Thirds};
+use super::gates::{Asked, Finder, Gates, Gram, Thirds, open_words};
 use super::grams::{FOLD, FOLDED_BIT, GRAM, Place, THREE_BYTES, TWO_BYTES, Table, Triples, key};
 use aho_corasick::packed;
 use arc_swap::ArcSwapOption;
@@ -215,7 +215,8 @@ impl Literals {
                 return;
             }
             // To make gates costs as much as to look through some kilobytes.
-            let is_less = || open(needed, found) * 4 <= open(needed, &known) * 3;
+            let asked = |found: &[u64]| open_words(needed, found).map(u64::count_ones).sum::<u32>();
+            let is_less = || asked(found) * 4 <= asked(&known) * 3;
             if to < value.len() && (!is_narrow || is_less()) {
                 narrowed = Some(self.narrowed(needed, found, is_long));
                 known = SmallVec::from_slice(found);
@@ -255,12 +256,6 @@ impl Literals {
         }
         is_wanted
     }
-}
-
-/// How much the patterns in `needed` ask for, in all lists, that `found` has not yet got.
-fn open(needed: &[u64], found: &[u64]) -> u32 {
-    let open = found.iter().zip(needed.iter().cycle()).map(|(found, needed)| needed & !found);
-    open.map(u64::count_ones).sum()
 }
 
 /// A search for literals in a part of a value.

@@ -29,7 +29,7 @@ const HASH: u16 = 1 << 9;
 /// A backslash.
 const BACKSLASH: u16 = 1 << 10;
 /// What every value has.
-const NOTHING: u16 = 1 << 15;
+const EVERY: u16 = 1 << 15;
 
 impl Marks {
     /// What has any mark that there is.
@@ -39,7 +39,7 @@ impl Marks {
 
     /// The marks in `value`. There is always one.
     pub fn of(value: &[u8]) -> Self {
-        let (mut found, mut before) = (NOTHING, 0);
+        let (mut found, mut before) = (EVERY, 0);
         for byte in value {
             let row = TABLE[usize::from(*byte)];
             found |= row.alone | before & row.second;

@@ -43,7 +43,7 @@ fn each_made(input: &[u8], made: &mut dyn FnMut(u8), escape: impl Fn(&[u8]) -> O
         made(b' ');
     }
     let mut rest = input;
-    while let Some(at) = near(rest, |byte| byte == b'%', |text| memchr::memchr(b'%', text)) {
+    while let Some(at) = if rest.starts_with(b"%") { Some(0) } else { memchr::memchr(b'%', rest) } {
         let text = &rest[at + 1..];
         let (byte, used) = escape(text).unwrap_or((b'%', 0));
         made(byte);
@@ -102,17 +102,10 @@ fn first_change(input: &[u8], escape: impl Fn(&[u8]) -> Option<(u8, usize)>) -> 
         if input.get(at) == Some(&b'+') || escape(text).is_some() {
             return Some(at);
         }
-        at += 1 + near(text, |byte| matches!(byte, b'%' | b'+'), |text| memchr::memchr2(b'%', b'+', text))?;
+        // A search for a neighbour would cost more than to look.
+        let next = if matches!(text, [b'%' | b'+', ..]) { 0 } else { memchr::memchr2(b'%', b'+', text)? };
+        at += 1 + next;
     }
-}
-
-/// Where `search` finds something, which `is_found` tells of a byte: a search for a neighbour would cost more than to look.
-fn near(
-    text: &[u8],
-    is_found: impl Fn(u8) -> bool,
-    search: impl Fn(&[u8]) -> Option<usize>,
-) -> Option<usize> {
-    if text.first().is_some_and(|first| is_found(*first)) { Some(0) } else { search(text) }
 }
 
 fn plain(text: &[u8]) -> Option<(u8, usize)> {
