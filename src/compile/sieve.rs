@@ -426,6 +426,7 @@ impl Branching {
             behind: self.behind,
             length: self.length,
             made: self.transform.and_then(TransformId::made).map(|(made, bytes)| (made, mask_of_set(&bytes))),
+            omits: self.transform.and_then(TransformId::omits),
             breaks_runs: self.transform.and_then(TransformId::breaks_runs).map(|set| mask_of_set(&set)),
             transform: self.transform,
             path: self.path.into(),

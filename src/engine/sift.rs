@@ -199,6 +199,9 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
     fn foresee(&mut self, branch: &Branch, value: ValueId, guards: usize) -> Prospect {
         let (group, ruleset) = (self.group, self.ruleset);
         let step = &group.nodes[usize::from(branch.node)];
+        if step.omits.is_some() && self.is_absent(branch, value, guards) {
+            return Prospect::Nothing;
+        }
         let Some((made, consumed)) = step.made else { return Prospect::Unknown };
         let decodes_otherwise =
             ruleset.settings.unicode_map.is_some() && ruleset.is_unicode_step(branch.column);
@@ -230,6 +233,25 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
             }
         }
         Prospect::Unknown
+    }
+
+    /// Whether a step that only leaves out bytes leaves nothing that the rules at `guards` may match, as far as is soon told
+    /// by looking past these bytes.
+    fn is_absent(&mut self, branch: &Branch, value: ValueId, guards: usize) -> bool {
+        let group = self.group;
+        let Some(gaps) = &group.nodes[usize::from(branch.node)].omits else { return false };
+        if self.values.get(value).len() < FORESEEN || self.values.has_taken(value, branch.column) {
+            return false;
+        }
+        let mask = self.values.mask(value);
+        let Some(plan) = group.plans.get_or_wider(self.plans, group, branch.node, mask) else { return false };
+        let words = self.words();
+        let set = &mut self.sifter.sets[guards..guards + words];
+        set.iter_mut().zip(&plan.reach).for_each(|(set, reach)| *set &= reach);
+        let has = |others: &[u64]| set.iter().zip(others).any(|(set, others)| set & others != 0);
+        let is_behind = plan.children.iter().any(|child| has(&child.guards));
+        let prefilter = &group.prefilters[usize::from(plan.alphabet)];
+        !is_behind && prefilter.is_absent(self.values.get(value), gaps, set, &plan.met)
     }
 
     /// Puts a step off until it is known whether `value` has an echo of what the rules at `guards` look for in values of

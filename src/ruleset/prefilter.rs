@@ -12,6 +12,7 @@ use super::class_table::ClassTable;
 use super::classes::{ALL_CLASSES, ClassMask, any_case, mask_of};
 use super::literals::Literals;
 use super::seeker::Seeker;
+use crate::transform::ByteSet;
 
 /// What must hold for one pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,6 +257,31 @@ impl Prefilter {
             }
         }
         (is_told[0] || is_lost) && is_told[1]
+    }
+
+    /// Whether nothing that the patterns in `set` need is in what is left of `value` without the bytes in `gaps`, as far as is
+    /// soon told. `met` has for each list the patterns for which nothing has to be looked for.
+    pub fn is_absent(&self, value: &[u8], gaps: &ByteSet, set: &[u64], met: &[u64]) -> bool {
+        if set.iter().map(|word| word.count_ones()).sum::<u32>() > FEW_SOUGHT {
+            return false;
+        }
+        let lacks = |word: usize, bit: u32| {
+            let seekers = &self.seekers[word * 64 + bit as usize][..LISTS];
+            seekers.iter().zip(met.iter().skip(word).step_by(self.words)).any(|(seeker, met)| {
+                let seeker = seeker.as_ref().filter(|_| met >> bit & 1 == 0);
+                seeker.and_then(|seeker| seeker.find_through(value, gaps)) == Some(false)
+            })
+        };
+        set.iter().enumerate().all(|(word, set)| {
+            let mut rest = *set;
+            while rest != 0 {
+                if !lacks(word, rest.trailing_zeros()) {
+                    return false;
+                }
+                rest &= rest - 1;
+            }
+            true
+        })
     }
 
     /// Whether the patterns in `set` are sooner asked themselves than looked for.

@@ -75,6 +75,31 @@ impl Seeker {
         }
     }
 
+    /// Whether any of the literals occurs, in any case, in what is left of `value` without the bytes in `gaps`; `None` when
+    /// that would take longer than to leave them out.
+    pub fn find_through(&self, value: &[u8], gaps: &ByteSet) -> Option<bool> {
+        let mut text = Gapped { value, gaps, left: 2 * value.len() };
+        if self.marks.iter().any(|mark| gaps.contains(*mark)) {
+            return None;
+        }
+        let [a, b, c] = self.marks;
+        for at in memchr3_iter(a, b, c, value) {
+            text.left = text.left.checked_sub(BYTES_FOR_A_MARK)?;
+            for Marked { text: literal, offset } in &self.literals {
+                if value[at] != literal[*offset] {
+                    continue;
+                }
+                let (before, behind) = literal.split_at(*offset);
+                if text.has(at + 1..value.len(), behind[1..].iter())?
+                    && text.has((0..at).rev(), before.iter().rev())?
+                {
+                    return Some(true);
+                }
+            }
+        }
+        Some(false)
+    }
+
     fn find_at(&self, marks: impl Iterator<Item = usize>, value: &[u8]) -> Option<bool> {
         let mut left = MOST_MARKS + value.len() / BYTES_FOR_A_MARK;
         for at in marks {
@@ -95,6 +120,38 @@ impl Seeker {
             }
         }
         Some(false)
+    }
+}
+
+/// A value of which some bytes count as if they were not there.
+struct Gapped<'v> {
+    value: &'v [u8],
+    gaps: &'v ByteSet,
+    /// Bytes that may still be looked at.
+    left: usize,
+}
+
+impl Gapped<'_> {
+    /// Whether `text`, in any case, is what `places` lead past; `None` where too much has been looked at.
+    fn has<'t>(
+        &mut self,
+        mut places: impl Iterator<Item = usize>,
+        mut text: impl Iterator<Item = &'t u8>,
+    ) -> Option<bool> {
+        let (value, gaps) = (self.value, self.gaps);
+        loop {
+            let Some(wanted) = text.next() else { return Some(true) };
+            let byte = loop {
+                let Some(byte) = places.next().and_then(|at| value.get(at)) else { return Some(false) };
+                self.left = self.left.checked_sub(1)?;
+                if !gaps.contains(*byte) {
+                    break byte;
+                }
+            };
+            if !byte.eq_ignore_ascii_case(wanted) {
+                return Some(false);
+            }
+        }
     }
 }
 
@@ -141,6 +198,36 @@ mod tests {
         ] {
             assert_eq!(seeker.find(value.as_bytes()), Some(occurs), "{value}");
         }
+    }
+
+    #[test]
+    fn literals_are_found_through_gaps() {
+        let seeker = seeker(&["<title>shell", "a.b"]).expect("two marks");
+        let spaces = ByteSet::of(b" \n");
+        let long = format!("{}a{}.{}b", "x".repeat(90), " ".repeat(30), "\n".repeat(40));
+        for (value, occurs) in [
+            ("<title>shell", true),
+            ("x < T i T l E > s h E\n\nl l x", true),
+            ("< title> hell", false),
+            ("title>shell <", false),
+            ("  . b a. c", false),
+            ("a .b", true),
+            (&long, true),
+            ("", false),
+        ] {
+            let padded = format!("{value}{}", "-".repeat(100));
+            assert_eq!(seeker.find_through(padded.as_bytes(), &spaces), Some(occurs), "{value}");
+        }
+        assert_eq!(seeker.find_through(b"a . b", &ByteSet::of(b".")), None, "what is looked for is left out");
+    }
+
+    #[test]
+    fn gaps_are_not_passed_again_and_again() {
+        let seeker = seeker(&["....a"]).expect("a mark");
+        let spaces = ByteSet::of(b" ");
+        let gap = " ".repeat(1_000);
+        assert_eq!(seeker.find_through(format!("....{gap}").as_bytes(), &spaces), None);
+        assert_eq!(seeker.find_through(format!("....{gap}a").as_bytes(), &spaces), Some(true));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::plan::Length;
 use super::plan::Plans;
 use super::prefilter::Prefilter;
 use crate::operator::Operator;
-use crate::transform::{Made, Marks, TransformId};
+use crate::transform::{ByteSet, Made, Marks, TransformId};
 use std::sync::Arc;
 
 /// Rules of one phase that are sieved together. Each is known by its number in the group, its guard.
@@ -65,6 +65,8 @@ pub struct Node {
     /// What tells of the bytes that the step makes, where that is much less work than the step, and the classes that the
     /// result has only where this tells so.
     pub made: Option<(Made, ClassMask)>,
+    /// The bytes that the step leaves out, where it does nothing else ([`TransformId::omits`]).
+    pub omits: Option<ByteSet>,
     /// Classes that a value must not have for what is known of echoes
     /// ([`TransformId::breaks_runs`]); `None` where nothing is known.
     pub breaks_runs: Option<ClassMask>,

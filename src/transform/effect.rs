@@ -78,6 +78,15 @@ impl TransformId {
         }
     }
 
+    /// The bytes that it leaves out of a value, where it does nothing else.
+    pub fn omits(self) -> Option<ByteSet> {
+        match self.row().name {
+            "removeNulls" => Some(ByteSet::of(b"\0")),
+            "removeWhitespace" => Some(super::whitespace::SPACE_AND_NBSP),
+            _ => None,
+        }
+    }
+
     /// What tells of the bytes that decoding makes, where that is much less work than to decode; and the bytes that its
     /// result has only where this tells so.
     pub fn made(self) -> Option<(Made, ByteSet)> {
@@ -237,6 +246,15 @@ mod tests {
                     let removes = id.removes();
                     prop_assert!(!result.iter().any(|b| removes.contains(*b)), "{} of {value:?}", id.row().name);
                 }
+            }
+        }
+
+        #[test]
+        fn nothing_but_what_is_omitted_is_missing(value in values()) {
+            for id in ids() {
+                let Some(omits) = id.omits() else { continue };
+                let rest: Vec<u8> = value.iter().copied().filter(|b| !omits.contains(*b)).collect();
+                prop_assert_eq!(applied(id, &value), rest, "{}", id.row().name);
             }
         }
 
