@@ -4,6 +4,7 @@
 //! put in. They know nothing of literals themselves.
 
 use super::grams::{Bitmap, FOLDED_BIT, GRAM, THREE_BYTES, Triples};
+use super::strides::{STRIDE, Strides};
 use aho_corasick::packed;
 
 /// What literals are found by.
@@ -14,17 +15,25 @@ pub(super) struct Gram {
     pub(super) length: u8,
 }
 
+/// What a literal is found by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) gram: Gram,
+    /// What stands for the grams one of which is met with at every [`STRIDE`]th place, if it has so many.
+    pub(super) strides: Option<[u32; STRIDE]>,
+}
+
 /// The grams that patterns ask for, in each of their lists.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    grams: Box<[Gram]>,
+    grams: Box<[Wanted]>,
     /// For each bit of a set of patterns for each list, where its grams begin, and where the last ones end.
     starts: Box<[u32]>,
 }
 
 impl Asked {
     /// What is asked for: for each bit of a set of patterns for each list its grams.
-    pub(super) fn new(asked: &[Vec<Gram>]) -> Self {
+    pub(super) fn new(asked: &[Vec<Wanted>]) -> Self {
         let mut starts = vec![0];
         for grams in asked {
             starts.push(starts.last().map_or(0, |start| start + grams.len() as u32));
@@ -33,7 +42,7 @@ impl Asked {
     }
 
     /// What the patterns in `needed` ask for, where `found` has not yet got it. Some may come twice.
-    fn open(&self, needed: &[u64], found: &[u64]) -> impl Iterator<Item = Gram> {
+    fn open(&self, needed: &[u64], found: &[u64]) -> impl Iterator<Item = Wanted> {
         open_words(needed, found)
             .enumerate()
             .flat_map(|(word, open)| Bits(open).map(move |bit| word * 64 + bit))
@@ -46,7 +55,7 @@ impl Asked {
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = Gram> {
-        self.grams.iter().copied()
+        self.grams.iter().map(|wanted| wanted.gram)
     }
 }
 
@@ -134,8 +143,10 @@ impl Gates {
 #[derive(Debug, Default)]
 pub(super) struct Finder {
     pub(super) gates: Gates,
-    /// What finds them when they are few.
-    pub(super) searcher: Option<Box<packed::Searcher>>,
+    /// What finds them when they are few: those of two bytes, which are soon met with, by themselves.
+    pub(super) searchers: Box<[packed::Searcher]>,
+    /// What finds those that need not be looked for at every place; then the rest are few.
+    pub(super) strides: Option<Strides>,
 }
 
 impl Finder {
@@ -148,24 +159,36 @@ impl Finder {
         found: &[u64],
         is_worth_it: bool,
     ) -> Self {
-        let searcher = is_worth_it.then(|| searcher(asked.open(needed, found))).flatten();
-        Self { gates: Gates::new(asked.open(needed, found), thirds), searcher }
+        let open = || asked.open(needed, found);
+        let grams = || open().map(|wanted| wanted.gram);
+        let all = |searchers| Self { gates: Gates::new(grams(), thirds), searchers, strides: None };
+        if !is_worth_it {
+            return all(Box::default());
+        }
+        if let Some(searchers) = searchers(grams()) {
+            return all(searchers);
+        }
+        let brief = || open().filter(|wanted| wanted.strides.is_none()).map(|wanted| wanted.gram);
+        let Some(searchers) = searchers(brief()) else { return all(Box::default()) };
+        let strides = Strides::new(open().filter_map(|wanted| wanted.strides).flatten());
+        Self { gates: Gates::new(brief(), thirds), searchers, strides: Some(strides) }
     }
 }
 
 /// What looks for `grams`, if they are few.
-fn searcher(grams: impl Iterator<Item = Gram>) -> Option<Box<packed::Searcher>> {
+fn searchers(grams: impl Iterator<Item = Gram>) -> Option<Box<[packed::Searcher]>> {
     let mut few: Vec<Gram> = grams.take(FEW_ASKED + 1).collect();
     if few.len() > FEW_ASKED {
         return None;
     }
-    few.sort_unstable();
+    few.sort_unstable_by_key(|gram| (gram.length == 2, gram.key));
     few.dedup();
     if few.len() > FEW {
         return None;
     }
     let bytes = |gram: &Gram| gram.key.to_le_bytes()[..usize::from(gram.length).min(GRAM)].to_vec();
-    packed::Searcher::new(few.iter().map(bytes)).map(Box::new)
+    let alike = few.chunk_by(|a, b| (a.length == 2) == (b.length == 2));
+    alike.map(|grams| packed::Searcher::new(grams.iter().map(bytes))).collect()
 }
 
 /// What literals are found by, where that is little.

@@ -5,14 +5,17 @@
 //! the rest, and only what passes them is compared. Letters count without regard to case.
 //!
 //! What few patterns ask for, and what is found already, need not be looked for: in a long value, its first part is followed
-//! by gates for what is left. Where the same is asked for again and again, these are kept.
+//! by gates for what is left. Where the same is asked for again and again, these are kept; then literals of some more bytes
+//! are looked for at every second place, if the others are few enough to be looked for by themselves.
 
 use super::classes::gram_frequency;
-use super::gates::{Asked, Finder, Gates, Gram, Thirds, open_words};
+use super::gates::{Asked, Finder, Gates, Gram, Thirds, Wanted, open_words};
 use super::grams::{FOLD, FOLDED_BIT, GRAM, Place, THREE_BYTES, TWO_BYTES, Table, Triples, key};
+use super::strides::{self, STRIDE, Strides, WIDE};
 use aho_corasick::packed;
 use arc_swap::ArcSwapOption;
 use smallvec::SmallVec;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +40,8 @@ pub struct Literals {
     long: Table,
     /// The patterns that ask for any literal.
     patterns: Box<[u64]>,
+    /// Those that need not be looked for at every place.
+    strided: Table,
     /// What finds all of them.
     finder: Finder,
     asked: Asked,
@@ -79,9 +84,28 @@ struct Literal {
 
 impl Literal {
     fn new(text: &[u8]) -> Self {
-        let windows = text.windows(GRAM).zip(0..=u16::MAX).map(|(window, at)| (at, window));
-        let rarest = windows.min_by(|(_, a), (_, b)| gram_frequency(a).total_cmp(&gram_frequency(b)));
+        let windows = text.windows(GRAM).zip(0..=u16::MAX).map(|(window, at)| (at, gram_frequency(window)));
+        let rarest = windows.min_by(|(_, a), (_, b)| a.total_cmp(b));
         Self { text: text.into(), rarest: rarest.map_or(0, |(at, _)| at), uses: Vec::new() }
+    }
+
+    /// Of the grams beside each other one of which is met with at every [`STRIDE`]th place, those that are rarest together;
+    /// `None` for a literal that has not so many. `chosen` counts how often each was chosen for others.
+    fn strided(&self, literal: u32, chosen: &mut HashMap<u32, u32>) -> Option<[Place; STRIDE]> {
+        let often = |gram| {
+            let others = strides::key(gram).and_then(|key| chosen.get(&key).copied());
+            gram_frequency(gram) * f64::from(1 + others.unwrap_or(0))
+        };
+        let often: Vec<f64> = self.text.windows(WIDE).map(often).collect();
+        let together = often.windows(STRIDE).map(|often| often.iter().sum::<f64>());
+        let (_, from) = together.zip(0..u16::MAX - STRIDE as u16).min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+        let place = |offset: u16| {
+            let key = strides::key(&self.text[usize::from(offset)..])?;
+            *chosen.entry(key).or_default() += 1;
+            Some(Place { key, literal, offset, beside: self.beside(offset, WIDE) })
+        };
+        let places: SmallVec<[Place; STRIDE]> = (from..).take(STRIDE).map_while(place).collect();
+        places.into_inner().ok()
     }
 
     /// What it is found by.
@@ -90,10 +114,10 @@ impl Literal {
         key(&from[..from.len().min(GRAM)])
     }
 
-    /// A byte beside that, where there is one, folded, and where it stands from there on.
-    fn beside(&self) -> (i8, u8) {
-        let from = usize::from(self.rarest);
-        let behind = self.text.get(from + GRAM).map(|byte| (GRAM as i8, *byte));
+    /// A byte beside the `length` bytes at `at`, where there is one, folded, and where it stands from there on.
+    fn beside(&self, at: u16, length: usize) -> (i8, u8) {
+        let from = usize::from(at);
+        let behind = self.text.get(from + length).map(|byte| (length as i8, *byte));
         let before = || from.checked_sub(1).map(|before| (-1, self.text[before]));
         let (at, byte) = behind.or_else(before).unwrap_or((0, self.text[from]));
         (at, byte | FOLDED_BIT)
@@ -110,7 +134,7 @@ impl Literals {
     /// A collection of literals in lower case. `asked` names for each its text, the list and the pattern that ask for
     /// it; patterns are numbered up to 64 times `words`.
     pub fn new<'a>(words: usize, asked: impl Iterator<Item = (&'a [u8], usize, usize)>) -> Self {
-        let mut known = std::collections::HashMap::new();
+        let mut known = HashMap::new();
         let mut all: Vec<Literal> = Vec::new();
         for (text, list, pattern) in asked {
             let at = *known.entry(text).or_insert_with(|| {
@@ -125,13 +149,18 @@ impl Literals {
                 None => uses.push(Use { word, pattern_word, bits }),
             }
         }
-        let (mut pairs, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pairs, mut short, mut long, mut strided) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut chosen = HashMap::new();
         let (mut patterns, mut pair_patterns) = (vec![0; words], vec![0; words]);
         let lists = all.iter().flat_map(|literal| &literal.uses).map(|u| u.word as usize / words.max(1) + 1);
         let mut asked = vec![Vec::new(); lists.max().unwrap_or_default() * words * 64];
         for (literal, at) in all.iter().zip(0..) {
-            let place =
-                Place { key: literal.key(), literal: at, offset: literal.rarest, beside: literal.beside() };
+            let place = Place {
+                key: literal.key(),
+                literal: at,
+                offset: literal.rarest,
+                beside: literal.beside(literal.rarest, GRAM),
+            };
             let gram = Gram { key: place.key, length: literal.text.len().min(GRAM) as u8 };
             match gram.length {
                 2 => &mut pairs,
@@ -139,13 +168,16 @@ impl Literals {
                 _ => &mut long,
             }
             .push(place);
+            let strides = literal.strided(at, &mut chosen);
+            strided.extend(strides.into_iter().flatten());
             for u in &literal.uses {
                 patterns[u.pattern_word as usize] |= u.bits;
                 if gram.length == 2 {
                     pair_patterns[u.pattern_word as usize] |= u.bits;
                 }
                 for bit in (0..64).filter(|bit| u.bits >> bit & 1 == 1) {
-                    asked[u.word as usize * 64 + bit].push(gram);
+                    asked[u.word as usize * 64 + bit]
+                        .push(Wanted { gram, strides: strides.map(|s| s.map(|p| p.key)) });
                 }
             }
         }
@@ -161,8 +193,13 @@ impl Literals {
             pair_patterns: pair_patterns.into(),
             short: Table::new(short),
             long: Table::new(long),
+            strided: Table::new(strided),
             patterns: patterns.into(),
-            finder: Finder { gates: Gates::new(asked.all(), thirds.as_ref()), searcher: None },
+            finder: Finder {
+                gates: Gates::new(asked.all(), thirds.as_ref()),
+                searchers: Box::default(),
+                strides: None,
+            },
             thirds,
             asked,
             recent: Recent::default(),
@@ -210,7 +247,7 @@ impl Literals {
             // For a short rest nothing is worth making.
             let to = if rest < 3 * part { value.len() } else { from + part };
             // What begins in one part may end in the next.
-            let end = value.len().min(to + GRAM - 1);
+            let end = value.len().min(to + WIDE - 1);
             if !self.find_in(finder, value, from..end, needed, found) {
                 return;
             }
@@ -246,15 +283,21 @@ impl Literals {
         };
         let is_wanted = wanted(&self.patterns, found);
         let mut search = Search { literals: self, gates: &finder.gates, value, needed, found };
-        if is_wanted && let Some(searcher) = &finder.searcher {
-            search.find_few(searcher, part);
-        } else if is_wanted {
+        if !is_wanted {
+            return false;
+        }
+        if let Some(strides) = &finder.strides {
+            search.find_strided(strides, part.clone());
+        }
+        if !finder.searchers.is_empty() {
+            search.find_few(&finder.searchers, part);
+        } else if finder.strides.is_none() {
             search.find_long(part.clone());
             if wanted(&self.pair_patterns, search.found) {
                 search.find_pairs(part);
             }
         }
-        is_wanted
+        true
     }
 }
 
@@ -269,7 +312,7 @@ struct Search<'s> {
 
 impl Search<'_> {
     #[inline(never)]
-    fn find_few(&mut self, searcher: &packed::Searcher, part: Range<usize>) {
+    fn find_few(&mut self, searchers: &[packed::Searcher], part: Range<usize>) {
         let mut folded = [0; FOLDED];
         let mut from = part.start;
         while from < part.end {
@@ -278,12 +321,15 @@ impl Search<'_> {
             for (folded, byte) in folded.iter_mut().zip(piece) {
                 *folded = byte | FOLDED_BIT;
             }
-            let (folded, mut at) = (&*folded, 0);
-            while let Some(hit) = searcher.find_in(folded, (at..folded.len()).into()) {
-                let four = folded[hit.start()..].iter().take(GRAM).rev();
-                let four = four.fold(0, |four, byte| four << 8 | u32::from(*byte));
-                self.look(four, from + hit.start());
-                at = hit.start() + 1;
+            let folded = &*folded;
+            for searcher in searchers {
+                let mut at = 0;
+                while let Some(hit) = searcher.find_in(folded, (at..folded.len()).into()) {
+                    let four = folded[hit.start()..].iter().take(GRAM).rev();
+                    let four = four.fold(0, |four, byte| four << 8 | u32::from(*byte));
+                    self.look(four, from + hit.start());
+                    at = hit.start() + 1;
+                }
             }
             if from + piece.len() == part.end {
                 break;
@@ -294,19 +340,41 @@ impl Search<'_> {
     }
 
     #[inline(never)]
+    fn find_strided(&mut self, strides: &Strides, part: Range<usize>) {
+        let (places, value) = (&self.literals.strided, self.value);
+        strides.find(&value[..part.end], part.start, |key, at| self.verify(places.places(key), at));
+    }
+
+    #[inline(never)]
     fn find_long(&mut self, part: Range<usize>) {
         // Five positions from each eight bytes, so that bytes are loaded and folded once for all of them.
         let first = &self.gates.first;
-        let within = &self.value[..part.end];
-        let mut at = part.start;
-        while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-            let word = u64::from_le_bytes(*bytes) | FOLD;
+        let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes) | FOLD;
+        let hits = |word: u64| {
             let spread = Triples::spread(word);
             let bit = |n: u32| first.bits(spread, n);
             let bits = [bit(0), bit(1), bit(2), bit(3), bit(4)];
-            // Told of all five before the first branch: most of them lead nowhere.
-            if bits.iter().fold(0, |any, bit| any | bit) & 1 != 0 {
-                let hits = bits.iter().rev().fold(0, |hits, bit| hits << 1 | bit & 1);
+            bits.iter().rev().fold(0, |hits, bit| hits << 1 | bit & 1)
+        };
+        let within = &self.value[..part.end];
+        let mut at = part.start;
+        // Told of thirty before the first branch: most of them lead nowhere.
+        while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+            let five = |n: usize| bytes[n..].first_chunk().map_or(0, |bytes| hits(word(bytes)));
+            let fives = [five(0), five(5), five(10), five(15), five(20), five(25)];
+            let mut hits = fives.iter().rev().fold(0, |hits, five| hits << 5 | five);
+            while hits != 0 {
+                let n = hits.trailing_zeros() as usize;
+                hits &= hits - 1;
+                let four = bytes[n..].first_chunk().map_or(0, |four| u32::from_le_bytes(*four)) | FOLD as u32;
+                self.look_through_gates(four, at + n);
+            }
+            at += BLOCK - (GRAM - 1);
+        }
+        while let Some(bytes) = within.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = word(bytes);
+            let hits = hits(word);
+            if hits != 0 {
                 self.look_at(word, hits, at);
             }
             at += 5;
@@ -327,10 +395,14 @@ impl Search<'_> {
         while hits != 0 {
             let n = hits.trailing_zeros();
             hits &= hits - 1;
-            let four = (word >> (8 * n)) as u32;
-            if (self.gates.long.bits(four) | self.gates.brief.bits(four & THREE_BYTES)) & 1 != 0 {
-                self.look(four, at + n as usize);
-            }
+            self.look_through_gates((word >> (8 * n)) as u32, at + n as usize);
+        }
+    }
+
+    #[inline(always)]
+    fn look_through_gates(&mut self, four: u32, at: usize) {
+        if (self.gates.long.bits(four) | self.gates.brief.bits(four & THREE_BYTES)) & 1 != 0 {
+            self.look(four, at);
         }
     }
 
@@ -405,6 +477,8 @@ impl Search<'_> {
 
 /// Bytes of a value from which on tables of what is asked for are worth keeping.
 const NARROWED: usize = 2 << 10;
+/// Bytes that thirty positions are told of by.
+const BLOCK: usize = 33;
 /// Bytes of a value from which on it is looked through in parts.
 const LONG: usize = 16 << 10;
 /// Bytes of the first part. Each of the others has eight times as many as the one before it.
@@ -489,13 +563,13 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) % end
         };
-        for (count, letters) in [(30, 4), (90, 6), (400, 9)] {
+        for (count, letters, shortest) in [(30, 4, 2), (90, 6, 2), (400, 9, 2), (300, 9, 5)] {
             let mut word = |shortest: u64| {
                 (0..shortest + below(5))
                     .map(|_| b"aeS.=/_x{"[below(letters) as usize] as char)
                     .collect::<String>()
             };
-            let texts: Vec<String> = (0..count).map(|_| word(2).to_ascii_lowercase()).collect();
+            let texts: Vec<String> = (0..count).map(|_| word(shortest).to_ascii_lowercase()).collect();
             let (literals, naive) = literals(&texts);
             for size in [1_000, 3_000, 5_000, 20_000, 70_000] {
                 // Twice the same, so that tables are kept, and with what is found at the seams of parts.
@@ -513,9 +587,29 @@ mod tests {
                     literals.find(&value, &needed, &mut found);
                     // Of a pattern for which all is found, or which is not asked about, more need not be told.
                     for (n, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
-                        assert_eq!(found & needed[n % 2], wanted & needed[n % 2], "{count} {size} {n}");
+                        let (found, wanted) = (found & needed[n % 2], wanted & needed[n % 2]);
+                        assert_eq!(found, wanted, "{count} {shortest} {size} {n}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn longer_literals_are_found_at_every_place() {
+        let long: Vec<String> = (0..100).map(|n| format!("{n}xq{}", n * n)).filter(|l| l.len() > 5).collect();
+        assert!(long.len() > 80);
+        let (literals, naive) = literals(&[&long[..], &["q{".to_owned(), "x{y".to_owned()]].concat());
+        let finder = literals.narrowed(&[u64::MAX; WORDS], &[0; 6], true);
+        assert!(finder.strides.is_some() && finder.searchers.len() == 2);
+        for (n, text) in long.iter().enumerate() {
+            for (from, to) in
+                [(3_000 + n, 5_000), (0, 4_000), (4_000 - text.len(), 4_000), (FIRST_PART - n, 9_000)]
+            {
+                let mut value = b"..".repeat(5_000);
+                value.truncate(to);
+                value[from..from + text.len()].copy_from_slice(text.as_bytes());
+                agree(&literals, &naive, &value);
             }
         }
     }
@@ -527,7 +621,7 @@ mod tests {
         let (needed, met) = ([3, 0], [0; 6]);
         assert!(literals.recent(&needed, &met).is_none());
         let kept = literals.recent(&needed, &met).expect("it was asked for twice");
-        assert!(kept.finder.searcher.is_some());
+        assert!(!kept.finder.searchers.is_empty());
         assert!(literals.recent(&[1, 0], &met).is_none());
         assert!(Arc::ptr_eq(&kept, &literals.recent(&needed, &met).expect("it is kept")));
     }

@@ -16,6 +16,7 @@ mod rule;
 pub mod seeker;
 mod settings;
 mod sieve;
+mod strides;
 mod target;
 mod template;
 mod told;
