@@ -149,6 +149,10 @@ fn a_release_is_trained_or_says_that_it_is_not() {
     let steps = ["-Cprofile-generate=", "train portcullis", "merge -o", "-Cprofile-use="];
     let places: Vec<_> = steps.iter().map(|step| said.find(step)).collect();
     assert!(code == Some(0) && places.iter().all(Option::is_some) && places.is_sorted(), "{said}");
+    let (code, said) = dist(&["--dry-run", "--program", "hostile"]);
+    let steps = ["--bench compare", "train compare", "merge -o", "--bench hostile"];
+    let places: Vec<_> = steps.iter().map(|step| said.find(step)).collect();
+    assert!(code == Some(0) && places.iter().all(Option::is_some) && places.is_sorted(), "{said}");
     let (code, said) = dist(&["--dry-run", "--plain"]);
     assert!(code == Some(0) && !said.contains("-Cprofile"), "{said}");
 

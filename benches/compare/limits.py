@@ -11,8 +11,7 @@ PROGRAMS = [
 
 def check(options):
     """Their lines `result KEY VALUE UNIT BAR met|missed WORDS…`, taken apart."""
-    programs = {name: tools.build(tools.profile(options), "--no-default-features", "--bench", name)
-                for name in dict.fromkeys(name for name, *_ in PROGRAMS)}
+    programs = {name: tools.program(options, name) for name in dict.fromkeys(name for name, *_ in PROGRAMS)}
     environment = {**os.environ, "PORTCULLIS_CRS_DIR": str(options.crs), "PORTCULLIS_WORKLOADS": str(options.workloads)}
     rows = []
     for name, *arguments in PROGRAMS:
@@ -24,4 +23,4 @@ def check(options):
             tools.fail(f"{name} tells nothing:\n{told}")
         rows += [{"key": key, "value": float(value), "unit": unit, "bar": float(bar), "met": met == "met",
                   "words": words} for key, value, unit, bar, met, words in found]
-    return {"build": tools.BUILDS["release" if options.build == "release" else "plain"], "rows": rows}
+    return {"build": tools.BUILDS[options.build], "rows": rows}

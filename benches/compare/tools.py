@@ -111,15 +111,10 @@ BUILDS = {
 }
 
 
-def profile(options):
-    """Cargo's profile, for what is not released and so never trained."""
-    return "release" if options.build == "release" else "dist"
-
-
 def program(options, name):
-    """Builds `portcullis`, or `compare`, as it was asked for, and returns its path."""
+    """Builds `portcullis`, or a benchmark, as it was asked for, and returns its path."""
     if options.build == "release":
-        return build("release", *({"portcullis": ["--bin"], "compare": ["--no-default-features", "--bench"]}[name]), name)
+        return build("release", *(["--bin"] if name == "portcullis" else ["--no-default-features", "--bench"]), name)
     say(f"building {name} ({BUILDS[options.build]}), which may take minutes")
     command = [str(ROOT / "scripts/dist"), "--program", name, "--crs", str(options.crs),
                *(["--plain"] if options.build == "plain" else [])]
