@@ -1,10 +1,12 @@
 //! Runs the engine on raw requests and tells its CPU time, for `benches/compare/run`: what `rival.c` is for
 //! libmodsecurity.
 //!
-//! `compare RULES [--audit-log FILE] [--no-verdict-cache]` loads RULES, says `ready VERSION`, and then answers lines
+//! `compare RULES [--audit-log FILE] [--no-verdict-cache] [--answer FILE]` loads RULES, says `ready VERSION`, and then answers lines
 //! on stdin: `COUNT FILE...` runs COUNT transactions with the requests of these files in turn, and says
 //! `NANOSECONDS BLOCKED`, the CPU time of this thread for one transaction and how many were interrupted. Requests are
 //! read before the clock starts.
+//!
+//! With `--answer`, requests that are let through are answered with the page in FILE, for a training that wants responses.
 //!
 //! What the rules want recorded becomes a record, redacted and written to the audit log, within the time measured:
 //! libmodsecurity does the same in its last phase.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         verdict_cache: settings.verdict_cache,
         auditor: Auditor::new(&Redaction::default(), Format::Native, ""),
         log,
+        answer: settings.answer.map(|path| std::fs::read(path).expect("an answer is readable")),
         count: 0,
     };
     println!("ready Portcullis {}", env!("CARGO_PKG_VERSION"));
@@ -67,14 +70,16 @@ struct Settings {
     rules: Option<String>,
     audit_log: Option<String>,
     verdict_cache: bool,
+    answer: Option<String>,
 }
 
 impl Settings {
     fn new(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut settings = Self { rules: None, audit_log: None, verdict_cache: true };
+        let mut settings = Self { rules: None, audit_log: None, verdict_cache: true, answer: None };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--audit-log" => settings.audit_log = arguments.next(),
+                "--answer" => settings.answer = arguments.next(),
                 "--no-verdict-cache" => settings.verdict_cache = false,
                 // cargo adds flags of its own.
                 flag if flag.starts_with('-') => {}
@@ -104,6 +109,7 @@ struct Runner {
     verdict_cache: bool,
     auditor: Auditor,
     log: Option<File>,
+    answer: Option<Vec<u8>>,
     count: u64,
 }
 
@@ -122,6 +128,14 @@ impl Runner {
         }
         if !blocked {
             blocked = tx.process_request_body().interruption().is_some();
+        }
+        if let Some(answer) = self.answer.as_ref().filter(|_| !blocked) {
+            tx.add_response_header(b"Content-Type", b"text/html; charset=utf-8");
+            blocked = tx.process_response_headers(200, b"HTTP/1.1").interruption().is_some();
+            if !blocked && tx.response_body_wanted() {
+                let _ = tx.append_response_body(answer);
+            }
+            blocked |= tx.process_response_body().interruption().is_some();
         }
         let status = if blocked { 403 } else { 200 };
         let report = tx.process_logging(status);

@@ -86,12 +86,7 @@ def _answers():
         return (f"HTTP/1.1 {status}\r\nServer: application\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
                 f"Cache-Control: no-cache\r\nSet-Cookie: seen={samples._hex(16)}; Path=/; HttpOnly\r\n{more}\r\n").encode() + body
 
-    def page(length):
-        text = "".join(f'<li class="{samples._word()}"><a href="{samples._path(["/a/{0}"])}">{samples._prose(60)}</a></li>\n'
-                       for _ in range(length))
-        return f"<!doctype html><html><head><title>{samples._prose(20)}</title></head><body><ul>{text}</ul></body></html>".encode()
-
-    pages = [page(length) for length in (4, 12, 40, 120)]
+    pages = [page(samples, length) for length in (4, 12, 40, 120)]
     chunked = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (pages[2][:1000], pages[2][1000:])) + b"0\r\n\r\n"
     return {
         "page": [answer("text/html; charset=utf-8", body) for body in pages]
@@ -104,6 +99,13 @@ def _answers():
                     b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n'],
         "word": [answer("text/plain", b"Thank you.\n"), answer("text/html", b"", "Location: /\r\n", "303 See Other")],
     }
+
+
+def page(samples, length):
+    """HTML with so many links."""
+    text = "".join(f'<li class="{samples._word()}"><a href="{samples._path(["/a/{0}"])}">{samples._prose(60)}</a></li>\n'
+                   for _ in range(length))
+    return f"<!doctype html><html><head><title>{samples._prose(20)}</title></head><body><ul>{text}</ul></body></html>".encode()
 
 
 def send(port, seconds, seed, tls=False):

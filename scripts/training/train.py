@@ -72,8 +72,10 @@ def engine(program, directory, counts, crs, say):
         path = files / str(number)
         path.write_bytes(request)
         paths.append(str(path))
-    for level, flags in ((1, []), (4, []), (1, ["--no-verdict-cache"])):
-        say(f"training: the engine, CRS at level {level} {' '.join(flags)}")
+    page = directory / "page"
+    page.write_bytes(load.page(Samples("page"), 100))
+    for level, flags in ((1, []), (4, []), (1, ["--no-verdict-cache"]), (1, ["--answer", page])):
+        say(f"training: the engine, CRS at level {level} {' '.join(map(str, flags))}")
         command = [program, _crs(directory, crs, level), "--audit-log", directory / "audit.log", *flags]
         lines = "".join(f"200 {' '.join(paths[at:at + 200])}\n" for at in range(0, len(paths), 200))
         done = subprocess.run(list(map(str, command)), input=lines, text=True, capture_output=True,
