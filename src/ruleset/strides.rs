@@ -6,7 +6,7 @@
 
 use super::grams::FOLD;
 
-/// At every how manieth place is looked.
+/// Places from one that is looked at to the next.
 pub(super) const STRIDE: usize = 2;
 /// Bytes of a gram.
 pub(super) const WIDE: usize = 5;
