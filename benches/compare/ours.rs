@@ -1,8 +1,8 @@
 //! Runs the engine on raw requests and tells its CPU time, for `benches/compare/run`: what `rival.c` is for
 //! libmodsecurity.
 //!
-//! `compare RULES [--audit-log FILE] [--no-verdict-cache] [--answer FILE]` loads RULES, says `ready VERSION`, and then answers lines
-//! on stdin: `COUNT FILE...` runs COUNT transactions with the requests of these files in turn, and says
+//! `compare RULES [--audit-log FILE] [--no-verdict-cache] [--answer FILE]` loads RULES, says `ready VERSION`, and then
+//! answers lines on stdin: `COUNT FILE...` runs COUNT transactions with the requests of these files in turn, and says
 //! `NANOSECONDS BLOCKED`, the CPU time of this thread for one transaction and how many were interrupted. Requests are
 //! read before the clock starts.
 //!

@@ -6,6 +6,7 @@ use crate::operator::Found;
 use crate::ruleset::classes::{ALPHABETS, any_case};
 use crate::ruleset::plan::{self, Branch, Known, Length, Plan, ROOT, unite};
 use crate::ruleset::{Group, Ruleset, Told};
+use crate::transform::ByteSet;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -199,7 +200,9 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
     fn foresee(&mut self, branch: &Branch, value: ValueId, guards: usize) -> Prospect {
         let (group, ruleset) = (self.group, self.ruleset);
         let step = &group.nodes[usize::from(branch.node)];
-        if step.omits.is_some() && self.is_absent(branch, value, guards) {
+        if let Some(gaps) = &step.omits
+            && self.is_absent(gaps, branch, value, guards)
+        {
             return Prospect::Nothing;
         }
         let Some((made, consumed)) = step.made else { return Prospect::Unknown };
@@ -235,11 +238,10 @@ impl<const WORDS: usize> Walk<'_, WORDS> {
         Prospect::Unknown
     }
 
-    /// Whether a step that only leaves out bytes leaves nothing that the rules at `guards` may match, as far as is soon told
+    /// Whether a step that only leaves out `gaps` leaves nothing that the rules at `guards` may match, as far as is soon told
     /// by looking past these bytes.
-    fn is_absent(&mut self, branch: &Branch, value: ValueId, guards: usize) -> bool {
+    fn is_absent(&mut self, gaps: &ByteSet, branch: &Branch, value: ValueId, guards: usize) -> bool {
         let group = self.group;
-        let Some(gaps) = &group.nodes[usize::from(branch.node)].omits else { return false };
         if self.values.get(value).len() < FORESEEN || self.values.has_taken(value, branch.column) {
             return false;
         }

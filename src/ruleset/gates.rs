@@ -15,9 +15,10 @@ pub(super) struct Gram {
     pub(super) length: u8,
 }
 
-/// What a literal is found by.
+/// The ways in which a literal is found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
+    /// At every place.
     pub(super) gram: Gram,
     /// What stands for the grams one of which is met with at every [`STRIDE`]th place, if it has so many.
     pub(super) strides: Option<[u32; STRIDE]>,

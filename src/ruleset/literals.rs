@@ -38,10 +38,10 @@ pub struct Literals {
     short: Table,
     /// Longer ones, found by four bytes.
     long: Table,
+    /// Those of them that need not be looked for at every place.
+    strided: Table,
     /// The patterns that ask for any literal.
     patterns: Box<[u64]>,
-    /// Those that need not be looked for at every place.
-    strided: Table,
     /// What finds all of them.
     finder: Finder,
     asked: Asked,

@@ -72,9 +72,8 @@ impl TransformId {
             "lowercase" => UPPER,
             "cmdLine" => UPPER.union(ByteSet::of(b"\\\"'^,;\t\r\n")),
             "compressWhitespace" => ByteSet::of(b"\t\n\x0b\x0c\r"),
-            "removeNulls" | "replaceNulls" => ByteSet::of(b"\0"),
-            "removeWhitespace" => ByteSet::of(b" \t\n\x0b\x0c\r"),
-            _ => ByteSet::EMPTY,
+            "replaceNulls" => ByteSet::of(b"\0"),
+            _ => self.omits().unwrap_or(ByteSet::EMPTY),
         }
     }
 
