@@ -9,8 +9,8 @@ import random
 from urllib.parse import quote, quote_plus
 
 # How many of a hundred requests are of a kind.
-KINDS = {"page": 34, "asset": 10, "search": 8, "prose": 8, "form": 12, "json": 12, "upload": 4, "xml": 2, "packed": 2,
-         "attack": 8}
+KINDS = {"page": 32, "asset": 10, "search": 8, "prose": 8, "form": 12, "json": 12, "upload": 4, "xml": 2, "packed": 2,
+         "attack": 7, "table": 1, "noise": 2}
 
 AGENTS = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
@@ -156,6 +156,25 @@ class Samples:
         if where == 4:
             return self._request("GET", "/", more=[("X-Forwarded-For", quote(text))])
         return self._request("GET", f"/view?id={quote_plus(text)}&lang=en{self._query(1).replace('?', '&')}")
+
+    def table(self):
+        """A form with a field for each cell, as planners, shops' back rooms and settings have them."""
+        cells = [lambda: self._prose(25), self._word, lambda: self._digits(4), lambda: f"{self._digits(2)}.{self._digits(2)} %",
+                 lambda: f"[{self._digits(1)}/{self._digits(1)}] {self._pick(LAST)}", lambda: "-" * self.random.randint(1, 8)]
+        columns = self.random.choices(cells, k=8)
+        fields = (f"row{row}_{column}={quote_plus(cell())}"
+                  for row in range(self.random.choice([5, 20, 100])) for column, cell in enumerate(columns))
+        return self._request("POST", "/planner/save", "&".join(fields).encode(), "application/x-www-form-urlencoded")
+
+    def noise(self):
+        """Fields full of anything, as fuzzers fill them, and of what begins like attacks and ends otherwise."""
+        size = self.random.choice([60, 400, 3_000, 12_000, 60_000])
+        if self.random.random() < 0.5:
+            text = "".join(map(chr, self.random.choices(range(0x20, 0x7f), k=size)))
+        else:
+            text = "".join(self._pick(ATTACKS)[:self.random.randint(3, 30)] for _ in range(size // 16))
+        return self._request("POST", "/comments", f"author={self._word()}&text={quote_plus(text)}".encode(),
+                             "application/x-www-form-urlencoded")
 
     def _request(self, method, target, body=None, kind=None, more=(), accept=None, agent=None):
         headers = dict(self._pick(self.clients))
