@@ -108,7 +108,7 @@ class Samples:
                   "message": self._prose(self.random.randint(0, 1500))}
         wanted = self.random.randint(3, len(fields))
         body = "&".join(f"{name}={quote_plus(value)}" for name, value in self.random.sample(list(fields.items()), wanted))
-        return self._request("POST", self._path(PAGES[1:]), body.encode(), "application/x-www-form-urlencoded")
+        return self._fields(self._path(PAGES[1:]), body)
 
     def json(self):
         # A document is as large as its list is long: from a few values to some hundreds.
@@ -149,8 +149,7 @@ class Samples:
         if where == 1:
             return self._request("GET", "/" + self._query(1), agent=self._pick(SCANNERS))
         if where == 2:
-            return self._request("POST", "/comments", f"author={self._word()}&text={quote(text)}".encode(),
-                                 "application/x-www-form-urlencoded")
+            return self._fields("/comments", f"author={self._word()}&text={quote(text)}")
         if where == 3:
             return self._request("POST", "/api/notes", json.dumps({"id": 3, "note": text}).encode(), "application/json")
         if where == 4:
@@ -164,7 +163,7 @@ class Samples:
         columns = self.random.choices(cells, k=8)
         fields = (f"row{row}_{column}={quote_plus(cell())}"
                   for row in range(self.random.choice([5, 20, 100])) for column, cell in enumerate(columns))
-        return self._request("POST", "/planner/save", "&".join(fields).encode(), "application/x-www-form-urlencoded")
+        return self._fields("/planner/save", "&".join(fields))
 
     def noise(self):
         """Fields full of anything, as fuzzers fill them, and of what begins like attacks and ends otherwise."""
@@ -173,8 +172,10 @@ class Samples:
             text = "".join(map(chr, self.random.choices(range(0x20, 0x7f), k=size)))
         else:
             text = "".join(self._pick(ATTACKS)[:self.random.randint(3, 30)] for _ in range(size // 16))
-        return self._request("POST", "/comments", f"author={self._word()}&text={quote_plus(text)}".encode(),
-                             "application/x-www-form-urlencoded")
+        return self._fields("/comments", f"author={self._word()}&text={quote_plus(text)}")
+
+    def _fields(self, target, fields):
+        return self._request("POST", target, fields.encode(), "application/x-www-form-urlencoded")
 
     def _request(self, method, target, body=None, kind=None, more=(), accept=None, agent=None):
         headers = dict(self._pick(self.clients))
